@@ -1,0 +1,64 @@
+//! The pool for most servers: equal buffers, a mutex-guarded free-stack, growth from `initial` to `max`.
+#![forbid(unsafe_code)]
+
+use crate::config::PoolConfig;
+use crate::error::ConfigError;
+use crate::free_list::mutex_stack::MutexStack;
+use crate::pool_core::PoolHandle;
+use crate::public_pool::public_pool;
+
+/// A pool of equal buffers, from `initial` to `max` of them.
+///
+/// `initial` buffers exist from the start, their memory touched. More are made as they are needed, up to
+/// `max`; until a buffer is first written it takes up address space, but no memory. When all `max` are in
+/// use, acquiring fails at once.
+///
+/// Acquire and release each hold a mutex for a few instructions and touch no reference count. The buffer
+/// that came back last, whose bytes are likely still in the cache, is lent first.
+///
+/// ```
+/// use poolbuf::{AcquireError, BufferPool, Pool};
+///
+/// let pool = BufferPool::new(8192, 50, 100)?; // 8 KiB each, 50 at first, 100 at most
+/// let held: Vec<_> = (0..100).map(|_| pool.acquire()).collect::<Result<_, _>>()?;
+/// assert_eq!(pool.acquire().unwrap_err(), AcquireError::Exhausted { in_use: 100, max: 100 });
+///
+/// // A guard may go to another thread, and outlive every handle of its pool.
+/// drop(pool);
+/// std::thread::spawn(move || drop(held)).join().unwrap();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Names, wiping and alignment are set with a [`PoolConfig`]:
+///
+/// ```
+/// use poolbuf::{BufferPool, PoolConfig, Wipe};
+///
+/// let pool = BufferPool::with_config(
+///     PoolConfig::for_connections(1000).buffer_size(2048).name("recv").wipe(Wipe::OnRelease),
+/// )?;
+/// assert_eq!((pool.name(), pool.max()), ("recv", 3000));
+/// # Ok::<(), poolbuf::ConfigError>(())
+/// ```
+pub struct BufferPool {
+    pub(crate) handle: PoolHandle<MutexStack>,
+}
+
+impl BufferPool {
+    const NAME: &str = "buffer pool";
+    /// What `malloc` gives; enough for every primitive type.
+    const ALIGNMENT: usize = 16;
+    const FIXED_MAX: Option<usize> = None;
+
+    /// A pool of buffers of `buffer_size` bytes, `initial` of them at first and `max` at most.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] when `buffer_size` is 0 or above 4,294,967,295, `max` is 0 or above
+    /// 4,294,967,294, `initial` is above `max`, or the memory can't be reserved.
+    pub fn new(buffer_size: usize, initial: usize, max: usize) -> Result<Self, ConfigError> {
+        BufferPool::with_config(PoolConfig::new(buffer_size).initial(initial).max(max))
+    }
+}
+
+public_pool!(BufferPool);

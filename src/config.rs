@@ -1,0 +1,200 @@
+//! What a pool is made from: plain data with a setter for each choice.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use crate::error::ConfigError;
+use crate::wipe::Wipe;
+
+/// Largest buffer, in bytes: a guard counts them in 32 bits.
+pub(crate) const BUFFER_SIZE_LIMIT: usize = u32::MAX as usize;
+/// Most buffers of a pool: indices have 32 bits, and one value is kept for "none".
+pub(crate) const MAX_LIMIT: usize = u32::MAX as usize - 1;
+
+/// How a pool of equal buffers is made: sizes, counts, name, wiping, alignment.
+///
+/// Every setter returns the configuration, so they chain. What is wrong with the values is said, as a
+/// [`ConfigError`], when a pool is made from them. A large `max` costs address space, not memory: the
+/// pages of a buffer beyond `initial` are committed by the operating system when it is first written.
+///
+/// ```
+/// use poolbuf::{BufferPool, Pool, PoolConfig, Wipe};
+///
+/// let pool = BufferPool::with_config(
+///     PoolConfig::new(8192).initial(16).max(1024).name("recv").wipe(Wipe::OnRelease),
+/// )?;
+/// assert_eq!(pool.stats().max, 1024);
+/// # Ok::<(), poolbuf::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct PoolConfig {
+    buffer_size: usize,
+    initial: Option<usize>,
+    max: Option<usize>,
+    alignment: usize,
+    wipe: Wipe,
+    name: Option<Arc<str>>,
+}
+
+impl PoolConfig {
+    /// The `max` of a [`BufferPool`](crate::BufferPool) or [`AlignedPool`](crate::AlignedPool) whose
+    /// configuration does not set one, in buffers.
+    pub const DEFAULT_MAX: usize = 1024;
+    /// The buffer size of [`for_connections`](PoolConfig::for_connections), in bytes.
+    pub const DEFAULT_BUFFER_SIZE: usize = 8192;
+
+    /// Buffers of `buffer_size` bytes each; all else at its default: the pool type's name, no buffer at
+    /// first ([`LockFreePool`](crate::LockFreePool): all of them), at most
+    /// [`DEFAULT_MAX`](PoolConfig::DEFAULT_MAX) (`LockFreePool<N>`: `N`), [`Wipe::default`], and the pool
+    /// type's own alignment.
+    pub fn new(buffer_size: usize) -> Self {
+        PoolConfig {
+            buffer_size,
+            initial: None,
+            max: None,
+            alignment: 1,
+            wipe: Wipe::default(),
+            name: None,
+        }
+    }
+
+    /// Sized for a server with `connections` connections, each of which needs 2 to 3 buffers at a time:
+    /// 2 a connection at first, 3 at most, of [`DEFAULT_BUFFER_SIZE`](PoolConfig::DEFAULT_BUFFER_SIZE)
+    /// bytes unless [`buffer_size`](PoolConfig::buffer_size) says otherwise.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool, PoolConfig};
+    ///
+    /// let stats = BufferPool::with_config(PoolConfig::for_connections(100))?.stats();
+    /// assert_eq!((stats.total, stats.max), (200, 300));
+    /// # Ok::<(), poolbuf::ConfigError>(())
+    /// ```
+    pub fn for_connections(connections: usize) -> Self {
+        PoolConfig::new(PoolConfig::DEFAULT_BUFFER_SIZE)
+            .initial(connections.saturating_mul(2))
+            .max(connections.saturating_mul(3))
+    }
+
+    /// Bytes that each buffer holds: 1 to 4,294,967,295.
+    pub fn buffer_size(mut self, bytes: usize) -> Self {
+        self.buffer_size = bytes;
+        self
+    }
+
+    /// Buffers that exist from the start, their memory touched, so that no page fault comes later.
+    pub fn initial(mut self, buffers: usize) -> Self {
+        self.initial = Some(buffers);
+        self
+    }
+
+    /// Buffers that can exist at most: 1 to 4,294,967,294.
+    pub fn max(mut self, buffers: usize) -> Self {
+        self.max = Some(buffers);
+        self
+    }
+
+    /// Every buffer starts at a multiple of `bytes`, a power of two. A pool type may align more strictly
+    /// ([`AlignedPool`](crate::AlignedPool): at least 64).
+    pub fn alignment(mut self, bytes: usize) -> Self {
+        self.alignment = bytes;
+        self
+    }
+
+    /// What happens to a buffer's bytes when it comes back.
+    pub fn wipe(mut self, wipe: Wipe) -> Self {
+        self.wipe = wipe;
+        self
+    }
+
+    /// What statistics and messages call the pool.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The values with `defaults` in place of what was not set, or what is wrong with them.
+    pub(crate) fn check(self, defaults: Defaults) -> Result<CheckedConfig, ConfigError> {
+        let buffer_size = match self.buffer_size {
+            0 => return Err(ConfigError::ZeroBufferSize),
+            size if size > BUFFER_SIZE_LIMIT => {
+                return Err(ConfigError::BufferTooLarge {
+                    buffer_size: size,
+                    limit: BUFFER_SIZE_LIMIT,
+                });
+            }
+            size => size,
+        };
+        let max = match (self.max, defaults.fixed_max) {
+            (Some(requested), Some(fixed)) if requested != fixed => {
+                return Err(ConfigError::FixedMax { requested, fixed });
+            }
+            (_, Some(fixed)) => fixed,
+            (requested, None) => requested.unwrap_or(PoolConfig::DEFAULT_MAX),
+        };
+        match max {
+            0 => return Err(ConfigError::ZeroBuffers),
+            max if max > MAX_LIMIT => {
+                return Err(ConfigError::TooManyBuffers {
+                    max,
+                    limit: MAX_LIMIT,
+                });
+            }
+            _ => {}
+        }
+        let initial = self.initial.or(defaults.fixed_max).unwrap_or(0);
+        if initial > max {
+            return Err(ConfigError::InitialExceedsMax { initial, max });
+        }
+        if !self.alignment.is_power_of_two() {
+            return Err(ConfigError::InvalidAlignment {
+                alignment: self.alignment,
+            });
+        }
+        let alignment = self.alignment.max(defaults.alignment);
+        let too_large = ConfigError::AddressSpace {
+            buffer_size,
+            max,
+            alignment,
+        };
+        let stride = buffer_size
+            .checked_next_multiple_of(alignment)
+            .ok_or(too_large)?;
+        // Room for the first buffer to start at a multiple of the alignment, wherever the memory lies.
+        stride
+            .checked_mul(max)
+            .and_then(|bytes| bytes.checked_add(alignment))
+            .filter(|&bytes| bytes <= isize::MAX as usize)
+            .ok_or(too_large)?;
+        Ok(CheckedConfig {
+            buffer_size: buffer_size as u32,
+            stride,
+            initial: initial as u32,
+            max: max as u32,
+            alignment,
+            wipe: self.wipe,
+            name: self.name.unwrap_or_else(|| Arc::from(defaults.name)),
+        })
+    }
+}
+
+/// What a pool type adds to a [`PoolConfig`].
+pub(crate) struct Defaults {
+    pub(crate) name: &'static str,
+    /// Bytes; the smallest alignment of the type.
+    pub(crate) alignment: usize,
+    /// Buffers, where the type says how many.
+    pub(crate) fixed_max: Option<usize>,
+}
+
+/// Values that a pool can be made from: none is 0 except `initial`, and the `max * stride + alignment`
+/// bytes of all buffers are at most `isize::MAX`.
+pub(crate) struct CheckedConfig {
+    pub(crate) buffer_size: u32,
+    /// Bytes from the start of one buffer to the start of the next.
+    pub(crate) stride: usize,
+    pub(crate) initial: u32,
+    pub(crate) max: u32,
+    pub(crate) alignment: usize,
+    pub(crate) wipe: Wipe,
+    pub(crate) name: Arc<str>,
+}

@@ -1,0 +1,277 @@
+//! What can go wrong, each with the numbers that say why. Nothing is lost by an error: the pool, the
+//! guard and its bytes are as they were.
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+/// Why a pool did not lend a buffer.
+///
+/// Converts to [`std::io::Error`], with the kind [`InvalidInput`](io::ErrorKind::InvalidInput) for
+/// [`TooLarge`](AcquireError::TooLarge), [`ResourceBusy`](io::ErrorKind::ResourceBusy) for
+/// [`Exhausted`](AcquireError::Exhausted) and [`Other`](io::ErrorKind::Other) for
+/// [`Closed`](AcquireError::Closed); the error itself stays reachable through
+/// [`get_ref`](io::Error::get_ref).
+///
+/// ```
+/// use poolbuf::{AcquireError, BufferPool, Pool};
+///
+/// let pool = BufferPool::new(1024, 1, 1)?;
+/// let _only = pool.acquire()?;
+/// assert_eq!(pool.acquire().unwrap_err(), AcquireError::Exhausted { in_use: 1, max: 1 });
+/// assert_eq!(
+///     pool.acquire_for(2000).unwrap_err().to_string(),
+///     "2000 bytes requested, but the largest buffer of this pool has 1024: \
+///      ask for less, or make a pool of larger buffers",
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AcquireError {
+    /// The request is for more bytes than any buffer of the pool has, so it can never be served.
+    TooLarge {
+        /// Bytes that were asked for.
+        requested: usize,
+        /// Bytes that the largest buffer of the pool has.
+        max: usize,
+    },
+    /// Every buffer that could serve the request is in use.
+    Exhausted {
+        /// Buffers in use.
+        in_use: usize,
+        /// Buffers that the pool (of a [`MultiSizePool`](crate::MultiSizePool): the tier that fits the
+        /// request) can have at most.
+        max: usize,
+    },
+    /// The pool has been closed.
+    Closed,
+}
+
+impl fmt::Display for AcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AcquireError::TooLarge { requested, max } => write!(
+                f,
+                "{requested} bytes requested, but the largest buffer of this pool has {max}: \
+                 ask for less, or make a pool of larger buffers"
+            ),
+            AcquireError::Exhausted { in_use, max } => write!(
+                f,
+                "all buffers are in use ({in_use} of {max}): \
+                 release some, shed load, or raise the pool's max"
+            ),
+            AcquireError::Closed => write!(f, "the pool is closed: it lends no more buffers"),
+        }
+    }
+}
+
+impl Error for AcquireError {}
+
+impl From<AcquireError> for io::Error {
+    fn from(error: AcquireError) -> Self {
+        let kind = match error {
+            AcquireError::TooLarge { .. } => io::ErrorKind::InvalidInput,
+            AcquireError::Exhausted { .. } => io::ErrorKind::ResourceBusy,
+            AcquireError::Closed => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
+/// Why a pool could not be made.
+///
+/// ```
+/// use poolbuf::{BufferPool, ConfigError};
+///
+/// let error = BufferPool::new(8192, 100, 50).unwrap_err();
+/// assert_eq!(error, ConfigError::InitialExceedsMax { initial: 100, max: 50 });
+/// assert_eq!(error.to_string(), "initial is 100 buffers, more than the max of 50");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The buffers would have 0 bytes.
+    ZeroBufferSize,
+    /// A buffer would have more bytes than a guard can count.
+    BufferTooLarge {
+        /// Bytes a buffer that were asked for.
+        buffer_size: usize,
+        /// Bytes that a buffer can have at most.
+        limit: usize,
+    },
+    /// The pool could never lend anything: its max is 0 buffers.
+    ZeroBuffers,
+    /// The pool would have more buffers than an index can count.
+    TooManyBuffers {
+        /// Buffers that were asked for.
+        max: usize,
+        /// Buffers that a pool can have at most.
+        limit: usize,
+    },
+    /// More buffers at first than at most.
+    InitialExceedsMax {
+        /// Buffers at first.
+        initial: usize,
+        /// Buffers at most.
+        max: usize,
+    },
+    /// The number of buffers is part of the pool's type and differs from the one configured.
+    FixedMax {
+        /// Buffers that the configuration asks for.
+        requested: usize,
+        /// Buffers that the type says.
+        fixed: usize,
+    },
+    /// The alignment is not a power of two.
+    InvalidAlignment {
+        /// Bytes that were asked for.
+        alignment: usize,
+    },
+    /// The buffers together are larger than the address space allows.
+    AddressSpace {
+        /// Bytes a buffer.
+        buffer_size: usize,
+        /// Buffers at most.
+        max: usize,
+        /// Alignment in bytes, to which the size of each buffer is rounded up.
+        alignment: usize,
+    },
+    /// The allocator could not reserve the memory.
+    OutOfMemory {
+        /// Bytes that were asked for.
+        bytes: usize,
+    },
+    /// A multi-size pool without any tier.
+    NoTiers,
+    /// Two tiers of a multi-size pool with the same buffer size.
+    DuplicateTier {
+        /// Bytes a buffer that both tiers have.
+        buffer_size: usize,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::ZeroBufferSize => {
+                write!(f, "the buffer size is 0 bytes: give it at least 1")
+            }
+            ConfigError::BufferTooLarge { buffer_size, limit } => write!(
+                f,
+                "the buffer size is {buffer_size} bytes, more than the limit of {limit}"
+            ),
+            ConfigError::ZeroBuffers => {
+                write!(f, "the max is 0 buffers: such a pool could lend nothing")
+            }
+            ConfigError::TooManyBuffers { max, limit } => {
+                write!(
+                    f,
+                    "the max is {max} buffers, more than the limit of {limit}"
+                )
+            }
+            ConfigError::InitialExceedsMax { initial, max } => {
+                write!(
+                    f,
+                    "initial is {initial} buffers, more than the max of {max}"
+                )
+            }
+            ConfigError::FixedMax { requested, fixed } => write!(
+                f,
+                "the max is configured as {requested} buffers, but the pool's type fixes it at {fixed}"
+            ),
+            ConfigError::InvalidAlignment { alignment } => write!(
+                f,
+                "the alignment is {alignment} bytes, which is not a power of two"
+            ),
+            ConfigError::AddressSpace {
+                buffer_size,
+                max,
+                alignment,
+            } => write!(
+                f,
+                "{max} buffers of {buffer_size} bytes, aligned to {alignment}, \
+                 are more than the address space holds"
+            ),
+            ConfigError::OutOfMemory { bytes } => {
+                write!(f, "the allocator could not reserve {bytes} bytes")
+            }
+            ConfigError::NoTiers => write!(f, "a multi-size pool needs at least 1 tier, got 0"),
+            ConfigError::DuplicateTier { buffer_size } => {
+                write!(f, "there are two tiers of {buffer_size} bytes")
+            }
+        }
+    }
+}
+
+impl Error for ConfigError {}
+
+impl From<ConfigError> for io::Error {
+    fn from(error: ConfigError) -> Self {
+        let kind = match error {
+            ConfigError::OutOfMemory { .. } => io::ErrorKind::OutOfMemory,
+            _ => io::ErrorKind::InvalidInput,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
+/// More bytes than the rest of a buffer holds. Nothing was written.
+///
+/// Converts to [`std::io::Error`] with the kind [`WriteZero`](io::ErrorKind::WriteZero), as writing to a
+/// full slice does.
+///
+/// ```
+/// use poolbuf::{BufferPool, Pool};
+///
+/// let pool = BufferPool::new(8, 1, 1)?;
+/// let mut buf = pool.acquire()?;
+/// buf.extend_from_slice(b"hello")?;
+/// let error = buf.extend_from_slice(b" world").unwrap_err();
+/// assert_eq!((error.requested, error.spare, error.capacity), (6, 3, 8));
+/// assert_eq!(&buf[..], b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CapacityError {
+    /// Bytes that were to be added.
+    pub requested: usize,
+    /// Bytes that could still be added.
+    pub spare: usize,
+    /// Bytes that the buffer holds in all.
+    pub capacity: usize,
+}
+
+impl CapacityError {
+    pub(crate) fn new(requested: usize, spare: usize, capacity: usize) -> Self {
+        CapacityError {
+            requested,
+            spare,
+            capacity,
+        }
+    }
+}
+
+impl fmt::Display for CapacityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let CapacityError {
+            requested,
+            spare,
+            capacity,
+        } = self;
+        write!(
+            f,
+            "{requested} bytes do not fit: {spare} of the buffer's {capacity} are free"
+        )
+    }
+}
+
+impl Error for CapacityError {}
+
+impl From<CapacityError> for io::Error {
+    fn from(error: CapacityError) -> Self {
+        io::Error::new(io::ErrorKind::WriteZero, error)
+    }
+}

@@ -1,0 +1,43 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+// Floor 0: plain.
+mod config;
+mod error;
+mod stats;
+mod sync;
+mod tagged_index;
+mod wipe;
+
+// Floor 1: mechanisms.
+mod free_list;
+mod region;
+
+// Floor 2: the core.
+mod pool;
+mod pool_core;
+mod pooled_buf;
+mod public_pool;
+mod recycler;
+
+// Floor 3: public pools.
+mod aligned_pool;
+mod buffer_pool;
+mod lock_free_pool;
+mod multi_size_pool;
+
+// Floor 4.
+mod integrations;
+
+pub use aligned_pool::AlignedPool;
+pub use buffer_pool::BufferPool;
+pub use config::PoolConfig;
+pub use error::{AcquireError, CapacityError, ConfigError};
+pub use lock_free_pool::LockFreePool;
+pub use multi_size_pool::{MultiSizeConfig, MultiSizePool, Overflow};
+pub use pool::Pool;
+pub use pooled_buf::PooledBuf;
+pub use recycler::{Recycle, Recycler};
+pub use stats::{Health, PoolStats};
+pub use wipe::{POISON, Wipe};

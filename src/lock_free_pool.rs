@@ -1,0 +1,55 @@
+//! A pool that never takes a lock.
+#![forbid(unsafe_code)]
+
+use crate::config::PoolConfig;
+use crate::error::ConfigError;
+use crate::free_list::treiber_stack::TreiberStack;
+use crate::pool_core::PoolHandle;
+use crate::public_pool::public_pool;
+
+/// A pool of `N` equal buffers that never takes a lock: a Treiber stack of indices with a tag against ABA.
+///
+/// *Progress.* Acquire and release are lock-free: a thread that is stopped at any instruction, by the
+/// scheduler or by a debugger, holds up no other; whenever one thread has to try again, another has got its
+/// buffer or given one back. They are not wait-free: one thread may have to try again any number of times.
+/// For threads that must not wait for others, such as a real-time audio or control loop.
+///
+/// *Speed.* One compare-and-swap each while threads do not meet. All threads share one cache line, so
+/// where many of them acquire and release without a pause a [`BufferPool`](crate::BufferPool), which puts
+/// waiting threads to sleep, can be the faster one: measure.
+///
+/// *The tag* has all the bits of a 64-bit word that `N` leaves: 48 for `N` up to 65,535, 32 at the least.
+/// An operation could go wrong only if, while its thread is stopped between two instructions, others
+/// acquired a buffer exactly 2⁴⁸ times, or a multiple of that: at a hundred million a second, after 32 days.
+///
+/// ```
+/// use poolbuf::{LockFreePool, Pool};
+///
+/// let pool = LockFreePool::<256>::new(2048)?;
+/// let mut buf = pool.acquire()?;
+/// buf.extend_from_slice(b"sample")?;
+/// assert_eq!(pool.stats().available, 255);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct LockFreePool<const N: usize> {
+    handle: PoolHandle<TreiberStack<N>>,
+}
+
+impl<const N: usize> LockFreePool<N> {
+    const NAME: &str = "lock-free pool";
+    /// What `malloc` gives; enough for every primitive type.
+    const ALIGNMENT: usize = 16;
+    const FIXED_MAX: Option<usize> = Some(N);
+
+    /// A pool of `N` buffers of `buffer_size` bytes. All exist, their memory touched, from the start;
+    /// [`PoolConfig::initial`] makes it fewer.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] when `buffer_size` or `N` is 0 or too large, or the memory can't be reserved.
+    pub fn new(buffer_size: usize) -> Result<Self, ConfigError> {
+        LockFreePool::with_config(PoolConfig::new(buffer_size))
+    }
+}
+
+public_pool!(LockFreePool<N>, const N);

@@ -1,0 +1,227 @@
+//! A row of pools, one for each size.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::buffer_pool::BufferPool;
+use crate::config::PoolConfig;
+use crate::error::{AcquireError, ConfigError};
+use crate::pool::Pool;
+use crate::pooled_buf::PooledBuf;
+use crate::stats::PoolStats;
+use crate::wipe::Wipe;
+
+/// A pool of buffers of several sizes. A request gets a buffer of the smallest tier that holds it.
+///
+/// Each tier is a [`BufferPool`], so acquire and release cost what they cost there, plus the search for the
+/// tier. When the tier that fits is empty, the request is refused, or served one tier further up, as
+/// [`Overflow`] says.
+///
+/// ```
+/// use poolbuf::{MultiSizePool, Pool};
+///
+/// let pool = MultiSizePool::new()?; // 64, 512, 2,048, 8,192 and 32,768 bytes
+/// assert_eq!(pool.acquire_for(40)?.capacity(), 64);
+/// assert_eq!(pool.acquire_for(513)?.capacity(), 2048);
+/// assert_eq!(pool.acquire()?.capacity(), 32_768);
+/// assert!(pool.acquire_for(32_769).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct MultiSizePool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    name: Arc<str>,
+    overflow: Overflow,
+    /// Smallest first; at least one.
+    tiers: Box<[BufferPool]>,
+}
+
+/// What becomes of a request whose tier has no free buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It gets a buffer of the next larger tier, and is refused if that has none either.
+    NextTier,
+}
+
+/// How a [`MultiSizePool`] is made: its tiers, and what they have in common.
+///
+/// ```
+/// use poolbuf::{MultiSizeConfig, MultiSizePool, Overflow, Pool};
+///
+/// let pool = MultiSizePool::with_config(
+///     MultiSizeConfig::new()
+///         .tier(128, 10, 1000) // bytes, buffers at first, buffers at most
+///         .tier(4096, 10, 100)
+///         .overflow(Overflow::NextTier)
+///         .name("frames"),
+/// )?;
+/// assert_eq!(pool.max_len(), 4096);
+/// # Ok::<(), poolbuf::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct MultiSizeConfig {
+    tiers: Vec<PoolConfig>,
+    overflow: Overflow,
+    wipe: Wipe,
+    name: Option<Arc<str>>,
+}
+
+impl MultiSizeConfig {
+    /// No tiers yet; [`Overflow::Refuse`]; [`Wipe::default`].
+    pub fn new() -> Self {
+        MultiSizeConfig::default()
+    }
+
+    /// Adds a tier of buffers of `buffer_size` bytes, `initial` of them at first and `max` at most. The
+    /// order in which tiers are added does not matter.
+    pub fn tier(mut self, buffer_size: usize, initial: usize, max: usize) -> Self {
+        let tier = PoolConfig::new(buffer_size).initial(initial).max(max);
+        self.tiers.push(tier);
+        self
+    }
+
+    /// What becomes of a request whose tier has no free buffer.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// What happens to a buffer's bytes when it comes back.
+    pub fn wipe(mut self, wipe: Wipe) -> Self {
+        self.wipe = wipe;
+        self
+    }
+
+    /// What statistics and messages call the pool; a tier is called by that name and its size.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+}
+
+impl MultiSizePool {
+    /// The buffer sizes of [`new`](MultiSizePool::new), in bytes.
+    pub const TIERS: [usize; 5] = [64, 512, 2048, 8192, 32_768];
+    /// Buffers at first in each tier of [`new`](MultiSizePool::new).
+    pub const INITIAL: usize = 50;
+    /// Buffers at most in each tier of [`new`](MultiSizePool::new).
+    pub const MAX: usize = 500;
+
+    /// Tiers of 64, 512, 2,048, 8,192 and 32,768 bytes, with 50 buffers each at first and 500 at most,
+    /// that refuse when the tier that fits is empty.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::OutOfMemory`] when the memory (21.8 MB of address space) can't be reserved.
+    pub fn new() -> Result<Self, ConfigError> {
+        let config = MultiSizePool::TIERS
+            .into_iter()
+            .fold(MultiSizeConfig::new(), |config, size| {
+                config.tier(size, MultiSizePool::INITIAL, MultiSizePool::MAX)
+            });
+        MultiSizePool::with_config(config)
+    }
+
+    /// A pool made from `config`: the builder, for other tiers, names, wiping and overflow.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] when there is no tier, two have the same buffer size, or one makes no pool.
+    pub fn with_config(config: MultiSizeConfig) -> Result<Self, ConfigError> {
+        let name = config.name.unwrap_or_else(|| Arc::from("multi-size pool"));
+        let mut tiers = config
+            .tiers
+            .into_iter()
+            .map(|tier| BufferPool::with_config(tier.wipe(config.wipe)))
+            .collect::<Result<Vec<_>, _>>()?;
+        if tiers.is_empty() {
+            return Err(ConfigError::NoTiers);
+        }
+        tiers.sort_by_key(BufferPool::buffer_size);
+        for pair in tiers.windows(2) {
+            let buffer_size = pair[0].buffer_size();
+            if buffer_size == pair[1].buffer_size() {
+                return Err(ConfigError::DuplicateTier { buffer_size });
+            }
+        }
+        Ok(MultiSizePool {
+            shared: Arc::new(Shared {
+                name,
+                overflow: config.overflow,
+                tiers: tiers.into(),
+            }),
+        })
+    }
+
+    /// The pools that serve the sizes, smallest first. What is acquired from one directly counts in the
+    /// figures of the whole.
+    pub fn tiers(&self) -> &[BufferPool] {
+        &self.shared.tiers
+    }
+
+    /// What statistics call the pool.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// What becomes of a request whose tier has no free buffer.
+    pub fn overflow(&self) -> Overflow {
+        self.shared.overflow
+    }
+
+    /// Closes every tier; see [`BufferPool::close`].
+    pub fn close(&self) {
+        for tier in self.tiers() {
+            tier.close();
+        }
+    }
+}
+
+impl Pool for MultiSizePool {
+    #[inline]
+    fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError> {
+        let mut fitting = self
+            .tiers()
+            .iter()
+            .skip_while(|tier| tier.buffer_size() < len);
+        let Some(home) = fitting.next() else {
+            return Err(AcquireError::TooLarge {
+                requested: len,
+                max: self.max_len(),
+            });
+        };
+        home.handle.try_acquire().or_else(|empty| {
+            let next = match self.overflow() {
+                Overflow::Refuse => None,
+                Overflow::NextTier => fitting.next(),
+            };
+            next.and_then(|next| next.handle.try_acquire().ok())
+                .ok_or_else(|| home.handle.refuse(empty))
+        })
+    }
+
+    #[inline]
+    fn max_len(&self) -> usize {
+        self.tiers().last().map_or(0, BufferPool::buffer_size)
+    }
+
+    /// The sums over all tiers; each tier's own figures are in [`PoolStats::tiers`].
+    fn stats(&self) -> PoolStats {
+        let tiers = self.tiers().iter().map(Pool::stats).collect();
+        PoolStats::sum_of(Arc::clone(&self.shared.name), tiers)
+    }
+}
+
+impl fmt::Debug for MultiSizePool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MultiSizePool").field(&self.stats()).finish()
+    }
+}

@@ -1,0 +1,271 @@
+//! What all pools of equal buffers share: lending, taking back, counting, closing.
+//!
+//! **Who keeps the memory alive.** Neither acquire nor release touches a reference count: a handle keeps the
+//! core alive for those who acquire, and the core itself for those who release. When the last handle goes
+//! (or `close` is called) the free list is closed and says how many buffers are out. From then on it takes
+//! none back, so each later release counts one down instead, and the last of them frees the core.
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use crate::config::CheckedConfig;
+use crate::error::{AcquireError, ConfigError};
+use crate::free_list::{Closed, Empty, FreeList};
+use crate::pooled_buf::{PooledBuf, ReleaseHeader};
+use crate::region::Region;
+use crate::stats::PoolStats;
+use crate::sync::{AtomicU64, AtomicUsize, LeakTracker, Ordering, UnsafeCell, zeroed_cells};
+use crate::wipe::Wipe;
+
+/// A handle of a pool of equal buffers. Clones are handles of the same pool.
+pub(crate) struct PoolHandle<F: FreeList> {
+    core: NonNull<PoolCore<F>>,
+}
+
+/// The header comes first, so a guard's pointer to it is one to the whole.
+#[repr(C)]
+struct PoolCore<F: FreeList> {
+    header: ReleaseHeader,
+    buffer_size: u32,
+    max: u32,
+    initial: u32,
+    wipe: Wipe,
+    alignment: usize,
+    stride: usize,
+    free_list: F,
+    region: Region,
+    /// For each buffer, how many of its leading bytes may hold what a holder wrote. A cell belongs to
+    /// whoever holds the buffer: it is read after the index was popped and written before it is pushed.
+    stale: Box<[UnsafeCell<u32>]>,
+    refused: AtomicU64,
+    /// Handles in existence.
+    handles: AtomicUsize,
+    /// What keeps the core alive once the free list is closed: [`HANDLES`] while there is a handle, plus
+    /// 1 for each buffer that is out.
+    keepers: AtomicU64,
+    name: Arc<str>,
+    _leak: LeakTracker,
+}
+
+/// What all handles together count in `keepers`. Larger than any number of buffers, so that a release
+/// which counts itself down before `close` has added its buffer to the count can't make it 0.
+const HANDLES: u64 = 1 << 32;
+
+// SAFETY: a handle gives shared access to the core, whose free list is `Sync` and whose counters are atomic.
+// The cells of `stale` and the region's bytes are used by whoever holds their buffer, on whatever thread;
+// the free list orders one holder's use before the next one's.
+unsafe impl<F: FreeList> Send for PoolHandle<F> {}
+// SAFETY: as above.
+unsafe impl<F: FreeList> Sync for PoolHandle<F> {}
+
+impl<F: FreeList> PoolHandle<F> {
+    pub(crate) fn new(config: CheckedConfig) -> Result<Self, ConfigError> {
+        let core = Box::new(PoolCore {
+            header: ReleaseHeader {
+                release: release::<F>,
+            },
+            buffer_size: config.buffer_size,
+            max: config.max,
+            initial: config.initial,
+            wipe: config.wipe,
+            alignment: config.alignment,
+            stride: config.stride,
+            free_list: F::with_max(config.max)?,
+            region: Region::reserve(&config)?,
+            stale: zeroed_cells(config.max as usize).ok_or(ConfigError::OutOfMemory {
+                bytes: (config.max as usize).saturating_mul(size_of::<u32>()),
+            })?,
+            refused: AtomicU64::new(0),
+            handles: AtomicUsize::new(1),
+            keepers: AtomicU64::new(HANDLES),
+            name: config.name,
+            _leak: LeakTracker::new(),
+        });
+        Ok(PoolHandle {
+            core: NonNull::from(Box::leak(core)),
+        })
+    }
+
+    #[inline]
+    fn core(&self) -> &PoolCore<F> {
+        // SAFETY: the core lives while there is a handle.
+        unsafe { self.core.as_ref() }
+    }
+
+    /// Lends a buffer that holds `len` bytes. A request that is refused counts as such.
+    #[inline]
+    pub(crate) fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError> {
+        if len > self.buffer_size() {
+            return Err(AcquireError::TooLarge {
+                requested: len,
+                max: self.buffer_size(),
+            });
+        }
+        self.try_acquire().map_err(|empty| self.refuse(empty))
+    }
+
+    /// Lends a buffer, or says why not; counts no refusal.
+    #[inline]
+    pub(crate) fn try_acquire(&self) -> Result<PooledBuf, Empty> {
+        let core = self.core();
+        let slot = core.free_list.pop()?;
+        // SAFETY: `pop` gave this buffer to us alone, and what its last holder did has happened before.
+        let stale = core.stale[slot as usize].with(|stale| unsafe { *stale });
+        // SAFETY: the header lies at the start of the core, which lives until all buffers are released
+        // (see the module). The region's bytes at `slot` are initialised, at least `buffer_size` many, and
+        // ours alone until `release` pushes `slot`. The core is `Sync`. `stale` was a guard's.
+        Ok(unsafe {
+            PooledBuf::from_parts(
+                self.core.cast(),
+                core.region.slot(slot),
+                core.buffer_size,
+                slot,
+                stale,
+            )
+        })
+    }
+
+    /// The error that `empty` is to a user, counted as refused where it is a refusal.
+    #[cold]
+    pub(crate) fn refuse(&self, empty: Empty) -> AcquireError {
+        match empty {
+            Empty::AllInUse(in_use) => {
+                self.core().refused.fetch_add(1, Ordering::Relaxed);
+                AcquireError::Exhausted {
+                    in_use: in_use as usize,
+                    max: self.max(),
+                }
+            }
+            Empty::Closed => AcquireError::Closed,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn buffer_size(&self) -> usize {
+        self.core().buffer_size as usize
+    }
+
+    pub(crate) fn max(&self) -> usize {
+        self.core().max as usize
+    }
+
+    pub(crate) fn alignment(&self) -> usize {
+        self.core().alignment
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.core().name
+    }
+
+    pub(crate) fn stats(&self) -> PoolStats {
+        let core = self.core();
+        let counts = core.free_list.counts();
+        let high_water = counts.high_water as usize;
+        let in_use = match counts.in_use {
+            Some(in_use) => in_use as usize,
+            // A closed list takes nothing back; what is out is then among the keepers. Saturating: a
+            // release may have counted itself down before `close` has added what was out.
+            None => {
+                let keepers = core.keepers.load(Ordering::Relaxed);
+                keepers.saturating_sub(HANDLES) as usize
+            }
+        };
+        let total = high_water.max(core.initial as usize);
+        PoolStats {
+            name: Arc::clone(&core.name),
+            buffer_size: self.buffer_size(),
+            max: self.max(),
+            total,
+            available: total - in_use.min(total),
+            in_use,
+            high_water,
+            acquired: counts.acquired,
+            refused: core.refused.load(Ordering::Relaxed),
+            resident_bytes: total * core.stride,
+            tiers: Vec::new(),
+        }
+    }
+
+    /// Lends no more. What is out stays valid, and is freed with the rest when the last handle and the
+    /// last guard are gone.
+    pub(crate) fn close(&self) {
+        let core = self.core();
+        if let Some(out) = core.free_list.close() {
+            // Relaxed: a handle is held until after this, so nobody can bring the count to 0 before the
+            // last handle's own subtraction, which this is ordered before.
+            core.keepers.fetch_add(u64::from(out), Ordering::Relaxed);
+        }
+    }
+
+    /// Gives up `count` keepers, and frees the core with the last.
+    ///
+    /// # Safety
+    ///
+    /// The caller counts that many, and uses the core no more unless it counts others.
+    #[cold]
+    unsafe fn give_up(core: NonNull<PoolCore<F>>, count: u64) {
+        // SAFETY: `count` keepers are the caller's, so the core is still there.
+        let keepers = unsafe { &core.as_ref().keepers };
+        // Release: what the caller did with the core happens before it is freed. Acquire, for the last
+        // one: so does what all the others did.
+        if keepers.fetch_sub(count, Ordering::AcqRel) == count {
+            // SAFETY: made from a box in `new`. No handle and no guard is left, and the free list touches
+            // nothing after a push has taken effect, so nobody uses the core or can get to it.
+            drop(unsafe { Box::from_raw(core.as_ptr()) });
+        }
+    }
+}
+
+/// Takes a guard's buffer back.
+///
+/// # Safety
+///
+/// The values are what `PoolHandle::<F>::try_acquire` made a guard from, and have not been released before.
+#[inline]
+unsafe fn release<F: FreeList>(
+    header: NonNull<ReleaseHeader>,
+    memory: NonNull<u8>,
+    _capacity: u32,
+    slot: u32,
+    exposed: u32,
+) {
+    let handle: NonNull<PoolCore<F>> = header.cast();
+    // SAFETY: the header is that of a core, alive because this buffer is out.
+    let core = unsafe { handle.as_ref() };
+    // SAFETY: the guard gave up its buffer, whose first `exposed` bytes are initialised, and it is ours
+    // alone until it is pushed.
+    let bytes = unsafe { NonNull::slice_from_raw_parts(memory, exposed as usize).as_mut() };
+    let stale = core.wipe.apply(bytes) as u32;
+    // SAFETY: the cell is ours as the buffer is.
+    core.stale[slot as usize].with_mut(|cell| unsafe { *cell = stale });
+    if let Err(Closed) = core.free_list.push(slot) {
+        // SAFETY: `close` has counted this buffer as out, or is about to and holds a handle; and the list
+        // did not take it back.
+        unsafe { PoolHandle::give_up(handle, 1) };
+    }
+}
+
+impl<F: FreeList> Clone for PoolHandle<F> {
+    fn clone(&self) -> Self {
+        // Relaxed: there is a handle, so nobody is counting the last one down.
+        let handles = self.core().handles.fetch_add(1, Ordering::Relaxed);
+        // Only a program that forgets handles without end gets there. Going on would let the count wrap
+        // and free the core under their feet, so, as `Arc` does, it ends here.
+        if handles > isize::MAX as usize {
+            std::process::abort();
+        }
+        PoolHandle { core: self.core }
+    }
+}
+
+impl<F: FreeList> Drop for PoolHandle<F> {
+    fn drop(&mut self) {
+        // Release: what was done through this handle happens before the last handle closes the pool.
+        // Acquire, for the last one: all that was done through the others has happened.
+        if self.core().handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.close();
+            // SAFETY: the handles' share, given up once, by the last of them.
+            unsafe { PoolHandle::give_up(self.core, HANDLES) };
+        }
+    }
+}

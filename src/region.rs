@@ -1,0 +1,128 @@
+//! One contiguous, aligned, zeroed reservation in which all buffers of a pool lie side by side.
+//!
+//! Buffer `i` starts at `base + i * stride`. The operating system commits a page when it is first
+//! written, so what is reserved and not used costs address space only. The allocator is asked for a small
+//! alignment and the base is rounded up here: with a large one `alloc_zeroed` writes every byte.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ptr::NonNull;
+
+use crate::config::CheckedConfig;
+use crate::error::ConfigError;
+
+/// What the allocator is asked to align to, in bytes: no more than `malloc` gives anyway.
+const ALLOCATION_ALIGNMENT: usize = 16;
+/// The smallest page of the systems that we know, in bytes: writing one byte of each commits them all.
+const PAGE: usize = 4096;
+
+pub(crate) struct Region {
+    allocation: NonNull<u8>,
+    layout: Layout,
+    base: NonNull<u8>,
+    stride: usize,
+    count: u32,
+}
+
+// SAFETY: a region is an address range. It reads and writes none of its bytes once it is built, and who
+// does so through `slot` answers for it.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// Reserves `max` buffers and touches the first `initial` of them.
+    pub(crate) fn reserve(config: &CheckedConfig) -> Result<Region, ConfigError> {
+        let used = config.stride * config.max as usize;
+        let slack = config.alignment.saturating_sub(ALLOCATION_ALIGNMENT);
+        let layout = Layout::from_size_align(used + slack, ALLOCATION_ALIGNMENT).map_err(|_| {
+            ConfigError::AddressSpace {
+                buffer_size: config.buffer_size as usize,
+                max: config.max as usize,
+                alignment: config.alignment,
+            }
+        })?;
+        // SAFETY: the size is not 0, since neither the stride nor the max of a checked config is.
+        let allocation = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or({
+            ConfigError::OutOfMemory {
+                bytes: layout.size(),
+            }
+        })?;
+        let padding = allocation.as_ptr().align_offset(config.alignment);
+        debug_assert!(padding <= slack);
+        // SAFETY: the allocation is aligned to 16, so rounding it up to the alignment skips at most
+        // `slack` of the `used + slack` bytes.
+        let base = unsafe { allocation.add(padding) };
+        let region = Region {
+            allocation,
+            layout,
+            base,
+            stride: config.stride,
+            count: config.max,
+        };
+        region.touch(config.stride * config.initial as usize);
+        Ok(region)
+    }
+
+    /// Writes one byte in each page of the first `bytes` bytes, so that they are committed.
+    fn touch(&self, bytes: usize) {
+        for offset in (0..bytes).step_by(PAGE).chain(bytes.checked_sub(1)) {
+            // SAFETY: `offset` is below `bytes`, which is at most `count * stride`: inside the
+            // reservation, whose bytes are 0 and not lent to anybody yet. Volatile, or else the compiler
+            // could see that the bytes are 0 already.
+            unsafe { self.base.add(offset).write_volatile(0) };
+        }
+    }
+
+    /// Where buffer `index` starts. The `stride` bytes from there are inside the reservation, initialised,
+    /// and overlap with no other buffer's.
+    #[inline]
+    pub(crate) fn slot(&self, index: u32) -> NonNull<u8> {
+        debug_assert!(index < self.count);
+        // SAFETY: free lists hand out indices below `max` only, so this stays inside the reservation.
+        unsafe { self.base.add(index as usize * self.stride) }
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `reserve` with this layout, and freed only here.
+        unsafe { dealloc(self.allocation.as_ptr(), self.layout) };
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::Region;
+    use crate::config::{Defaults, PoolConfig};
+    use crate::error::ConfigError;
+
+    fn reserve(config: PoolConfig) -> Result<Region, ConfigError> {
+        Region::reserve(&config.check(Defaults {
+            name: "region",
+            alignment: 1,
+            fixed_max: None,
+        })?)
+    }
+
+    #[test]
+    fn buffers_are_aligned_and_apart_at_every_alignment() {
+        for shift in 0..=21 {
+            let alignment = 1_usize << shift;
+            let region = reserve(PoolConfig::new(100).max(3).alignment(alignment)).unwrap();
+            let starts: Vec<usize> = (0..3).map(|i| region.slot(i).as_ptr() as usize).collect();
+            assert!(starts.iter().all(|start| start % alignment == 0));
+            assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= 100));
+            let end = region.allocation.as_ptr() as usize + region.layout.size();
+            assert!(starts[2] + 100 <= end);
+        }
+    }
+
+    #[test]
+    fn a_reservation_that_the_allocator_refuses_is_an_error() {
+        let huge = PoolConfig::new(u32::MAX as usize).max(2_000_000_000);
+        assert!(matches!(
+            reserve(huge),
+            Err(ConfigError::OutOfMemory { bytes }) if bytes >= u32::MAX as usize * 2_000_000_000
+        ));
+    }
+}

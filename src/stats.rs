@@ -1,0 +1,300 @@
+//! What a pool did so far, and what to change.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A pool's figures at one moment.
+///
+/// Exact while no other thread uses the pool, and else never off by more than the operations in flight.
+/// Made from what the pool keeps anyway: reading costs a lock or a few loads and a few allocations;
+/// acquire and release pay nothing for it.
+///
+/// `Display` is one line for a log:
+///
+/// ```
+/// use poolbuf::{BufferPool, Pool, PoolConfig};
+///
+/// let pool = BufferPool::with_config(PoolConfig::new(8192).max(20).name("recv pool"))?;
+/// let held: Vec<_> = (0..17).map(|_| pool.acquire()).collect::<Result<_, _>>()?;
+/// assert_eq!(
+///     pool.stats().to_string(),
+///     "recv pool: 85% of 20 in use | refused 0.00% | high water 17 | normal",
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Who implements [`Pool`](crate::Pool) starts from `PoolStats::default()` and sets the fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolStats {
+    /// What the pool is called.
+    pub name: Arc<str>,
+    /// Bytes that a buffer holds; of a multi-size pool, the largest.
+    pub buffer_size: usize,
+    /// Buffers that can exist at most.
+    pub max: usize,
+    /// Buffers that exist: the initial ones, and those made since because more were in use at once.
+    pub total: usize,
+    /// Buffers that exist and are free: `total - in_use`. The pool can still lend `max - in_use`.
+    pub available: usize,
+    /// Buffers that are lent.
+    pub in_use: usize,
+    /// Most buffers that were lent at the same time; of a multi-size pool, the sum over its tiers.
+    pub high_water: usize,
+    /// Buffers lent since the pool was made. A [`LockFreePool<N>`](crate::LockFreePool) counts modulo 2
+    /// to the power of its tag's bits (2⁴⁸ for `N` up to 65,535).
+    pub acquired: u64,
+    /// Requests refused since the pool was made because all buffers were in use. Requests that were too
+    /// large, or came after the pool was closed, do not count.
+    pub refused: u64,
+    /// Bytes of buffers that have been touched, and so take up memory; rounding to pages not counted.
+    pub resident_bytes: usize,
+    /// The tiers of a multi-size pool, smallest first; empty for any other pool.
+    pub tiers: Vec<PoolStats>,
+}
+
+/// What a pool's figures advise. The thresholds are those of the book chapter that the crate grew out of.
+///
+/// ```
+/// use poolbuf::{BufferPool, Health, Pool};
+///
+/// let pool = BufferPool::new(64, 0, 10)?;
+/// let _nine: Vec<_> = (0..9).map(|_| pool.acquire()).collect::<Result<_, _>>()?;
+/// assert_eq!(pool.stats().health(), Health::NearlyFull { used_percent: 90, raise_max_to: 12 });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Health {
+    /// Nothing to change.
+    Normal,
+    /// At least 90 % of `max` buffers are in use.
+    NearlyFull {
+        /// Buffers in use, in percent of `max`, rounded down.
+        used_percent: usize,
+        /// The `max` with which the most buffers ever in use would be three quarters.
+        raise_max_to: usize,
+    },
+    /// At least 1 % of all requests were refused.
+    Refusing {
+        /// Requests refused, in hundredths of a percent of all requests, rounded down.
+        refused_basis_points: u64,
+        /// An `initial` with which no buffer would have had to be made late: the most ever in use.
+        raise_initial_to: usize,
+        /// Half again the present `max`: how many more were wanted than there were can't be known.
+        raise_max_to: usize,
+    },
+    /// A tier of a multi-size pool needs attention; the first one that does.
+    Tier {
+        /// Bytes a buffer of that tier.
+        buffer_size: usize,
+        /// What that tier's figures advise.
+        health: Box<Health>,
+    },
+}
+
+impl PoolStats {
+    /// Buffers in use, in percent of `max`, rounded down; 0 for a pool without buffers.
+    pub fn used_percent(&self) -> usize {
+        percent(self.in_use as u64, self.max as u64, 100) as usize
+    }
+
+    /// Requests refused, in hundredths of a percent of all requests, rounded down; 0 before the first.
+    pub fn refused_basis_points(&self) -> u64 {
+        let requests = self.acquired.saturating_add(self.refused);
+        percent(self.refused, requests, 10_000)
+    }
+
+    /// What to change, with the number to set. A pool that refuses at least 1 % of its requests is told so
+    /// first, then one of whose `max` at least 90 % are in use; of a multi-size pool each tier is asked.
+    pub fn health(&self) -> Health {
+        for tier in &self.tiers {
+            match tier.health() {
+                Health::Normal => {}
+                health => {
+                    return Health::Tier {
+                        buffer_size: tier.buffer_size,
+                        health: Box::new(health),
+                    };
+                }
+            }
+        }
+        if !self.tiers.is_empty() {
+            return Health::Normal;
+        }
+        let comfortable = self.high_water.saturating_mul(4).div_ceil(3);
+        if self.refused_basis_points() >= 100 {
+            Health::Refusing {
+                refused_basis_points: self.refused_basis_points(),
+                raise_initial_to: self.high_water,
+                raise_max_to: self.max.saturating_add(self.max.div_ceil(2)),
+            }
+        } else if self.used_percent() >= 90 {
+            Health::NearlyFull {
+                used_percent: self.used_percent(),
+                raise_max_to: comfortable.max(self.max.saturating_add(1)),
+            }
+        } else {
+            Health::Normal
+        }
+    }
+
+    /// The figures of several pools as one: sums, and the parts as `tiers`.
+    pub(crate) fn sum_of(name: Arc<str>, tiers: Vec<PoolStats>) -> PoolStats {
+        let mut sum = PoolStats {
+            name,
+            ..PoolStats::default()
+        };
+        for tier in &tiers {
+            sum.buffer_size = sum.buffer_size.max(tier.buffer_size);
+            sum.max += tier.max;
+            sum.total += tier.total;
+            sum.available += tier.available;
+            sum.in_use += tier.in_use;
+            sum.high_water += tier.high_water;
+            sum.acquired += tier.acquired;
+            sum.refused += tier.refused;
+            sum.resident_bytes += tier.resident_bytes;
+        }
+        sum.tiers = tiers;
+        sum
+    }
+}
+
+/// `part` in `scale`ths of `whole`, rounded down; 0 when there is no whole.
+fn percent(part: u64, whole: u64, scale: u64) -> u64 {
+    match whole {
+        0 => 0,
+        whole => (u128::from(part) * u128::from(scale) / u128::from(whole)) as u64,
+    }
+}
+
+impl fmt::Display for PoolStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let refused = self.refused_basis_points();
+        write!(
+            f,
+            "{}: {}% of {} in use | refused {}.{:02}% | high water {} | {}",
+            self.name,
+            self.used_percent(),
+            self.max,
+            refused / 100,
+            refused % 100,
+            self.high_water,
+            self.health(),
+        )
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Health::Normal => write!(f, "normal"),
+            Health::NearlyFull {
+                used_percent,
+                raise_max_to,
+            } => write!(f, "{used_percent}% in use: raise max to {raise_max_to}"),
+            Health::Refusing {
+                refused_basis_points,
+                raise_initial_to,
+                raise_max_to,
+            } => write!(
+                f,
+                "{}.{:02}% refused: raise initial to {raise_initial_to}, max to {raise_max_to}",
+                refused_basis_points / 100,
+                refused_basis_points % 100,
+            ),
+            Health::Tier {
+                buffer_size,
+                health,
+            } => write!(f, "tier of {buffer_size} bytes: {health}"),
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::{Health, PoolStats};
+
+    fn stats(max: usize, in_use: usize, acquired: u64, refused: u64) -> PoolStats {
+        PoolStats {
+            name: "send pool".into(),
+            max,
+            in_use,
+            high_water: in_use,
+            acquired,
+            refused,
+            ..PoolStats::default()
+        }
+    }
+
+    #[test]
+    fn advice_begins_at_the_chapters_thresholds() {
+        assert_eq!(stats(1000, 899, 10_000, 0).health(), Health::Normal);
+        assert_eq!(
+            stats(1000, 900, 10_000, 0).health(),
+            Health::NearlyFull {
+                used_percent: 90,
+                raise_max_to: 1200
+            }
+        );
+        assert_eq!(stats(1000, 10, 9_901, 99).health(), Health::Normal);
+        assert_eq!(
+            stats(1000, 10, 9_900, 100).health(),
+            Health::Refusing {
+                refused_basis_points: 100,
+                raise_initial_to: 10,
+                raise_max_to: 1500
+            }
+        );
+    }
+
+    #[test]
+    fn the_advised_max_is_always_larger() {
+        for max in 1..50 {
+            for in_use in 0..=max {
+                for refused in [0, 1000] {
+                    match stats(max, in_use, 1, refused).health() {
+                        Health::NearlyFull { raise_max_to, .. }
+                        | Health::Refusing { raise_max_to, .. } => assert!(raise_max_to > max),
+                        _ => assert_eq!(refused, 0),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_line_has_the_figures_and_the_advice() {
+        assert_eq!(
+            stats(2000, 1700, 199_900, 100).to_string(),
+            "send pool: 85% of 2000 in use | refused 0.05% | high water 1700 | normal"
+        );
+        assert_eq!(
+            stats(2000, 2000, 95, 5).to_string(),
+            "send pool: 100% of 2000 in use | refused 5.00% | high water 2000 | \
+             5.00% refused: raise initial to 2000, max to 3000"
+        );
+    }
+
+    #[test]
+    fn a_full_tier_is_named() {
+        let mut full = stats(10, 10, 10, 0);
+        full.buffer_size = 512;
+        let sum = PoolStats::sum_of("all".into(), vec![stats(1000, 1, 1, 0), full]);
+        assert_eq!((sum.max, sum.in_use), (1010, 11));
+        assert_eq!(
+            sum.health().to_string(),
+            "tier of 512 bytes: 100% in use: raise max to 14"
+        );
+    }
+
+    #[test]
+    fn figures_at_the_edge_of_their_range_do_not_overflow() {
+        let extreme = stats(usize::MAX, usize::MAX, u64::MAX, u64::MAX);
+        assert_eq!(extreme.used_percent(), 100);
+        assert!(!extreme.to_string().is_empty());
+        assert_eq!(PoolStats::default().health(), Health::Normal);
+    }
+}

@@ -1,0 +1,2 @@
+//! loom models.
+#![cfg(loom)]
