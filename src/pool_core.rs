@@ -14,7 +14,9 @@ use crate::free_list::{Closed, Empty, FreeList};
 use crate::pooled_buf::{PooledBuf, ReleaseHeader};
 use crate::region::Region;
 use crate::stats::PoolStats;
-use crate::sync::{AtomicU64, AtomicUsize, LeakTracker, Ordering, UnsafeCell, zeroed_cells};
+use crate::sync::{
+    AtomicU64, AtomicUsize, LeakTracker, Ordering, UnsafeCell, assert_unused, zeroed_cells,
+};
 use crate::wipe::Wipe;
 
 /// A handle of a pool of equal buffers. Clones are handles of the same pool.
@@ -211,7 +213,9 @@ impl<F: FreeList> PoolHandle<F> {
         if keepers.fetch_sub(count, Ordering::AcqRel) == count {
             // SAFETY: made from a box in `new`. No handle and no guard is left, and the free list touches
             // nothing after a push has taken effect, so nobody uses the core or can get to it.
-            drop(unsafe { Box::from_raw(core.as_ptr()) });
+            let core = unsafe { Box::from_raw(core.as_ptr()) };
+            assert_unused(&core.stale);
+            drop(core);
         }
     }
 }

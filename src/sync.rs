@@ -47,6 +47,9 @@ mod under_std {
         Some(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(cells, count)) })
     }
 
+    /// Says that nobody uses the cells any more, for loom to check; nothing in a normal build.
+    pub(crate) fn assert_unused(_cells: &[UnsafeCell<u32>]) {}
+
     /// Tells loom when the value that holds it is leaked; nothing in a normal build.
     pub(crate) struct LeakTracker;
 
@@ -90,6 +93,12 @@ mod under_loom {
 
     pub(crate) fn zeroed_cells(count: usize) -> Option<Box<[UnsafeCell<u32>]>> {
         Some((0..count).map(|_| UnsafeCell::new(0)).collect())
+    }
+
+    pub(crate) fn assert_unused(cells: &[UnsafeCell<u32>]) {
+        for cell in cells {
+            cell.with_mut(|_| ());
+        }
     }
 
     pub(crate) struct LeakTracker(#[expect(dead_code)] loom::alloc::Track<()>);

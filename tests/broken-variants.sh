@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Shows that the loom models can fail: breaks the crate in one place at a time, in a copy, and expects a
+# model to notice. Needs only the Rust toolchain.
+#
+#   tests/broken-variants.sh [PART OF A VARIANT'S NAME]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+export CARGO_TARGET_DIR="${BROKEN_VARIANTS_TARGET_DIR:-$PWD/target/broken-variants}"
+caught=0
+missed=0
+
+# variant NAME FILE SED-EXPRESSION: breaks FILE by the expression, which must change it.
+variant() {
+    local name=$1 file=$2 expression=$3
+    case "$name" in *"${wanted:-}"*) ;; *) return 0 ;; esac
+    rm -rf "$copy/src" "$copy/tests"
+    cp -r Cargo.toml Cargo.lock README.md src tests benches examples "$copy/"
+    sed -i.before "$expression" "$copy/$file"
+    if cmp -s "$copy/$file" "$copy/$file.before"; then
+        echo "stale   $name: nothing in $file matches $expression"
+        missed=$((missed + 1))
+        return 0
+    fi
+    rm "$copy/$file.before"
+    if ! (cd "$copy" && cargo test --quiet -p poolbuf-loom-models --no-run) >"$copy/log" 2>&1; then
+        echo "broken  $name: does not compile"
+        tail -n 20 "$copy/log"
+        missed=$((missed + 1))
+    elif (cd "$copy" && timeout 300 cargo test --quiet -p poolbuf-loom-models) >"$copy/log" 2>&1; then
+        echo "MISSED  $name: every model passes"
+        missed=$((missed + 1))
+    else
+        local by
+        by=$(grep -oE "thread 'models::[a-z_]+" "$copy/log" | sed 's/.*:://' | sort -u | paste -sd' ' - || true)
+        echo "caught  $name, by: ${by:-a crash}"
+        caught=$((caught + 1))
+    fi
+}
+
+wanted=${1:-}
+treiber=src/free_list/treiber_stack.rs
+variant "the tag is never counted up" src/tagged_index.rs \
+    's/wrapping_add(Self::INDEX_MASK + 1)/wrapping_add(0)/'
+variant "push publishes with Relaxed" $treiber \
+    '/fn push/,/fn close/s/Ordering::Release/Ordering::Relaxed/'
+variant "head is read with Relaxed" $treiber \
+    's/self.head.load(Ordering::Acquire)/self.head.load(Ordering::Relaxed)/'
+variant "a failed swap reads head with Relaxed" $treiber \
+    's/success, Ordering::Acquire)/success, Ordering::Relaxed)/'
+variant "close leaves the tag of an empty stack alone" $treiber \
+    '/fn close/,/fn counts/s/with_index_and_next_tag(None)/with_index(None)/'
+variant "close publishes with Relaxed" $treiber \
+    '/fn close/,/fn counts/s/Ordering::Release/Ordering::Relaxed/'
+variant "close counts one buffer too many" src/pool_core.rs \
+    's/keepers.fetch_add(u64::from(out)/keepers.fetch_add(u64::from(out) + 1/'
+variant "close counts one buffer too few" src/pool_core.rs \
+    's/keepers.fetch_add(u64::from(out)/keepers.fetch_add(u64::from(out).saturating_sub(1)/'
+variant "the last keeper does not acquire" src/pool_core.rs \
+    's/fetch_sub(count, Ordering::AcqRel)/fetch_sub(count, Ordering::Release)/'
+variant "a keeper does not release" src/pool_core.rs \
+    's/fetch_sub(count, Ordering::AcqRel)/fetch_sub(count, Ordering::Acquire)/'
+variant "a release after close is not counted" src/pool_core.rs \
+    's/PoolHandle::give_up(handle, 1)/PoolHandle::give_up(handle, 0)/'
+variant "the mutex stack lends after close" src/free_list/mutex_stack.rs \
+    '/fn pop/,/fn push/s/if stack.closed/if false/'
+variant "the mutex stack takes back after close" src/free_list/mutex_stack.rs \
+    '/fn push/,/fn close/s/if stack.closed/if false/'
+variant "the mutex stack grows by an index that is in use" src/free_list/mutex_stack.rs \
+    's/stack.fresh - 1$/stack.fresh.saturating_sub(2)/'
+
+echo "$caught caught, $missed missed"
+[ "$caught" -gt 0 ] && [ "$missed" -eq 0 ]
