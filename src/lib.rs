@@ -1,5 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
+#![cfg_attr(
+    not(any(test, loom)),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
+)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Floor 0: plain.
@@ -29,6 +33,9 @@ mod multi_size_pool;
 
 // Floor 4.
 mod integrations;
+
+#[cfg(doctest)]
+mod must_not_compile;
 
 pub use aligned_pool::AlignedPool;
 pub use buffer_pool::BufferPool;

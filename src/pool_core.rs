@@ -62,6 +62,7 @@ unsafe impl<F: FreeList> Sync for PoolHandle<F> {}
 
 impl<F: FreeList> PoolHandle<F> {
     pub(crate) fn new(config: CheckedConfig) -> Result<Self, ConfigError> {
+        let region = Region::reserve(&config)?;
         let core = Box::new(PoolCore {
             header: ReleaseHeader {
                 release: release::<F>,
@@ -73,7 +74,7 @@ impl<F: FreeList> PoolHandle<F> {
             alignment: config.alignment,
             stride: config.stride,
             free_list: F::with_max(config.max)?,
-            region: Region::reserve(&config)?,
+            region,
             stale: zeroed_cells(config.max as usize).ok_or(ConfigError::OutOfMemory {
                 bytes: (config.max as usize).saturating_mul(size_of::<u32>()),
             })?,

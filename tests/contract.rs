@@ -1,0 +1,800 @@
+//! What all pools promise, checked on every one of them through `dyn Pool`; then what each adds.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
+
+use poolbuf::{
+    AcquireError, AlignedPool, BufferPool, CapacityError, ConfigError, Health, LockFreePool,
+    MultiSizeConfig, MultiSizePool, Overflow, POISON, Pool, PoolConfig, PoolStats, PooledBuf,
+    Recycle, Recycler, Wipe,
+};
+
+/// Bytes a buffer of every pool under test.
+const SIZE: usize = 1000;
+/// Buffers of every pool under test.
+const MAX: usize = 4;
+
+/// A pool, and a function that closes it.
+type Closable = (Arc<dyn Pool>, Box<dyn Fn()>);
+
+/// Every pool, with `MAX` buffers of `SIZE` bytes each.
+fn pools_with(wipe: Wipe) -> Vec<Closable> {
+    fn entry<P: Pool + Clone + 'static>(pool: P, close: fn(&P)) -> (Arc<dyn Pool>, Box<dyn Fn()>) {
+        let closed = pool.clone();
+        (Arc::new(pool), Box::new(move || close(&closed)))
+    }
+    let config = || PoolConfig::new(SIZE).max(MAX).wipe(wipe);
+    let tiers = MultiSizeConfig::new().tier(SIZE, 1, MAX).wipe(wipe);
+    vec![
+        entry(
+            BufferPool::with_config(config().initial(1)).unwrap(),
+            BufferPool::close,
+        ),
+        entry(
+            AlignedPool::with_config(config()).unwrap(),
+            AlignedPool::close,
+        ),
+        entry(
+            LockFreePool::<MAX>::with_config(config()).unwrap(),
+            LockFreePool::close,
+        ),
+        entry(
+            MultiSizePool::with_config(tiers).unwrap(),
+            MultiSizePool::close,
+        ),
+    ]
+}
+
+fn pools() -> impl Iterator<Item = Arc<dyn Pool>> {
+    pools_with(Wipe::default())
+        .into_iter()
+        .map(|(pool, _)| pool)
+}
+
+/// All that a pool can lend, and proof that it lends no more.
+fn take_all(pool: &dyn Pool) -> Vec<PooledBuf> {
+    let held: Vec<_> = (0..MAX).map(|_| pool.acquire().unwrap()).collect();
+    assert_eq!(
+        pool.acquire().unwrap_err(),
+        AcquireError::Exhausted {
+            in_use: MAX,
+            max: MAX
+        }
+    );
+    held
+}
+
+#[test]
+fn a_guard_starts_empty_and_holds_what_was_asked_for() {
+    for pool in pools() {
+        for len in [0, 1, 2, SIZE - 1, SIZE] {
+            let buf = pool.acquire_for(len).unwrap();
+            assert!(buf.is_empty());
+            assert_eq!(buf.len(), 0);
+            assert_eq!(&buf[..], b"");
+            assert!(buf.capacity() >= len);
+            assert_eq!(buf.spare_len(), buf.capacity());
+        }
+    }
+}
+
+#[test]
+fn exactly_max_buffers_are_lent_all_different_and_again_after_release() {
+    for pool in pools() {
+        for _ in 0..3 {
+            let mut held = take_all(&*pool);
+            for (stamp, buf) in (0_u8..).zip(&mut held) {
+                buf.extend_from_slice(&[stamp; SIZE]).unwrap();
+            }
+            for (stamp, buf) in (0_u8..).zip(&held) {
+                assert_eq!(buf[..], [stamp; SIZE]);
+            }
+            held.pop();
+            held.push(pool.acquire().unwrap());
+            assert!(pool.acquire().is_err());
+        }
+        assert_eq!(pool.stats().in_use, 0);
+    }
+}
+
+#[test]
+fn a_request_too_large_is_refused_with_the_numbers_and_costs_nothing() {
+    for pool in pools() {
+        assert_eq!(pool.max_len(), SIZE);
+        for len in [SIZE + 1, usize::MAX] {
+            let error = pool.acquire_for(len).unwrap_err();
+            assert_eq!(
+                error,
+                AcquireError::TooLarge {
+                    requested: len,
+                    max: SIZE
+                }
+            );
+            assert!(error.to_string().contains(&len.to_string()));
+            assert!(error.to_string().contains("1000"));
+        }
+        drop(take_all(&*pool));
+        assert_eq!(pool.stats().refused, 1, "only `take_all` was refused");
+    }
+}
+
+#[test]
+fn a_closed_pool_lends_nothing_and_its_guards_live_on() {
+    for (pool, close) in pools_with(Wipe::default()) {
+        let mut held = pool.acquire().unwrap();
+        held.extend_from_slice(b"before").unwrap();
+        close();
+        close();
+        assert_eq!(pool.acquire().unwrap_err(), AcquireError::Closed);
+        assert_eq!(pool.stats().in_use, 1);
+        held.extend_from_slice(b" and after").unwrap();
+        assert_eq!(&held[..], b"before and after");
+        drop(held);
+        let stats = pool.stats();
+        assert_eq!((stats.in_use, stats.acquired, stats.refused), (0, 1, 0));
+        assert_eq!(pool.acquire().unwrap_err(), AcquireError::Closed);
+    }
+}
+
+#[test]
+fn guards_outlive_every_handle_of_their_pool() {
+    for (pool, close) in pools_with(Wipe::default()) {
+        let mut held = take_all(&*pool);
+        drop((pool, close));
+        for (stamp, buf) in (0_u8..).zip(&mut held) {
+            buf.extend_from_slice(&[stamp; SIZE]).unwrap();
+        }
+        thread::spawn(move || {
+            for (stamp, buf) in (0_u8..).zip(held) {
+                assert_eq!(buf[..], [stamp; SIZE]);
+            }
+        })
+        .join()
+        .unwrap();
+    }
+}
+
+#[test]
+fn references_boxes_and_arcs_of_pools_are_pools() {
+    fn lent(pool: impl Pool) -> (usize, usize, usize) {
+        let held = (pool.acquire().unwrap(), pool.acquire_for(1).unwrap());
+        let stats = pool.stats();
+        (pool.max_len(), stats.in_use, held.0.capacity())
+    }
+    for pool in pools() {
+        assert_eq!(lent(&*pool), (SIZE, 2, SIZE));
+        assert_eq!(lent(&pool), (SIZE, 2, SIZE));
+        assert_eq!(lent(Box::new(&pool)), (SIZE, 2, SIZE));
+        assert_eq!(lent(Arc::clone(&pool)), (SIZE, 2, SIZE));
+    }
+}
+
+#[test]
+fn clones_are_handles_of_the_same_pool() {
+    let pool = BufferPool::new(SIZE, 0, 2).unwrap();
+    let other = pool.clone();
+    let _held = (pool.acquire().unwrap(), other.acquire().unwrap());
+    assert!(pool.acquire().is_err() && other.acquire().is_err());
+    let pool = MultiSizePool::new().unwrap();
+    let _held = pool.clone().acquire().unwrap();
+    assert_eq!(pool.stats().in_use, 1);
+}
+
+#[test]
+fn types_have_the_size_and_the_bounds_that_are_promised() {
+    fn everywhere<T: Send + Sync + Unpin + 'static>() {}
+    everywhere::<PooledBuf>();
+    everywhere::<BufferPool>();
+    everywhere::<AlignedPool>();
+    everywhere::<LockFreePool<1>>();
+    everywhere::<MultiSizePool>();
+    everywhere::<Arc<dyn Pool>>();
+    everywhere::<AcquireError>();
+    everywhere::<ConfigError>();
+    everywhere::<CapacityError>();
+    everywhere::<PoolStats>();
+    assert!(size_of::<PooledBuf>() <= 40);
+    assert_eq!(size_of::<Option<PooledBuf>>(), size_of::<PooledBuf>());
+}
+
+#[test]
+fn what_does_not_fit_is_refused_whole_with_the_numbers() {
+    for pool in pools() {
+        let mut buf = pool.acquire().unwrap();
+        buf.extend_from_slice(&[1; SIZE - 1]).unwrap();
+        let error = buf.extend_from_slice(b"ab").unwrap_err();
+        assert_eq!((error.requested, error.spare, error.capacity), (2, 1, SIZE));
+        assert_eq!(
+            error.to_string(),
+            "2 bytes do not fit: 1 of the buffer's 1000 are free"
+        );
+        let error = buf.write(b"ab").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WriteZero);
+        let inner = error.get_ref().unwrap();
+        assert!(inner.is::<CapacityError>());
+        assert!(buf.write_all(b"ab").is_err());
+        assert!(buf.advance(2).is_err());
+        assert!(buf.advance(usize::MAX).is_err());
+        assert!(buf.spare_mut_for(2).is_err());
+        assert_eq!(buf[..], [1; SIZE - 1], "nothing was written");
+        buf.write_all(b"z").unwrap();
+        assert_eq!((buf.len(), buf.spare_len()), (SIZE, 0));
+        buf.extend_from_slice(b"").unwrap();
+        buf.advance(0).unwrap();
+        assert!(buf.spare_mut().is_empty());
+    }
+}
+
+#[test]
+fn writing_truncating_and_clearing_show_the_holders_own_bytes() {
+    for pool in pools() {
+        let mut buf = pool.acquire().unwrap();
+        write!(buf, "{}-ab", 3 * 4).unwrap();
+        buf.flush().unwrap();
+        assert_eq!(&buf[..], b"12-ab");
+        buf.filled_mut().reverse();
+        assert_eq!(buf.as_ref(), b"ba-21");
+        buf.truncate(100);
+        assert_eq!(buf.len(), 5);
+        buf.truncate(2);
+        assert_eq!(&buf[..], b"ba");
+        buf.spare_mut()[..3].copy_from_slice(b"xyz");
+        buf.advance(2).unwrap();
+        assert_eq!(&buf[..], b"baxy");
+        buf.advance(1).unwrap();
+        assert_eq!(&buf[..], b"baxyz");
+        buf.clear();
+        assert!(buf.is_empty());
+        assert_eq!(buf.spare_len(), SIZE);
+        buf.advance(5).unwrap();
+        assert_eq!(&buf[..], b"baxyz", "a holder's own bytes stay its own");
+        assert_eq!(
+            format!("{buf:?}"),
+            "PooledBuf { len: 5, capacity: 1000, .. }"
+        );
+    }
+}
+
+/// A reader that does what it is told to, which may be what no reader should do.
+struct Scripted(Vec<io::Result<usize>>);
+
+impl Read for Scripted {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        assert!(!into.is_empty(), "an empty read says nothing");
+        self.0.pop().unwrap_or(Ok(0))
+    }
+}
+
+#[test]
+fn read_from_never_reads_nothing_in_silence() {
+    for pool in pools() {
+        let mut buf = pool.acquire().unwrap();
+        let mut socket: &[u8] = b"hello";
+        assert_eq!(buf.read_from(&mut socket).unwrap(), 5);
+        assert_eq!(&buf[..], b"hello");
+        assert_eq!(buf.read_from(&mut socket).unwrap(), 0, "the end");
+
+        let interrupted = || Err(io::Error::from(ErrorKind::Interrupted));
+        let mut reader = Scripted(vec![Ok(3), interrupted(), interrupted()]);
+        assert_eq!(buf.read_from(&mut reader).unwrap(), 3);
+        assert_eq!(buf.len(), 8);
+
+        let mut broken = Scripted(vec![Err(ErrorKind::ConnectionReset.into())]);
+        let error = buf.read_from(&mut broken).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        let error = buf
+            .read_from(&mut Scripted(vec![Ok(usize::MAX)]))
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        assert_eq!(buf.len(), 8);
+
+        assert_eq!(buf.read_from(&mut io::repeat(7)).unwrap(), SIZE - 8);
+        let error = buf.read_from(&mut io::repeat(7)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WriteZero, "full is not the end");
+    }
+}
+
+fn every_wipe() -> Vec<Wipe> {
+    vec![
+        Wipe::Never,
+        Wipe::OnRelease,
+        Wipe::Poison,
+        #[cfg(feature = "zeroize")]
+        Wipe::Secure,
+    ]
+}
+
+/// No byte of the secret.
+fn assert_no_secret(bytes: &[u8]) {
+    assert!(
+        bytes.iter().all(|&byte| byte == 0 || byte == POISON),
+        "an earlier holder's bytes: {bytes:?}"
+    );
+}
+
+#[test]
+fn no_safe_read_shows_an_earlier_holders_bytes() {
+    const SECRET: [u8; SIZE] = [0x5E; SIZE];
+    type Leave = fn(&mut PooledBuf);
+    let ways_to_leave: [Leave; 4] = [
+        |buf| buf.extend_from_slice(&SECRET).unwrap(),
+        |buf| buf.spare_mut().fill(0x5E),
+        |buf| {
+            buf.read_from(&mut io::repeat(0x5E)).unwrap();
+            buf.clear();
+        },
+        |buf| {
+            // SAFETY: bytes only.
+            let spare = unsafe { buf.spare_capacity_mut() };
+            spare.iter_mut().for_each(|byte| {
+                byte.write(0x5E);
+            });
+        },
+    ];
+    let ways_to_look: [Leave; 6] = [
+        |buf| assert_no_secret(buf.spare_mut()),
+        |buf| assert_no_secret(buf.spare_mut_for(SIZE / 2).unwrap()),
+        |buf| {
+            buf.advance(SIZE).unwrap();
+            assert_no_secret(buf);
+        },
+        |buf| {
+            buf.extend_from_slice(&[0; 10]).unwrap();
+            buf.truncate(3);
+            buf.advance(500).unwrap();
+            assert_no_secret(buf);
+        },
+        |buf| {
+            buf.read_from(&mut Scripted(vec![Ok(SIZE)])).unwrap();
+            assert_no_secret(buf);
+        },
+        |buf| {
+            // SAFETY: nothing is written.
+            let _ = unsafe { buf.spare_capacity_mut() };
+            assert_no_secret(buf.spare_mut());
+        },
+    ];
+    for wipe in every_wipe() {
+        for leave in ways_to_leave {
+            for look in ways_to_look {
+                for (pool, _) in pools_with(wipe) {
+                    let mut held = take_all(&*pool);
+                    held.iter_mut().for_each(leave);
+                    drop(held);
+                    // Holders in between, who see nothing, hide nothing.
+                    drop(take_all(&*pool));
+                    take_all(&*pool).iter_mut().for_each(look);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wipe_overwrites_what_was_exposed_as_it_says() {
+    for (wipe, left) in [
+        (Wipe::OnRelease, 0),
+        (Wipe::Poison, POISON),
+        (Wipe::Never, 0x5E),
+        #[cfg(feature = "zeroize")]
+        (Wipe::Secure, 0),
+    ] {
+        for (pool, _) in pools_with(wipe) {
+            let mut held = take_all(&*pool);
+            for buf in &mut held {
+                buf.extend_from_slice(&[0x5E; 40]).unwrap();
+                buf.clear();
+            }
+            drop(held);
+            for mut buf in take_all(&*pool) {
+                // SAFETY: nothing is written.
+                let memory = unsafe { buf.spare_capacity_mut() };
+                // SAFETY: a pool's bytes are always initialised.
+                let memory = unsafe { memory.assume_init_ref() };
+                assert_eq!(memory[..40], [left; 40], "{wipe:?}");
+                assert_eq!(memory[40..], [0; SIZE - 40], "{wipe:?}");
+            }
+        }
+    }
+}
+
+/// Keeps how much of each buffer counted as exposed.
+#[derive(Default)]
+struct Exposures(Mutex<Vec<usize>>);
+
+impl Recycle for Exposures {
+    fn recycle(&self, memory: Box<[u8]>, exposed: usize) {
+        assert_eq!(memory.len(), SIZE);
+        self.0.lock().unwrap().push(exposed);
+    }
+}
+
+#[test]
+fn what_counts_as_exposed_is_what_was_written_or_handed_out() {
+    let recycler = Recycler::new(Exposures::default());
+    let exposed_after = |stale: usize, by: &dyn Fn(&mut PooledBuf)| {
+        let mut buf = recycler.lend(vec![0; SIZE].into(), stale).unwrap();
+        by(&mut buf);
+        drop(buf);
+        recycler.get_ref().0.lock().unwrap().pop().unwrap()
+    };
+    assert_eq!(exposed_after(0, &|_| ()), 0);
+    assert_eq!(exposed_after(70, &|_| ()), 70);
+    assert_eq!(exposed_after(usize::MAX, &|_| ()), SIZE);
+    let forty = |buf: &mut PooledBuf| buf.extend_from_slice(&[1; 40]).unwrap();
+    assert_eq!(exposed_after(0, &forty), 40);
+    assert_eq!(exposed_after(70, &forty), 70);
+    let cleared = |buf: &mut PooledBuf| {
+        forty(buf);
+        buf.clear();
+        buf.extend_from_slice(b"short").unwrap();
+    };
+    assert_eq!(exposed_after(0, &cleared), 40);
+    let nine = |buf: &mut PooledBuf| assert_eq!(buf.spare_mut_for(9).unwrap(), [0; 9]);
+    assert_eq!(exposed_after(0, &nine), 9);
+    let length_then_frame = |buf: &mut PooledBuf| {
+        buf.spare_mut_for(4).unwrap();
+        buf.advance(4).unwrap();
+        buf.spare_mut_for(60).unwrap();
+    };
+    assert_eq!(exposed_after(0, &length_then_frame), 64);
+    let all = |buf: &mut PooledBuf| assert_eq!(buf.spare_mut(), [0; SIZE]);
+    assert_eq!(exposed_after(0, &all), SIZE);
+}
+
+#[test]
+fn a_recycler_gives_back_memory_that_a_guard_cant_count() {
+    struct Freed;
+    impl Recycle for Freed {
+        fn recycle(&self, _: Box<[u8]>, _: usize) {}
+    }
+    let recycler = Recycler::new(Freed);
+    let empty = recycler.lend(Box::default(), 0).unwrap();
+    assert_eq!((empty.capacity(), empty.len()), (0, 0));
+    #[cfg(target_pointer_width = "64")]
+    {
+        // Address space only: nothing touches it.
+        let huge = vec![0_u8; u32::MAX as usize + 1].into_boxed_slice();
+        let huge = recycler.clone().lend(huge, 0).unwrap_err();
+        assert_eq!(huge.len(), u32::MAX as usize + 1);
+    }
+}
+
+#[test]
+fn a_guard_dropped_in_unwinding_gives_its_buffer_back() {
+    for pool in pools() {
+        let unwound = catch_unwind(AssertUnwindSafe(|| {
+            let _held = take_all(&*pool);
+            panic!("a handler failed");
+        }));
+        assert!(unwound.is_err());
+        drop(take_all(&*pool));
+    }
+}
+
+#[test]
+fn a_forgotten_guard_costs_its_buffer_and_no_more() {
+    for pool in pools() {
+        std::mem::forget(pool.acquire().unwrap());
+        let held: Vec<_> = (1..MAX).map(|_| pool.acquire().unwrap()).collect();
+        assert!(pool.acquire().is_err());
+        drop(held);
+        assert_eq!(pool.stats().in_use, 1);
+    }
+}
+
+#[test]
+fn guards_dropped_by_dying_threads_come_back() {
+    thread_local! {
+        static KEPT: std::cell::RefCell<Vec<PooledBuf>> = const { std::cell::RefCell::new(Vec::new()) };
+    }
+    for pool in pools() {
+        let there = Arc::clone(&pool);
+        thread::spawn(move || KEPT.with_borrow_mut(|kept| kept.extend(take_all(&*there))))
+            .join()
+            .unwrap();
+        drop(take_all(&*pool));
+    }
+}
+
+#[test]
+fn threads_see_each_buffer_to_themselves_and_lose_none() {
+    const THREADS: usize = 8;
+    const ROUNDS: usize = 2_000;
+    for pool in pools() {
+        let start = Barrier::new(THREADS);
+        let work = |stamp: u8| {
+            start.wait();
+            let mut lent = 0;
+            for round in 0..ROUNDS {
+                let Ok(mut buf) = pool.acquire_for(1 + round % SIZE) else {
+                    thread::yield_now();
+                    continue;
+                };
+                buf.extend_from_slice(&[stamp; SIZE]).unwrap();
+                assert_eq!(buf[..], [stamp; SIZE]);
+                lent += 1;
+            }
+            lent
+        };
+        let lent: u64 = thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS as u8)
+                .map(|stamp| scope.spawn(move || work(stamp)))
+                .collect();
+            threads.into_iter().map(|t| t.join().unwrap()).sum()
+        });
+        let stats = pool.stats();
+        assert_eq!(stats.acquired, lent);
+        assert_eq!(stats.refused, (THREADS * ROUNDS) as u64 - lent);
+        assert_eq!(stats.in_use, 0);
+        assert!(stats.high_water <= MAX);
+        drop(take_all(&*pool));
+    }
+}
+
+#[test]
+fn statistics_count_what_happened() {
+    for pool in pools() {
+        let held = take_all(&*pool);
+        let mut held: Vec<_> = held.into_iter().take(2).collect();
+        let stats = pool.stats();
+        assert_eq!(
+            (stats.max, stats.total, stats.buffer_size),
+            (MAX, MAX, SIZE)
+        );
+        assert_eq!((stats.in_use, stats.available), (2, 2));
+        assert_eq!((stats.high_water, stats.acquired, stats.refused), (4, 4, 1));
+        assert!(stats.resident_bytes >= MAX * SIZE);
+        assert_eq!(stats.used_percent(), 50);
+        assert_eq!(stats.refused_basis_points(), 2_000);
+        assert!(stats.to_string().contains("50% of 4 in use"));
+        held.clear();
+        let stats = pool.stats();
+        assert_eq!((stats.in_use, stats.available, stats.high_water), (0, 4, 4));
+    }
+}
+
+#[test]
+fn a_buffer_pool_grows_from_initial_to_max() {
+    let pool = BufferPool::new(SIZE, 1, 3).unwrap();
+    let total = || (pool.stats().total, pool.stats().available);
+    assert_eq!(total(), (1, 1));
+    let first = pool.acquire().unwrap();
+    assert_eq!(total(), (1, 0));
+    let second = pool.acquire().unwrap();
+    assert_eq!(total(), (2, 0));
+    drop((first, second));
+    assert_eq!(total(), (2, 2));
+    let _both = (pool.acquire().unwrap(), pool.acquire().unwrap());
+    assert_eq!(
+        total(),
+        (2, 0),
+        "what there is, is lent before more is made"
+    );
+}
+
+#[test]
+fn bad_configurations_are_refused_with_the_numbers() {
+    let limit = u32::MAX as usize;
+    let cases: Vec<(Result<BufferPool, ConfigError>, &[&str])> = vec![
+        (BufferPool::new(0, 1, 1), &["buffer size is 0"]),
+        (
+            BufferPool::new(limit + 1, 1, 1),
+            &["4294967296", "4294967295"],
+        ),
+        (BufferPool::new(1, 0, 0), &["max is 0"]),
+        (BufferPool::new(1, 0, limit), &["4294967295", "4294967294"]),
+        (BufferPool::new(8, 11, 10), &["11", "10"]),
+        (
+            BufferPool::new(limit, 0, limit - 1),
+            &["4294967295", "4294967294", "aligned to 16"],
+        ),
+        (
+            BufferPool::with_config(PoolConfig::new(8).alignment(48)),
+            &["48", "power of two"],
+        ),
+        (
+            BufferPool::with_config(PoolConfig::new(8).alignment(0)),
+            &["0 bytes", "power of two"],
+        ),
+        (
+            BufferPool::with_config(PoolConfig::new(8).alignment(1 << 63)),
+            &["9223372036854775808", "8 bytes"],
+        ),
+    ];
+    for (result, needles) in cases {
+        let message = result.unwrap_err().to_string();
+        for needle in needles {
+            assert!(message.contains(needle), "{message:?} lacks {needle:?}");
+        }
+    }
+    assert_eq!(
+        AlignedPool::new(64, 0).unwrap_err(),
+        ConfigError::ZeroBuffers
+    );
+    assert_eq!(
+        AlignedPool::with_alignment(64, 1, 65).unwrap_err(),
+        ConfigError::InvalidAlignment { alignment: 65 }
+    );
+    assert_eq!(
+        LockFreePool::<0>::new(64).unwrap_err(),
+        ConfigError::ZeroBuffers
+    );
+    assert_eq!(
+        LockFreePool::<4>::new(0).unwrap_err(),
+        ConfigError::ZeroBufferSize
+    );
+    assert!(matches!(
+        LockFreePool::<{ u32::MAX as usize }>::new(1).unwrap_err(),
+        ConfigError::TooManyBuffers { .. }
+    ));
+    assert_eq!(
+        LockFreePool::<4>::with_config(PoolConfig::new(8).max(5)).unwrap_err(),
+        ConfigError::FixedMax {
+            requested: 5,
+            fixed: 4
+        }
+    );
+    assert_eq!(
+        LockFreePool::<4>::with_config(PoolConfig::new(8).initial(5)).unwrap_err(),
+        ConfigError::InitialExceedsMax { initial: 5, max: 4 }
+    );
+    assert_eq!(
+        BufferPool::with_config(PoolConfig::for_connections(usize::MAX)).unwrap_err(),
+        ConfigError::TooManyBuffers {
+            max: usize::MAX,
+            limit: limit - 1
+        }
+    );
+    let multi = |config| MultiSizePool::with_config(config).unwrap_err();
+    assert_eq!(multi(MultiSizeConfig::new()), ConfigError::NoTiers);
+    assert_eq!(
+        multi(
+            MultiSizeConfig::new()
+                .tier(512, 0, 1)
+                .tier(64, 0, 1)
+                .tier(512, 0, 2)
+        ),
+        ConfigError::DuplicateTier { buffer_size: 512 }
+    );
+    assert_eq!(
+        multi(MultiSizeConfig::new().tier(64, 2, 1)),
+        ConfigError::InitialExceedsMax { initial: 2, max: 1 }
+    );
+}
+
+#[test]
+fn errors_become_io_errors_and_keep_themselves() {
+    let in_use = AcquireError::Exhausted { in_use: 1, max: 1 };
+    let large = AcquireError::TooLarge {
+        requested: 2,
+        max: 1,
+    };
+    for (error, kind) in [
+        (in_use, ErrorKind::ResourceBusy),
+        (large, ErrorKind::InvalidInput),
+        (AcquireError::Closed, ErrorKind::Other),
+    ] {
+        let converted = io::Error::from(error);
+        assert_eq!(converted.kind(), kind);
+        assert_eq!(converted.to_string(), error.to_string());
+        let inner = converted.get_ref().unwrap().downcast_ref();
+        assert_eq!(inner, Some(&error));
+    }
+    let converted = io::Error::from(ConfigError::OutOfMemory { bytes: 9 });
+    assert_eq!(converted.kind(), ErrorKind::OutOfMemory);
+    let converted = io::Error::from(ConfigError::NoTiers);
+    assert_eq!(converted.kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn aligned_buffers_start_on_their_boundary() {
+    for alignment in [1, 16, 64, 128, 4096, 8192, 1 << 21] {
+        let pool = AlignedPool::with_alignment(100, 3, alignment).unwrap();
+        assert_eq!(pool.alignment(), alignment.max(64));
+        let mut held: Vec<_> = (0..3).map(|_| pool.acquire().unwrap()).collect();
+        for buf in &mut held {
+            assert_eq!(buf.capacity(), 100);
+            assert_eq!(buf.spare_mut().as_ptr() as usize % pool.alignment(), 0);
+            buf.extend_from_slice(&[1; 100]).unwrap();
+        }
+        assert!(pool.acquire().is_err());
+    }
+    assert_eq!(AlignedPool::new(8, 1).unwrap().alignment(), 64);
+}
+
+#[test]
+fn a_multi_size_request_gets_the_smallest_tier_that_holds_it() {
+    let pool = MultiSizePool::new().unwrap();
+    let sizes: Vec<_> = pool.tiers().iter().map(BufferPool::buffer_size).collect();
+    assert_eq!(sizes, [64, 512, 2048, 8192, 32_768]);
+    for tier in pool.stats().tiers {
+        assert_eq!((tier.total, tier.max), (50, 500));
+    }
+    for len in 0..=pool.max_len() {
+        let smallest = sizes.iter().copied().find(|&size| size >= len).unwrap();
+        assert_eq!(pool.acquire_for(len).unwrap().capacity(), smallest);
+    }
+}
+
+#[test]
+fn an_empty_tier_refuses_or_goes_one_tier_up() {
+    let pool = |overflow| {
+        MultiSizePool::with_config(
+            MultiSizeConfig::new()
+                .tier(300, 0, 1)
+                .tier(100, 0, 1)
+                .tier(200, 0, 1)
+                .overflow(overflow),
+        )
+        .unwrap()
+    };
+    let full = AcquireError::Exhausted { in_use: 1, max: 1 };
+
+    let refusing = pool(Overflow::Refuse);
+    let _held = refusing.acquire_for(100).unwrap();
+    assert_eq!(refusing.acquire_for(100).unwrap_err(), full);
+    assert_eq!(refusing.stats().refused, 1);
+    assert_eq!(refusing.acquire_for(101).unwrap().capacity(), 200);
+
+    let climbing = pool(Overflow::NextTier);
+    let first = climbing.acquire_for(1).unwrap();
+    let second = climbing.acquire_for(1).unwrap();
+    assert_eq!((first.capacity(), second.capacity()), (100, 200));
+    assert_eq!(climbing.acquire_for(1).unwrap_err(), full, "not two up");
+    let stats = climbing.stats();
+    let refused: Vec<_> = stats.tiers.iter().map(|tier| tier.refused).collect();
+    assert_eq!(refused, [1, 0, 0], "counted once, where it belongs");
+    assert_eq!((stats.in_use, stats.max, stats.acquired), (2, 3, 2));
+    assert!(matches!(
+        stats.health(),
+        Health::Tier {
+            buffer_size: 100,
+            ..
+        }
+    ));
+    let last = climbing.acquire_for(201).unwrap();
+    assert_eq!(climbing.acquire_for(300).unwrap_err(), full, "no tier up");
+    drop((first, second, last));
+    assert_eq!(climbing.stats().in_use, 0);
+}
+
+#[test]
+fn pools_have_the_names_that_they_are_given() {
+    let named = BufferPool::with_config(PoolConfig::new(8).max(10).name("recv pool")).unwrap();
+    assert_eq!(named.name(), "recv pool");
+    assert_eq!(
+        named.stats().to_string(),
+        "recv pool: 0% of 10 in use | refused 0.00% | high water 0 | normal"
+    );
+    assert!(format!("{named:?}").contains("recv pool"));
+    for (pool, name) in pools().zip(["buffer", "aligned", "lock-free", "multi-size"]) {
+        assert_eq!(&*pool.stats().name, format!("{name} pool"));
+    }
+}
+
+#[cfg(feature = "compio-buf-08")]
+#[test]
+fn compio_sees_the_written_bytes_and_writes_behind_the_scenes() {
+    use compio::buf::{IoBuf, IoBufMut, SetLen};
+    for (pool, _) in pools_with(Wipe::Never) {
+        let mut held = take_all(&*pool);
+        held.iter_mut().for_each(|buf| buf.spare_mut().fill(0x5E));
+        drop(held);
+        let mut buf = pool.acquire().unwrap();
+        assert_eq!((buf.buf_len(), buf.buf_capacity()), (0, SIZE));
+        assert_eq!(buf.as_init(), b"");
+        for (byte, value) in buf.as_uninit().iter_mut().zip(*b"pong") {
+            byte.write(value);
+        }
+        // SAFETY: the first four bytes were written above.
+        unsafe { SetLen::set_len(&mut buf, 4) };
+        assert_eq!(buf.as_init(), b"pong");
+        assert_no_secret(buf.spare_mut());
+        assert_eq!(&buf[..], b"pong");
+        let slice = buf.slice(1..3);
+        assert_eq!(slice.as_init(), b"on");
+    }
+}

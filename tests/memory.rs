@@ -1,0 +1,154 @@
+//! What the pools do to the process's memory, seen by an allocator that keeps a ledger and, on Linux, by the
+//! resident size. A single test in a binary of its own, since both are the whole process's.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use poolbuf::{AlignedPool, BufferPool, LockFreePool, MultiSizePool, Pool, PoolConfig};
+
+/// The system's allocator, with a count of its calls and of the bytes that are out.
+struct Ledger {
+    calls: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Ledger {
+    fn count(&self, layout: Layout, memory: *mut u8) -> *mut u8 {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        if !memory.is_null() {
+            self.bytes.fetch_add(layout.size(), Ordering::Relaxed);
+        }
+        memory
+    }
+}
+
+// SAFETY: passes every call on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Ledger {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise is passed on.
+        self.count(layout, unsafe { System.alloc(layout) })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise is passed on.
+        self.count(layout, unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static LEDGER: Ledger = Ledger {
+    calls: AtomicUsize::new(0),
+    bytes: AtomicUsize::new(0),
+};
+
+#[test]
+fn memory_is_taken_when_it_is_used_and_given_back_at_the_end() {
+    // Whatever the first thread of a process allocates once is allocated.
+    thread::spawn(|| ()).join().unwrap();
+    every_byte_is_freed_when_the_last_handle_and_the_last_guard_are_gone();
+    acquire_and_release_never_call_the_allocator();
+    a_pool_that_could_not_be_made_leaves_nothing_behind();
+    #[cfg(target_os = "linux")]
+    buffers_beyond_initial_take_no_memory_before_they_are_written();
+}
+
+fn pools() -> Vec<Box<dyn Pool>> {
+    vec![
+        Box::new(BufferPool::new(10_000, 1, 8).unwrap()),
+        Box::new(AlignedPool::with_alignment(10_000, 8, 4096).unwrap()),
+        Box::new(LockFreePool::<8>::new(10_000).unwrap()),
+        Box::new(MultiSizePool::new().unwrap()),
+    ]
+}
+
+fn every_byte_is_freed_when_the_last_handle_and_the_last_guard_are_gone() {
+    // Guards first, handles first, and guards on another thread after the handles.
+    for order in 0..3 {
+        let before = LEDGER.bytes.load(Ordering::Relaxed);
+        for pool in pools() {
+            let held: [_; 8] = std::array::from_fn(|_| pool.acquire().unwrap());
+            match order {
+                0 => drop((held, pool)),
+                1 => drop((pool, held)),
+                _ => {
+                    drop(pool);
+                    thread::scope(|scope| {
+                        for buf in held {
+                            scope.spawn(move || drop(buf));
+                        }
+                    });
+                }
+            }
+        }
+        assert_eq!(
+            LEDGER.bytes.load(Ordering::Relaxed),
+            before,
+            "order {order}"
+        );
+    }
+}
+
+fn acquire_and_release_never_call_the_allocator() {
+    for pool in pools() {
+        let before = LEDGER.calls.load(Ordering::Relaxed);
+        for _ in 0..100 {
+            let held: [_; 8] = std::array::from_fn(|_| pool.acquire().unwrap());
+            drop(held);
+            let _ = pool.acquire_for(usize::MAX);
+        }
+        assert_eq!(LEDGER.calls.load(Ordering::Relaxed), before);
+    }
+}
+
+fn a_pool_that_could_not_be_made_leaves_nothing_behind() {
+    let before = LEDGER.bytes.load(Ordering::Relaxed);
+    let huge = PoolConfig::new(u32::MAX as usize).max(2_000_000_000);
+    assert!(BufferPool::with_config(huge.clone()).is_err());
+    assert!(AlignedPool::with_config(huge).is_err());
+    assert_eq!(LEDGER.bytes.load(Ordering::Relaxed), before);
+}
+
+/// Bytes of this process that are in memory.
+#[cfg(target_os = "linux")]
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    kib.and_then(|kib| kib.parse::<usize>().ok()).unwrap() * 1024
+}
+
+#[cfg(target_os = "linux")]
+fn buffers_beyond_initial_take_no_memory_before_they_are_written() {
+    const MIB: usize = 1 << 20;
+    for alignment in [16, 64, 1 << 21] {
+        // 4 GiB of address space, of which 32 MiB are to be touched.
+        let config = PoolConfig::new(MIB)
+            .max(4096)
+            .initial(32)
+            .alignment(alignment);
+        let before = resident();
+        let pool = AlignedPool::with_config(config).unwrap();
+        let made = resident() - before;
+        assert!(made >= 32 * MIB, "the initial buffers are touched: {made}");
+        assert!(made < 128 * MIB, "the others are not: {made}");
+        assert!(pool.stats().resident_bytes >= 32 * MIB);
+
+        let mut held: Vec<_> = (0..256).map(|_| pool.acquire().unwrap()).collect();
+        let lent = resident() - before;
+        assert!(lent < 128 * MIB, "nor are they by being lent: {lent}");
+        for buf in &mut held {
+            buf.extend_from_slice(b"only the first page").unwrap();
+        }
+        drop(held);
+        let used = resident() - before;
+        assert!(used < 160 * MIB, "nor by a few bytes each: {used}");
+    }
+}
