@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Runs the test suite under the compiler's sanitizers. Needs Linux and a nightly toolchain
+# (`rustup toolchain install nightly`); the thread sanitizer also needs `llvm-symbolizer` on the PATH, to
+# find its suppressions (Debian and Ubuntu: package llvm).
+#
+#   tests/sanitizers.sh              both
+#   tests/sanitizers.sh address      reads and writes out of bounds, use after free, double free, leaks
+#   tests/sanitizers.sh thread       data races
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+host=$(rustc +nightly -vV | sed -n 's/^host: //p')
+# The loom models are left out: loom runs its threads as coroutines, which neither sanitizer follows.
+# A test asks for more memory than there is, and expects an error.
+export ASAN_OPTIONS="allocator_may_return_null=1"
+tests=(-p poolbuf --lib --test contract --test model --target "$host")
+
+address() {
+    # tests/memory.rs reads the resident size, to which this sanitizer adds its own memory.
+    RUSTFLAGS="-Zsanitizer=address" \
+        cargo +nightly test --target-dir target/address-sanitizer "${tests[@]}"
+}
+
+thread() {
+    command -v llvm-symbolizer >/dev/null || {
+        echo "the thread sanitizer needs llvm-symbolizer on the PATH" >&2
+        exit 1
+    }
+    # The standard library is not instrumented; what it does between threads looks like races.
+    suppressions=$(mktemp)
+    trap 'rm -f "$suppressions"' EXIT
+    printf 'race:%s\n' CompletedTest test::run_test std::thread::lifecycle::Packet \
+        std::thread::scoped std::sync::mpmc >"$suppressions"
+    TSAN_OPTIONS="suppressions=$suppressions allocator_may_return_null=1" \
+        RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" \
+        PROPTEST_CASES=32 \
+        cargo +nightly test --target-dir target/thread-sanitizer "${tests[@]}"
+}
+
+case "${1:-both}" in
+    address) address ;;
+    thread) thread ;;
+    both) address && thread ;;
+    *)
+        echo "unknown sanitizer '$1': address or thread" >&2
+        exit 2
+        ;;
+esac
