@@ -68,10 +68,17 @@ pub enum Overflow {
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct MultiSizeConfig {
-    tiers: Vec<PoolConfig>,
+    tiers: Vec<Tier>,
     overflow: Overflow,
     wipe: Wipe,
     name: Option<Arc<str>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Tier {
+    buffer_size: usize,
+    initial: usize,
+    max: usize,
 }
 
 impl MultiSizeConfig {
@@ -83,8 +90,11 @@ impl MultiSizeConfig {
     /// Adds a tier of buffers of `buffer_size` bytes, `initial` of them at first and `max` at most. The
     /// order in which tiers are added does not matter.
     pub fn tier(mut self, buffer_size: usize, initial: usize, max: usize) -> Self {
-        let tier = PoolConfig::new(buffer_size).initial(initial).max(max);
-        self.tiers.push(tier);
+        self.tiers.push(Tier {
+            buffer_size,
+            initial,
+            max,
+        });
         self
     }
 
@@ -137,11 +147,17 @@ impl MultiSizePool {
     /// A [`ConfigError`] when there is no tier, two have the same buffer size, or one makes no pool.
     pub fn with_config(config: MultiSizeConfig) -> Result<Self, ConfigError> {
         let name = config.name.unwrap_or_else(|| Arc::from("multi-size pool"));
-        let mut tiers = config
-            .tiers
-            .into_iter()
-            .map(|tier| BufferPool::with_config(tier.wipe(config.wipe)))
-            .collect::<Result<Vec<_>, _>>()?;
+        let make = |tier: Tier| {
+            BufferPool::with_config(
+                PoolConfig::new(tier.buffer_size)
+                    .initial(tier.initial)
+                    .max(tier.max)
+                    .wipe(config.wipe)
+                    .name(format!("{name}, {} bytes", tier.buffer_size)),
+            )
+        };
+        let tiers = config.tiers.into_iter().map(make);
+        let mut tiers = tiers.collect::<Result<Vec<_>, _>>()?;
         if tiers.is_empty() {
             return Err(ConfigError::NoTiers);
         }

@@ -173,15 +173,16 @@ impl<F: FreeList> PoolHandle<F> {
                 keepers.saturating_sub(HANDLES) as usize
             }
         };
-        let total = high_water.max(core.initial as usize);
+        // `in_use`, since the lock-free list counts a new high-water mark after the buffer is taken.
+        let total = high_water.max(core.initial as usize).max(in_use);
         PoolStats {
             name: Arc::clone(&core.name),
             buffer_size: self.buffer_size(),
             max: self.max(),
             total,
-            available: total - in_use.min(total),
+            available: total - in_use,
             in_use,
-            high_water,
+            high_water: high_water.max(in_use),
             acquired: counts.acquired,
             refused: core.refused.load(Ordering::Relaxed),
             resident_bytes: total * core.stride,

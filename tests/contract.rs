@@ -773,6 +773,10 @@ fn pools_have_the_names_that_they_are_given() {
         "recv pool: 0% of 10 in use | refused 0.00% | high water 0 | normal"
     );
     assert!(format!("{named:?}").contains("recv pool"));
+    let frames = MultiSizeConfig::new().tier(64, 0, 1).tier(8, 0, 1);
+    let frames = MultiSizePool::with_config(frames.name("frames")).unwrap();
+    assert_eq!(frames.name(), "frames");
+    assert_eq!(frames.tiers()[0].name(), "frames, 8 bytes");
     for (pool, name) in pools().zip(["buffer", "aligned", "lock-free", "multi-size"]) {
         assert_eq!(&*pool.stats().name, format!("{name} pool"));
     }
