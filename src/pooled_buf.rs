@@ -220,6 +220,25 @@ impl PooledBuf {
         self.len = 0;
     }
 
+    /// Removes the first `bytes` bytes, or all when there are no more, and moves the rest to the front: what
+    /// is left of a receive when a frame has been taken off it. Costs a copy of the rest.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    ///
+    /// let mut buf = BufferPool::new(64, 1, 1)?.acquire()?;
+    /// buf.extend_from_slice(b"frame|next fr")?;
+    /// buf.consume(6);
+    /// assert_eq!(&buf[..], b"next fr");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn consume(&mut self, bytes: usize) {
+        let rest = self.len().saturating_sub(bytes);
+        let front = self.len() - rest;
+        self.filled_mut().copy_within(front.., 0);
+        self.truncate(rest);
+    }
+
     /// The bytes written so far, for change.
     #[inline]
     pub fn filled_mut(&mut self) -> &mut [u8] {

@@ -246,6 +246,14 @@ fn writing_truncating_and_clearing_show_the_holders_own_bytes() {
         assert_eq!(&buf[..], b"baxy");
         buf.advance(1).unwrap();
         assert_eq!(&buf[..], b"baxyz");
+        buf.consume(2);
+        assert_eq!(&buf[..], b"xyz");
+        buf.consume(0);
+        buf.extend_from_slice(b"!").unwrap();
+        assert_eq!(&buf[..], b"xyz!");
+        buf.consume(usize::MAX);
+        assert!(buf.is_empty());
+        buf.extend_from_slice(b"baxyz").unwrap();
         buf.clear();
         assert!(buf.is_empty());
         assert_eq!(buf.spare_len(), SIZE);

@@ -15,6 +15,7 @@ enum Step {
     FillSpare { which: usize, byte: u8, len: usize },
     Advance { which: usize, len: usize },
     Truncate { which: usize, len: usize },
+    Consume { which: usize, len: usize },
     Clear { which: usize },
 }
 
@@ -29,7 +30,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (which.clone(), any::<u8>(), 0..130_usize)
             .prop_map(|(which, byte, len)| Step::FillSpare { which, byte, len }),
         2 => (which.clone(), len.clone()).prop_map(|(which, len)| Step::Advance { which, len }),
-        1 => (which.clone(), len).prop_map(|(which, len)| Step::Truncate { which, len }),
+        1 => (which.clone(), len.clone())
+            .prop_map(|(which, len)| Step::Truncate { which, len }),
+        1 => (which.clone(), len).prop_map(|(which, len)| Step::Consume { which, len }),
         1 => which.prop_map(|which| Step::Clear { which }),
     ];
     prop::collection::vec(step, 1..120)
@@ -120,6 +123,15 @@ impl Held {
         }
     }
 
+    /// The rest moves to the front; behind it stays what was there.
+    fn consume(&mut self, len: usize) {
+        let rest = self.bytes.split_off(len.min(self.bytes.len()));
+        let all = [std::mem::take(&mut self.bytes), rest.clone()].concat();
+        let left_behind = all[rest.len()..].iter().map(|&byte| Some(byte));
+        self.behind.splice(0..0, left_behind);
+        self.bytes = rest;
+    }
+
     fn truncate(&mut self, len: usize) {
         if len < self.bytes.len() {
             let cut = self.bytes.split_off(len);
@@ -172,6 +184,7 @@ fn agrees(
             | Step::FillSpare { which, .. }
             | Step::Advance { which, .. }
             | Step::Truncate { which, .. }
+            | Step::Consume { which, .. }
             | Step::Clear { which }
                 if !held.is_empty() =>
             {
@@ -206,6 +219,10 @@ fn agrees(
                 Step::Truncate { len, .. } => {
                     one.buf.truncate(len);
                     one.truncate(len);
+                }
+                Step::Consume { len, .. } => {
+                    one.buf.consume(len);
+                    one.consume(len);
                 }
                 Step::Clear { .. } => {
                     one.buf.clear();

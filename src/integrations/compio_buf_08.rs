@@ -1,6 +1,9 @@
 //! The buffer traits of compio-buf 0.8 (compio 0.19): a `PooledBuf` goes into a completion-based read or
 //! write by value and comes back with the result.
 //!
+//! `read` overwrites from the first byte, `append` (of `AsyncReadExt`) adds behind the bytes written so far.
+//! Appending to a full guard reads 0 bytes, which looks like the end: ask `spare_len` first.
+//!
 //! A read that is dropped before it has completed gives its buffer back when the driver has seen the
 //! cancellation through. A runtime that is dropped in mid-read may never do so.
 
