@@ -1,0 +1,54 @@
+//! The wire format: a little-endian `u32` length, 1 to 32,768, and as many bytes of payload.
+
+use std::fmt;
+
+use crate::numbers::thousands;
+
+/// Bytes in front of the payload.
+pub(crate) const HEADER: usize = 4;
+/// Bytes of the largest payload.
+pub(crate) const MAX_PAYLOAD: usize = 32_768;
+/// Bytes of the largest frame.
+pub(crate) const MAX_FRAME: usize = HEADER + MAX_PAYLOAD;
+/// The payloads that players send, in bytes: control, game, chat, map and file.
+pub(crate) const PAYLOADS: [usize; 5] = [64, 512, 2048, 8192, MAX_PAYLOAD];
+
+/// Why bytes are no frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FrameError {
+    Empty,
+    TooLong { payload: u32 },
+}
+
+/// The header of a frame with a payload of that many bytes, at most [`MAX_PAYLOAD`].
+pub(crate) fn header(payload: usize) -> [u8; HEADER] {
+    debug_assert!((1..=MAX_PAYLOAD).contains(&payload));
+    (payload as u32).to_le_bytes()
+}
+
+/// How many bytes the frame that starts with `received` has, header included; `None` when the header is
+/// not there yet.
+pub(crate) fn frame_len(received: &[u8]) -> Result<Option<usize>, FrameError> {
+    let Some(header) = received.first_chunk::<HEADER>() else {
+        return Ok(None);
+    };
+    match u32::from_le_bytes(*header) {
+        0 => Err(FrameError::Empty),
+        payload if payload as usize > MAX_PAYLOAD => Err(FrameError::TooLong { payload }),
+        payload => Ok(Some(HEADER + payload as usize)),
+    }
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let max = thousands(MAX_PAYLOAD as u64);
+        match *self {
+            FrameError::Empty => write!(f, "frame of length 0 (1 to {max} is allowed)"),
+            FrameError::TooLong { payload } => write!(
+                f,
+                "frame of length {} (1 to {max} is allowed)",
+                thousands(payload.into())
+            ),
+        }
+    }
+}

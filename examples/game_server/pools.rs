@@ -1,0 +1,110 @@
+//! The two pools: one to receive into, one to send from. Which kind they are is decided here, in one
+//! `match`; the rest of the server knows them as `dyn Pool`.
+
+use std::sync::Arc;
+
+use poolbuf::{
+    AlignedPool, BufferPool, ConfigError, LockFreePool, MultiSizeConfig, MultiSizePool, Pool,
+    PoolConfig,
+};
+
+use crate::frame::{HEADER, MAX_FRAME, PAYLOADS};
+use crate::numbers::thousands;
+
+/// The pools to choose from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PoolKind {
+    Buffer,
+    Aligned,
+    LockFree,
+    MultiSize,
+}
+
+impl PoolKind {
+    pub(crate) const ALL: [PoolKind; 4] = [
+        PoolKind::Buffer,
+        PoolKind::Aligned,
+        PoolKind::LockFree,
+        PoolKind::MultiSize,
+    ];
+
+    /// What the command line calls it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            PoolKind::Buffer => "buffer",
+            PoolKind::Aligned => "aligned",
+            PoolKind::LockFree => "lock-free",
+            PoolKind::MultiSize => "multi-size",
+        }
+    }
+}
+
+/// A receive pool and a send pool.
+#[derive(Clone)]
+pub(crate) struct Pools {
+    pub(crate) recv: Arc<dyn Pool>,
+    pub(crate) send: Arc<dyn Pool>,
+}
+
+/// A `LockFreePool` has its size in its type, so there are two sizes of it: up to 1,024 players, and up
+/// to 10,240.
+const LOCK_FREE_SMALL: usize = 3 * 1024;
+const LOCK_FREE_LARGE: usize = 3 * 10_240;
+
+impl Pools {
+    /// Pools for that many players, by the chapter's rule of at most 3 buffers a connection. Address space
+    /// only: memory is taken up as buffers are first used, but for a few that are there from the start.
+    pub(crate) fn for_players(kind: PoolKind, players: usize) -> Result<Pools, String> {
+        Pools::new(kind, 3 * players, 64)
+    }
+
+    /// Pools of at most `max` buffers each (multi-size: of each size), `initial` of them, if `max` allows
+    /// so many, from the start.
+    pub(crate) fn new(kind: PoolKind, max: usize, initial: usize) -> Result<Pools, String> {
+        let initial = initial.min(max);
+        Ok(Pools {
+            recv: make(kind, "recv pool", max, initial)?,
+            send: make(kind, "send pool", max, initial)?,
+        })
+    }
+
+    /// Buffers that are lent.
+    pub(crate) fn in_use(&self) -> usize {
+        self.recv.stats().in_use + self.send.stats().in_use
+    }
+}
+
+fn make(kind: PoolKind, name: &str, max: usize, initial: usize) -> Result<Arc<dyn Pool>, String> {
+    // A buffer holds a whole frame, its header included.
+    let config = PoolConfig::new(MAX_FRAME).initial(initial).name(name);
+    let pool: Result<Arc<dyn Pool>, ConfigError> = match kind {
+        PoolKind::Buffer => BufferPool::with_config(config.max(max)).map(shared),
+        PoolKind::Aligned => AlignedPool::with_config(config.max(max)).map(shared),
+        PoolKind::LockFree if max <= LOCK_FREE_SMALL => {
+            LockFreePool::<LOCK_FREE_SMALL>::with_config(config).map(shared)
+        }
+        PoolKind::LockFree if max <= LOCK_FREE_LARGE => {
+            LockFreePool::<LOCK_FREE_LARGE>::with_config(config).map(shared)
+        }
+        PoolKind::LockFree => {
+            return Err(format!(
+                "--pool lock-free serves at most {} players, since a LockFreePool's size is part of \
+                 its type: choose fewer --players or another --pool",
+                thousands(LOCK_FREE_LARGE as u64 / 3)
+            ));
+        }
+        PoolKind::MultiSize => {
+            let tiers = PAYLOADS
+                .into_iter()
+                .fold(MultiSizeConfig::new(), |tiers, payload| {
+                    tiers.tier(HEADER + payload, initial, max)
+                });
+            MultiSizePool::with_config(tiers.name(name)).map(shared)
+        }
+    };
+    pool.map_err(|error| format!("cannot make the {name}: {error}"))
+}
+
+fn shared(pool: impl Pool + 'static) -> Arc<dyn Pool> {
+    Arc::new(pool)
+}
