@@ -5,6 +5,7 @@
 //! (or `close` is called) the free list is closed and says how many buffers are out. From then on it takes
 //! none back, so each later release counts one down instead, and the last of them frees the core.
 
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -59,6 +60,10 @@ const HANDLES: u64 = 1 << 32;
 unsafe impl<F: FreeList> Send for PoolHandle<F> {}
 // SAFETY: as above.
 unsafe impl<F: FreeList> Sync for PoolHandle<F> {}
+
+// No operation panics half-way, and a user's panic reaches nothing but the bytes of his own guards.
+impl<F: FreeList> UnwindSafe for PoolHandle<F> {}
+impl<F: FreeList> RefUnwindSafe for PoolHandle<F> {}
 
 impl<F: FreeList> PoolHandle<F> {
     pub(crate) fn new(config: CheckedConfig) -> Result<Self, ConfigError> {

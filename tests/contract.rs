@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
@@ -186,11 +186,12 @@ fn clones_are_handles_of_the_same_pool() {
 #[test]
 fn types_have_the_size_and_the_bounds_that_are_promised() {
     fn everywhere<T: Send + Sync + Unpin + 'static>() {}
-    everywhere::<PooledBuf>();
-    everywhere::<BufferPool>();
-    everywhere::<AlignedPool>();
-    everywhere::<LockFreePool<1>>();
-    everywhere::<MultiSizePool>();
+    fn whatever_panics<T: Send + Sync + Unpin + UnwindSafe + RefUnwindSafe + 'static>() {}
+    whatever_panics::<PooledBuf>();
+    whatever_panics::<BufferPool>();
+    whatever_panics::<AlignedPool>();
+    whatever_panics::<LockFreePool<1>>();
+    whatever_panics::<MultiSizePool>();
     everywhere::<Arc<dyn Pool>>();
     everywhere::<AcquireError>();
     everywhere::<ConfigError>();
