@@ -41,6 +41,18 @@ struct Shared {
 }
 
 /// What becomes of a request whose tier has no free buffer.
+///
+/// ```
+/// use poolbuf::{MultiSizeConfig, MultiSizePool, Overflow, Pool};
+///
+/// let tiers = MultiSizeConfig::new().tier(64, 1, 1).tier(512, 1, 1).tier(2048, 1, 1);
+/// let pool = MultiSizePool::with_config(tiers.overflow(Overflow::NextTier))?;
+/// let small = pool.acquire_for(40)?;
+/// let next = pool.acquire_for(40)?;
+/// assert_eq!((small.capacity(), next.capacity()), (64, 512));
+/// assert!(pool.acquire_for(40).is_err(), "one tier further up, not two");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {

@@ -1,11 +1,4 @@
-//! The buffer traits of compio-buf 0.8 (compio 0.19): a `PooledBuf` goes into a completion-based read or
-//! write by value and comes back with the result.
-//!
-//! `read` overwrites from the first byte, `append` (of `AsyncReadExt`) adds behind the bytes written so far.
-//! Appending to a full guard reads 0 bytes, which looks like the end: ask `spare_len` first.
-//!
-//! A read that is dropped before it has completed gives its buffer back when the driver has seen the
-//! cancellation through. A runtime that is dropped in mid-read may never do so.
+//! The buffer traits of compio-buf 0.8 (compio 0.19).
 
 use std::mem::MaybeUninit;
 
@@ -13,6 +6,7 @@ use compio_buf_08::{IoBuf, IoBufMut, SetLen};
 
 use crate::pooled_buf::PooledBuf;
 
+/// With the feature `compio-buf-08`: what a write sends are the bytes written so far.
 impl IoBuf for PooledBuf {
     #[inline]
     fn as_init(&self) -> &[u8] {
@@ -28,6 +22,30 @@ impl SetLen for PooledBuf {
     }
 }
 
+/// With the feature `compio-buf-08`: a guard goes into a completion-based read by value and comes back with
+/// the result.
+///
+/// ```
+/// use compio::{BufResult, io::AsyncReadExt};
+/// use poolbuf::{BufferPool, Pool};
+///
+/// # compio::runtime::Runtime::new()?.block_on(async {
+/// let pool = BufferPool::new(1024, 1, 16)?;
+/// let mut socket: &[u8] = b"hello";
+/// let BufResult(result, buf) = socket.append(pool.acquire()?).await;
+/// result?;
+/// assert_eq!(&buf[..], b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// `read` overwrites from the first byte, `append` adds behind the bytes written so far. Appending to a full
+/// guard reads 0 bytes, which looks like the end: ask [`spare_len`](PooledBuf::spare_len) first.
+///
+/// A read that is dropped before it has completed gives its buffer back when the driver has seen the
+/// cancellation through; where a runtime is dropped in mid-read, whether and when the buffer comes back is
+/// up to compio. Don't wait for it.
 impl IoBufMut for PooledBuf {
     /// The whole buffer, as it is: for the operating system to write to, not for reading. All of it counts
     /// as exposed when the guard is wiped.
