@@ -1,6 +1,5 @@
 //! The guard that holds a buffer, and the header through which it goes back.
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
@@ -385,13 +384,6 @@ impl Deref for PooledBuf {
 impl AsRef<[u8]> for PooledBuf {
     #[inline]
     fn as_ref(&self) -> &[u8] {
-        self
-    }
-}
-
-impl Borrow<[u8]> for PooledBuf {
-    #[inline]
-    fn borrow(&self) -> &[u8] {
         self
     }
 }

@@ -236,6 +236,7 @@ fn writing_truncating_and_clearing_show_the_holders_own_bytes() {
         write!(buf, "{}-ab", 3 * 4).unwrap();
         buf.flush().unwrap();
         assert_eq!(&buf[..], b"12-ab");
+        assert!(!buf.is_empty());
         buf.filled_mut().reverse();
         assert_eq!(buf.as_ref(), b"ba-21");
         buf.truncate(100);
@@ -461,11 +462,16 @@ fn a_recycler_gives_back_memory_that_a_guard_cant_count() {
         fn recycle(&self, _: Box<[u8]>, _: usize) {}
     }
     let recycler = Recycler::new(Freed);
+    assert_eq!(format!("{recycler:?}"), "Recycler { .. }");
     let empty = recycler.lend(Box::default(), 0).unwrap();
     assert_eq!((empty.capacity(), empty.len()), (0, 0));
     #[cfg(target_pointer_width = "64")]
     {
         // Address space only: nothing touches it.
+        let largest = vec![0_u8; u32::MAX as usize].into_boxed_slice();
+        let largest = recycler.lend(largest, 0).unwrap();
+        assert_eq!(largest.capacity(), u32::MAX as usize);
+        drop(largest);
         let huge = vec![0_u8; u32::MAX as usize + 1].into_boxed_slice();
         let huge = recycler.clone().lend(huge, 0).unwrap_err();
         assert_eq!(huge.len(), u32::MAX as usize + 1);
