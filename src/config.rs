@@ -27,6 +27,7 @@ pub(crate) const MAX_LIMIT: usize = u32::MAX as usize - 1;
 /// # Ok::<(), poolbuf::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "nothing happens until a pool is made from it"]
 pub struct PoolConfig {
     buffer_size: usize,
     initial: Option<usize>,

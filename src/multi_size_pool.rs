@@ -79,6 +79,7 @@ pub enum Overflow {
 /// # Ok::<(), poolbuf::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
+#[must_use = "nothing happens until a pool is made from it"]
 pub struct MultiSizeConfig {
     tiers: Vec<Tier>,
     overflow: Overflow,
