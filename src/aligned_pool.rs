@@ -4,6 +4,7 @@
 use crate::config::PoolConfig;
 use crate::error::ConfigError;
 use crate::free_list::mutex_stack::MutexStack;
+use crate::free_list::thread_cache::ThreadCache;
 use crate::pool_core::PoolHandle;
 use crate::public_pool::public_pool;
 
@@ -27,7 +28,7 @@ use crate::public_pool::public_pool;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct AlignedPool {
-    handle: PoolHandle<MutexStack>,
+    handle: PoolHandle<ThreadCache<MutexStack>>,
 }
 
 impl AlignedPool {

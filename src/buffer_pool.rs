@@ -4,6 +4,7 @@
 use crate::config::PoolConfig;
 use crate::error::ConfigError;
 use crate::free_list::mutex_stack::MutexStack;
+use crate::free_list::thread_cache::ThreadCache;
 use crate::pool_core::PoolHandle;
 use crate::public_pool::public_pool;
 
@@ -41,7 +42,7 @@ use crate::public_pool::public_pool;
 /// # Ok::<(), poolbuf::ConfigError>(())
 /// ```
 pub struct BufferPool {
-    pub(crate) handle: PoolHandle<MutexStack>,
+    pub(crate) handle: PoolHandle<ThreadCache<MutexStack>>,
 }
 
 impl BufferPool {
@@ -56,6 +57,7 @@ impl BufferPool {
     ///
     /// A [`ConfigError`] when `buffer_size` is 0 or above 4,294,967,295, `max` is 0 or above
     /// 4,294,967,294, `initial` is above `max`, or the memory can't be reserved.
+    #[inline]
     pub fn new(buffer_size: usize, initial: usize, max: usize) -> Result<Self, ConfigError> {
         BufferPool::with_config(PoolConfig::new(buffer_size).initial(initial).max(max))
     }

@@ -2,14 +2,47 @@
 //!
 //! A free list knows indices, never memory: its links lie in side arrays, so a buffer's bytes belong to
 //! whoever holds it, always.
-#![forbid(unsafe_code)]
 
+pub(crate) mod magazine;
 pub(crate) mod mutex_stack;
+pub(crate) mod shards;
+pub(crate) mod thread_cache;
 pub(crate) mod treiber_stack;
 
+use crate::config::CheckedConfig;
 use crate::error::ConfigError;
 
-/// Why there is no index to be had.
+/// A buffer as a free list knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Slot {
+    /// Which of the pool's buffers it is.
+    pub(crate) index: u32,
+    /// How many of its leading bytes may hold what a holder wrote. Lies here since whoever takes the index
+    /// wants it next: that spares the pools an array, and a cache line, of their own.
+    pub(crate) stale: u32,
+}
+
+impl Slot {
+    /// The buffer `index`, never written.
+    pub(crate) fn fresh(index: u32) -> Slot {
+        Slot { index, stale: 0 }
+    }
+
+    #[inline]
+    pub(crate) fn from_word(word: u64) -> Slot {
+        Slot {
+            index: word as u32,
+            stale: (word >> 32) as u32,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn word(self) -> u64 {
+        u64::from(self.stale) << 32 | u64::from(self.index)
+    }
+}
+
+/// Why there is no buffer to be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Empty {
     /// All are taken; how many that is.
@@ -18,44 +51,80 @@ pub(crate) enum Empty {
     Closed,
 }
 
-/// The list has been closed; the index was not taken back.
+/// The list has been closed; the buffer was not taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Closed;
 
 /// What a free list knows about its past and present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Indices taken and not put back; `None` after `close`, when none is put back any more.
+    /// Buffers taken and not put back; `None` after `close`, when none is put back any more.
     pub(crate) in_use: Option<u32>,
-    /// Most that were in use at the same time.
+    /// Buffers ever taken. So many were in use at the same time if one thread alone used the list; with
+    /// several it may be fewer, by what then lay where another thread looks first.
     pub(crate) high_water: u32,
-    /// Indices taken since the list was made.
+    /// How often a buffer was taken since the list was made.
     pub(crate) acquired: u64,
 }
 
-/// The indices `0..max`, each either free or taken.
+/// The buffers `0..max`, each either free or taken.
 ///
 /// An implementation promises that
-/// - `pop` returns an index that is free, and takes it; it fails only while none is free, or after `close`;
-/// - indices come back last in, first out, and one that was never taken only when all others are in use:
-///   the indices ever taken are `0..high_water`;
-/// - all that happened before a `push` has happened before the `pop` that returns the same index returns;
-/// - once `push` has put the index back or failed, it touches the list no more: the memory of the list may
+/// - `pop` takes a buffer that is free and returns it; it fails only at a moment when none is free, or
+///   after `close`;
+/// - what comes back to a thread last is what that thread is lent first, and one that was never taken only
+///   when nothing that was is at hand;
+/// - all that happened before a `push` has happened before the `pop` that returns the same buffer returns;
+/// - once `push` has put the buffer back or failed, it touches the list no more: the memory of the list may
 ///   be gone before `push` returns.
 pub(crate) trait FreeList: Send + Sync + Sized + 'static {
     /// All of `0..max` free. Fails when the allocator has no memory.
-    fn with_max(max: u32) -> Result<Self, ConfigError>;
+    fn new(config: &CheckedConfig) -> Result<Self, ConfigError>;
 
-    /// Takes a free index.
-    fn pop(&self) -> Result<u32, Empty>;
+    /// Takes a free buffer.
+    fn pop(&self) -> Result<Slot, Empty>;
 
-    /// Puts an index back. The caller got it from `pop` and has not put it back since.
-    fn push(&self, index: u32) -> Result<(), Closed>;
+    /// Puts a buffer back. The caller got it from `pop` and has not put it back since.
+    fn push(&self, slot: Slot) -> Result<(), Closed>;
 
-    /// From now on `pop` and `push` fail. Returns how many indices were in use then, to whoever closes
-    /// first, and `None` to all others.
-    fn close(&self) -> Option<u32>;
+    /// From now on `pop` and `push` fail. Returns how many buffers were in use then. When several threads
+    /// close, each buffer is counted to one of them.
+    fn close(&self) -> u32;
 
     /// Exact while nobody else uses the list.
     fn counts(&self) -> Counts;
+
+    /// Does what `pop` does if that takes a few instructions only, to be inlined where a buffer is acquired.
+    #[inline(always)]
+    fn pop_at_hand(&self) -> Option<Slot> {
+        None
+    }
+
+    /// Does what `push` does if that takes a few instructions only, and returns whether it did.
+    #[inline(always)]
+    fn push_at_hand(&self, _slot: Slot) -> bool {
+        false
+    }
+
+    /// Fills the front of `slots` with free buffers, in the order in which `pop` returns them. Returns how
+    /// many there were: not 0, unless it fails as `pop` does. May stop early.
+    fn pop_many(&self, slots: &mut [Slot]) -> Result<usize, Empty> {
+        let mut taken = 0;
+        for place in slots {
+            match self.pop() {
+                Ok(slot) => *place = slot,
+                Err(empty) if taken == 0 => return Err(empty),
+                Err(_) => break,
+            }
+            taken += 1;
+        }
+        Ok(taken)
+    }
+
+    /// Puts buffers back as if by one `push` after the other. Returns how many: all, unless the list has
+    /// been closed.
+    fn push_many(&self, slots: &[Slot]) -> usize {
+        let back = slots.iter().take_while(|slot| self.push(**slot).is_ok());
+        back.count()
+    }
 }

@@ -7,6 +7,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Floor 0: plain.
+mod barrier;
 mod config;
 mod error;
 mod stats;

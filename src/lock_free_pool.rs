@@ -3,7 +3,7 @@
 
 use crate::config::PoolConfig;
 use crate::error::ConfigError;
-use crate::free_list::treiber_stack::TreiberStack;
+use crate::free_list::shards::Shards;
 use crate::pool_core::PoolHandle;
 use crate::public_pool::public_pool;
 
@@ -32,7 +32,7 @@ use crate::public_pool::public_pool;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct LockFreePool<const N: usize> {
-    handle: PoolHandle<TreiberStack<N>>,
+    handle: PoolHandle<Shards<N>>,
 }
 
 impl<const N: usize> LockFreePool<N> {

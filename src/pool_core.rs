@@ -11,13 +11,11 @@ use std::sync::Arc;
 
 use crate::config::CheckedConfig;
 use crate::error::{AcquireError, ConfigError};
-use crate::free_list::{Closed, Empty, FreeList};
+use crate::free_list::{Closed, Empty, FreeList, Slot};
 use crate::pooled_buf::{PooledBuf, ReleaseHeader};
 use crate::region::Region;
 use crate::stats::PoolStats;
-use crate::sync::{
-    AtomicU64, AtomicUsize, LeakTracker, Ordering, UnsafeCell, assert_unused, zeroed_cells,
-};
+use crate::sync::{AtomicU64, AtomicUsize, LeakTracker, Ordering, Witness};
 use crate::wipe::Wipe;
 
 /// A handle of a pool of equal buffers. Clones are handles of the same pool.
@@ -37,9 +35,6 @@ struct PoolCore<F: FreeList> {
     stride: usize,
     free_list: F,
     region: Region,
-    /// For each buffer, how many of its leading bytes may hold what a holder wrote. A cell belongs to
-    /// whoever holds the buffer: it is read after the index was popped and written before it is pushed.
-    stale: Box<[UnsafeCell<u32>]>,
     refused: AtomicU64,
     /// Handles in existence.
     handles: AtomicUsize,
@@ -47,6 +42,7 @@ struct PoolCore<F: FreeList> {
     /// 1 for each buffer that is out.
     keepers: AtomicU64,
     name: Arc<str>,
+    witness: Witness,
     _leak: LeakTracker,
 }
 
@@ -55,8 +51,8 @@ struct PoolCore<F: FreeList> {
 const HANDLES: u64 = 1 << 32;
 
 // SAFETY: a handle gives shared access to the core, whose free list is `Sync` and whose counters are atomic.
-// The cells of `stale` and the region's bytes are used by whoever holds their buffer, on whatever thread;
-// the free list orders one holder's use before the next one's.
+// The region's bytes are used by whoever holds their buffer, on whatever thread; the free list orders one
+// holder's use before the next one's.
 unsafe impl<F: FreeList> Send for PoolHandle<F> {}
 // SAFETY: as above.
 unsafe impl<F: FreeList> Sync for PoolHandle<F> {}
@@ -70,7 +66,10 @@ impl<F: FreeList> PoolHandle<F> {
         let region = Region::reserve(&config)?;
         let core = Box::new(PoolCore {
             header: ReleaseHeader {
-                release: release::<F>,
+                release: match config.wipe {
+                    Wipe::Never => release::<F>,
+                    _ => wipe_and_release::<F>,
+                },
             },
             buffer_size: config.buffer_size,
             max: config.max,
@@ -78,15 +77,13 @@ impl<F: FreeList> PoolHandle<F> {
             wipe: config.wipe,
             alignment: config.alignment,
             stride: config.stride,
-            free_list: F::with_max(config.max)?,
+            free_list: F::new(&config)?,
             region,
-            stale: zeroed_cells(config.max as usize).ok_or(ConfigError::OutOfMemory {
-                bytes: (config.max as usize).saturating_mul(size_of::<u32>()),
-            })?,
             refused: AtomicU64::new(0),
             handles: AtomicUsize::new(1),
             keepers: AtomicU64::new(HANDLES),
             name: config.name,
+            witness: Witness::new(config.max),
             _leak: LeakTracker::new(),
         });
         Ok(PoolHandle {
@@ -103,6 +100,17 @@ impl<F: FreeList> PoolHandle<F> {
     /// Lends a buffer that holds `len` bytes. A request that is refused counts as such.
     #[inline]
     pub(crate) fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError> {
+        if len <= self.buffer_size() {
+            if let Some(buf) = self.acquire_at_hand() {
+                return Ok(buf);
+            }
+        }
+        self.acquire_elsewhere(len)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn acquire_elsewhere(&self, len: usize) -> Result<PooledBuf, AcquireError> {
         if len > self.buffer_size() {
             return Err(AcquireError::TooLarge {
                 requested: len,
@@ -112,25 +120,43 @@ impl<F: FreeList> PoolHandle<F> {
         self.try_acquire().map_err(|empty| self.refuse(empty))
     }
 
+    /// Lends a buffer if the free list has one at hand.
+    #[inline(always)]
+    pub(crate) fn acquire_at_hand(&self) -> Option<PooledBuf> {
+        let slot = self.core().free_list.pop_at_hand()?;
+        // SAFETY: just popped.
+        Some(unsafe { self.lend(slot) })
+    }
+
     /// Lends a buffer, or says why not; counts no refusal.
-    #[inline]
     pub(crate) fn try_acquire(&self) -> Result<PooledBuf, Empty> {
+        let slot = self.core().free_list.pop()?;
+        // SAFETY: just popped.
+        Ok(unsafe { self.lend(slot) })
+    }
+
+    /// The guard of a buffer.
+    ///
+    /// # Safety
+    ///
+    /// `slot` was popped from the free list, and becomes no other guard.
+    #[inline(always)]
+    unsafe fn lend(&self, slot: Slot) -> PooledBuf {
         let core = self.core();
-        let slot = core.free_list.pop()?;
-        // SAFETY: `pop` gave this buffer to us alone, and what its last holder did has happened before.
-        let stale = core.stale[slot as usize].with(|stale| unsafe { *stale });
+        core.witness.holds(slot.index);
         // SAFETY: the header lies at the start of the core, which lives until all buffers are released
         // (see the module). The region's bytes at `slot` are initialised, at least `buffer_size` many, and
-        // ours alone until `release` pushes `slot`. The core is `Sync`. `stale` was a guard's.
-        Ok(unsafe {
+        // ours alone until `release` pushes `slot`; what their last holder did has happened before. The core
+        // is `Sync`. `stale` was a guard's.
+        unsafe {
             PooledBuf::from_parts(
                 self.core.cast(),
-                core.region.slot(slot),
+                core.region.slot(slot.index),
                 core.buffer_size,
-                slot,
-                stale,
+                slot.index,
+                slot.stale,
             )
-        })
+        }
     }
 
     /// The error that `empty` is to a user, counted as refused where it is a refusal.
@@ -199,11 +225,10 @@ impl<F: FreeList> PoolHandle<F> {
     /// last guard are gone.
     pub(crate) fn close(&self) {
         let core = self.core();
-        if let Some(out) = core.free_list.close() {
-            // Relaxed: a handle is held until after this, so nobody can bring the count to 0 before the
-            // last handle's own subtraction, which this is ordered before.
-            core.keepers.fetch_add(u64::from(out), Ordering::Relaxed);
-        }
+        let out = core.free_list.close();
+        // Relaxed: a handle is held until after this, so nobody can bring the count to 0 before the last
+        // handle's own subtraction, which this is ordered before.
+        core.keepers.fetch_add(u64::from(out), Ordering::Relaxed);
     }
 
     /// Gives up `count` keepers, and frees the core with the last.
@@ -221,39 +246,76 @@ impl<F: FreeList> PoolHandle<F> {
             // SAFETY: made from a box in `new`. No handle and no guard is left, and the free list touches
             // nothing after a push has taken effect, so nobody uses the core or can get to it.
             let core = unsafe { Box::from_raw(core.as_ptr()) };
-            assert_unused(&core.stale);
+            core.witness.holds_all();
             drop(core);
         }
     }
 }
 
-/// Takes a guard's buffer back.
+/// Takes a guard's buffer back, as it is.
 ///
 /// # Safety
 ///
-/// The values are what `PoolHandle::<F>::try_acquire` made a guard from, and have not been released before.
-#[inline]
+/// The values are what `PoolHandle::<F>::lend` made a guard from, and have not been released before.
 unsafe fn release<F: FreeList>(
     header: NonNull<ReleaseHeader>,
-    memory: NonNull<u8>,
+    _memory: NonNull<u8>,
     _capacity: u32,
-    slot: u32,
+    index: u32,
     exposed: u32,
 ) {
     let handle: NonNull<PoolCore<F>> = header.cast();
     // SAFETY: the header is that of a core, alive because this buffer is out.
     let core = unsafe { handle.as_ref() };
-    // SAFETY: the guard gave up its buffer, whose first `exposed` bytes are initialised, and it is ours
-    // alone until it is pushed.
-    let bytes = unsafe { NonNull::slice_from_raw_parts(memory, exposed as usize).as_mut() };
-    let stale = core.wipe.apply(bytes) as u32;
-    // SAFETY: the cell is ours as the buffer is.
-    core.stale[slot as usize].with_mut(|cell| unsafe { *cell = stale });
+    let slot = Slot {
+        index,
+        stale: exposed,
+    };
+    core.witness.holds(index);
+    if !core.free_list.push_at_hand(slot) {
+        // SAFETY: the buffer is out still, and nobody else releases it.
+        unsafe { release_elsewhere(handle, slot) };
+    }
+}
+
+/// Takes a guard's buffer back where the free list has no place for it at hand. A function of its own, and the
+/// last call of its caller, which therefore has no register to save.
+///
+/// # Safety
+///
+/// `slot` is that of a buffer that is out, whose guard is gone.
+#[cold]
+#[inline(never)]
+unsafe fn release_elsewhere<F: FreeList>(handle: NonNull<PoolCore<F>>, slot: Slot) {
+    // SAFETY: the core is alive because this buffer is out.
+    let core = unsafe { handle.as_ref() };
     if let Err(Closed) = core.free_list.push(slot) {
         // SAFETY: `close` has counted this buffer as out, or is about to and holds a handle; and the list
         // did not take it back.
         unsafe { PoolHandle::give_up(handle, 1) };
     }
+}
+
+/// Wipes a guard's buffer and takes it back.
+///
+/// # Safety
+///
+/// As for `release`.
+unsafe fn wipe_and_release<F: FreeList>(
+    header: NonNull<ReleaseHeader>,
+    memory: NonNull<u8>,
+    capacity: u32,
+    index: u32,
+    exposed: u32,
+) {
+    // SAFETY: the header is that of a core, alive because this buffer is out.
+    let core = unsafe { header.cast::<PoolCore<F>>().as_ref() };
+    // SAFETY: the guard gave up its buffer, whose first `exposed` bytes are initialised, and it is ours
+    // alone until it is pushed.
+    core.wipe
+        .overwrite(unsafe { NonNull::slice_from_raw_parts(memory, exposed as usize).as_mut() });
+    // SAFETY: passed on. Nothing is exposed any more.
+    unsafe { release::<F>(header, memory, capacity, index, 0) };
 }
 
 impl<F: FreeList> Clone for PoolHandle<F> {

@@ -11,6 +11,9 @@ macro_rules! public_pool {
             ///
             /// A [`ConfigError`](crate::ConfigError) that says, with the numbers, which value makes no
             /// pool, or that the memory can't be reserved.
+            // Inlined, so that the function that guards call at their release is made in the crate that is
+            // being built: in a program, unlike in a library, it finds thread-locals without a call.
+            #[inline]
             pub fn with_config(
                 config: $crate::config::PoolConfig,
             ) -> Result<Self, $crate::error::ConfigError> {

@@ -1,6 +1,9 @@
 //! Everything that differs between a normal build and a loom build. The only file that names loom.
 //!
-//! Cells give access by closure, so that loom sees where an access begins and ends.
+//! What only loom needs, to see more, has a counterpart here that is nothing.
+
+/// For statics, which loom's types can't be: no part of what loom explores.
+pub(crate) use parking_lot::Mutex as StaticMutex;
 
 #[cfg(loom)]
 pub(crate) use under_loom::*;
@@ -11,44 +14,41 @@ pub(crate) use under_std::*;
 mod under_std {
     pub(crate) use crossbeam_utils::Backoff;
     pub(crate) use parking_lot::Mutex;
-    use std::alloc::{Layout, alloc_zeroed};
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use std::sync::atomic::{
+        AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
+    };
 
-    /// `std::cell::UnsafeCell` with access by closure.
-    #[repr(transparent)]
-    pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+    /// A `thread_local!` that needs no initialisation at run time.
+    macro_rules! static_thread_local {
+        ($(#[$doc:meta])* static $name:ident: $type:ty = $value:expr;) => {
+            std::thread_local! {
+                $(#[$doc])* static $name: $type = const { $value };
+            }
+        };
+    }
+    pub(crate) use static_thread_local;
 
-    impl<T> UnsafeCell<T> {
-        #[inline]
-        pub(crate) fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
-            read(self.0.get())
-        }
-
-        #[inline]
-        pub(crate) fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
-            write(self.0.get())
-        }
+    /// 1 for who asks first, and so on.
+    pub(crate) fn next_thread_number() -> usize {
+        static NEXT: AtomicUsize = AtomicUsize::new(1);
+        NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// `count` cells that hold 0 and touch no memory before they are used, or `None` when the
-    /// allocator has none left.
-    pub(crate) fn zeroed_cells(count: usize) -> Option<Box<[UnsafeCell<u32>]>> {
-        if count == 0 {
-            return Some(Box::new([]));
-        }
-        let layout = Layout::array::<UnsafeCell<u32>>(count).ok()?;
-        // SAFETY: `count` is not 0, so neither is the layout's size.
-        let cells = unsafe { alloc_zeroed(layout) }.cast::<UnsafeCell<u32>>();
-        if cells.is_null() {
-            return None;
-        }
-        // SAFETY: allocated above by the global allocator with the layout of a slice of `count`
-        // cells; all bytes 0 is a valid `u32`, and the cell is a transparent wrapper of one.
-        Some(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(cells, count)) })
-    }
+    /// For loom, a cell for each buffer that its holder uses; nothing in a normal build.
+    pub(crate) struct Witness;
 
-    /// Says that nobody uses the cells any more, for loom to check; nothing in a normal build.
-    pub(crate) fn assert_unused(_cells: &[UnsafeCell<u32>]) {}
+    impl Witness {
+        pub(crate) fn new(_buffers: u32) -> Self {
+            Witness
+        }
+
+        /// The caller holds the buffer alone.
+        #[inline(always)]
+        pub(crate) fn holds(&self, _buffer: u32) {}
+
+        /// The caller has all buffers to itself.
+        pub(crate) fn holds_all(&self) {}
+    }
 
     /// Tells loom when the value that holds it is leaked; nothing in a normal build.
     pub(crate) struct LeakTracker;
@@ -62,8 +62,32 @@ mod under_std {
 
 #[cfg(loom)]
 mod under_loom {
-    pub(crate) use loom::cell::UnsafeCell;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+    use loom::cell::UnsafeCell;
+    pub(crate) use loom::sync::atomic::{
+        AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    };
+
+    /// loom knows neither this nor what it pairs with, but fences.
+    pub(crate) use loom::sync::atomic::fence as compiler_fence;
+
+    /// A `thread_local!`, which loom initialises at its first use.
+    macro_rules! static_thread_local {
+        ($(#[$doc:meta])* static $name:ident: $type:ty = $value:expr;) => {
+            loom::thread_local! {
+                $(#[$doc])* static $name: $type = $value;
+            }
+        };
+    }
+    pub(crate) use static_thread_local;
+
+    loom::lazy_static! {
+        /// Begins anew with each schedule, or else loom could not repeat one.
+        static ref NEXT: AtomicUsize = AtomicUsize::new(1);
+    }
+
+    pub(crate) fn next_thread_number() -> usize {
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    }
 
     /// `loom::sync::Mutex` with the signature of parking_lot's.
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
@@ -89,15 +113,29 @@ mod under_loom {
         }
 
         pub(crate) fn spin(&self) {}
+
+        /// Whoever waits for another thread must let it run.
+        pub(crate) fn snooze(&self) {
+            loom::thread::yield_now();
+        }
     }
 
-    pub(crate) fn zeroed_cells(count: usize) -> Option<Box<[UnsafeCell<u32>]>> {
-        Some((0..count).map(|_| UnsafeCell::new(0)).collect())
-    }
+    /// loom reports it when two holders' uses of a cell are not ordered.
+    pub(crate) struct Witness(Vec<UnsafeCell<()>>);
 
-    pub(crate) fn assert_unused(cells: &[UnsafeCell<u32>]) {
-        for cell in cells {
-            cell.with_mut(|_| ());
+    impl Witness {
+        pub(crate) fn new(buffers: u32) -> Self {
+            Witness((0..buffers).map(|_| UnsafeCell::new(())).collect())
+        }
+
+        pub(crate) fn holds(&self, buffer: u32) {
+            self.0[buffer as usize].with_mut(|_| ());
+        }
+
+        pub(crate) fn holds_all(&self) {
+            for cell in &self.0 {
+                cell.with_mut(|_| ());
+            }
         }
     }
 

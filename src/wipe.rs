@@ -48,21 +48,8 @@ impl Default for Wipe {
 }
 
 impl Wipe {
-    /// Overwrites `exposed` as this policy says. Returns how many of the leading bytes may still hold what
-    /// was written before.
-    #[inline]
-    pub(crate) fn apply(self, exposed: &mut [u8]) -> usize {
-        if self == Wipe::Never {
-            return exposed.len();
-        }
-        self.overwrite(exposed);
-        0
-    }
-
-    /// Not inlined: in the release of a pool that does not wipe, it would cost a jump and the saving of
-    /// registers.
-    #[inline(never)]
-    fn overwrite(self, exposed: &mut [u8]) {
+    /// Overwrites `exposed` as this policy says.
+    pub(crate) fn overwrite(self, exposed: &mut [u8]) {
         match self {
             Wipe::Never => {}
             Wipe::OnRelease => exposed.fill(0),

@@ -12,9 +12,11 @@ export CARGO_TARGET_DIR="${BROKEN_VARIANTS_TARGET_DIR:-$PWD/target/broken-varian
 caught=0
 missed=0
 
-# variant NAME FILE SED-EXPRESSION: breaks FILE by the expression, which must change it.
+# variant NAME FILE SED-EXPRESSION MODELS…: breaks FILE by the expression, which must change it, and expects
+# one of the models to notice whose names contain one of MODELS.
 variant() {
     local name=$1 file=$2 expression=$3
+    shift 3
     case "$name" in *"${wanted:-}"*) ;; *) return 0 ;; esac
     rm -rf "$copy/src" "$copy/tests"
     cp -r Cargo.toml Cargo.lock README.md src tests benches examples "$copy/"
@@ -32,7 +34,7 @@ variant() {
         missed=$((missed + 1))
         return 0
     fi
-    (cd "$copy" && timeout 300 cargo test --quiet -p poolbuf-loom-models) >"$copy/log" 2>&1 || status=$?
+    (cd "$copy" && timeout 300 cargo test --quiet -p poolbuf-loom-models -- "$@") >"$copy/log" 2>&1 || status=$?
     if [ "$status" = 0 ] || [ "$status" = 124 ]; then
         echo "MISSED  $name: the models $([ "$status" = 0 ] && echo pass || echo hang)"
         missed=$((missed + 1))
@@ -51,33 +53,64 @@ variant() {
 wanted=${1:-}
 treiber=src/free_list/treiber_stack.rs
 variant "the tag is never counted up" src/tagged_index.rs \
-    's/wrapping_add(Self::INDEX_MASK + 1)/wrapping_add(0)/'
+    's/wrapping_add(Self::INDEX_MASK + 1)/wrapping_add(0)/' lock_free
 variant "push publishes with Relaxed" $treiber \
-    '/fn push/,/fn close/s/Ordering::Release/Ordering::Relaxed/'
+    '/fn push/,/fn close/s/Ordering::Release/Ordering::Relaxed/' lock_free
+variant "pop hides what was put back elsewhere before" $treiber \
+    '/fn pop/,/fn push/s/Ordering::Release/Ordering::Relaxed/' shards
 variant "head is read with Relaxed" $treiber \
-    's/self.head.load(Ordering::Acquire)/self.head.load(Ordering::Relaxed)/'
+    's/self.head.load(Ordering::Acquire)/self.head.load(Ordering::Relaxed)/' lock_free
 variant "a failed swap reads head with Relaxed" $treiber \
-    's/success, Ordering::Acquire)/success, Ordering::Relaxed)/'
+    's/success, Ordering::Acquire)/success, Ordering::Relaxed)/' lock_free
 variant "close leaves the tag of an empty stack alone" $treiber \
-    '/fn close/,/fn counts/s/with_index_and_next_tag(None)/with_index(None)/'
+    '/fn close/,/fn counts/s/with_index_and_next_tag(None)/with_index(None)/' lock_free
 variant "close publishes with Relaxed" $treiber \
-    '/fn close/,/fn counts/s/Ordering::Release/Ordering::Relaxed/'
+    '/fn close/,/fn counts/s/Ordering::Release/Ordering::Relaxed/' lock_free
 variant "close counts one buffer too many" src/pool_core.rs \
-    's/keepers.fetch_add(u64::from(out)/keepers.fetch_add(u64::from(out) + 1/'
+    's/keepers.fetch_add(u64::from(out)/keepers.fetch_add(u64::from(out) + 1/' pool
 variant "close counts one buffer too few" src/pool_core.rs \
-    's/keepers.fetch_add(u64::from(out)/keepers.fetch_add(u64::from(out).saturating_sub(1)/'
+    's/keepers.fetch_add(u64::from(out)/keepers.fetch_add(u64::from(out).saturating_sub(1)/' pool
 variant "the last keeper does not acquire" src/pool_core.rs \
-    's/fetch_sub(count, Ordering::AcqRel)/fetch_sub(count, Ordering::Release)/'
+    's/fetch_sub(count, Ordering::AcqRel)/fetch_sub(count, Ordering::Release)/' pool
 variant "a keeper does not release" src/pool_core.rs \
-    's/fetch_sub(count, Ordering::AcqRel)/fetch_sub(count, Ordering::Acquire)/'
+    's/fetch_sub(count, Ordering::AcqRel)/fetch_sub(count, Ordering::Acquire)/' pool
 variant "a release after close is not counted" src/pool_core.rs \
-    's/PoolHandle::give_up(handle, 1)/PoolHandle::give_up(handle, 0)/'
+    's/PoolHandle::give_up(handle, 1)/PoolHandle::give_up(handle, 0)/' pool
 variant "the mutex stack lends after close" src/free_list/mutex_stack.rs \
-    '/fn pop/,/fn push/s/if stack.closed/if false/'
+    '/fn pop(/,/fn push(/s/if stack.closed/if false/' buffer_pool
 variant "the mutex stack takes back after close" src/free_list/mutex_stack.rs \
-    '/fn push/,/fn close/s/if stack.closed/if false/'
+    '/fn push(/,/fn close/s/if stack.closed/if false/' buffer_pool
 variant "the mutex stack grows by an index that is in use" src/free_list/mutex_stack.rs \
-    's/stack.fresh - 1$/stack.fresh.saturating_sub(2)/'
+    's/self.fresh - 1)/self.fresh.saturating_sub(2))/' buffer_pool
+shards=src/free_list/shards.rs
+variant "one walk along the shards is enough" $shards 's/if same {/if true {/' shards
+variant "a thread asks its own shard only" $shards 's/(0..Self::SHARDS).map(move/(0..1).map(move/' shards
+magazine=src/free_list/magazine.rs
+cache=src/free_list/thread_cache.rs
+variant "an owner does not mind the gate" $magazine \
+    's/(self.gate.load(Ordering::Relaxed) == OPEN)/(true)/' magazine
+variant "an owner does not mind the gate, by any barrier" $magazine \
+    's/matches!(self.gate.load(Ordering::Relaxed), OPEN | OPEN_FENCED).then_some/true.then_some/' magazine
+variant "an owner that is busy does not say so" $magazine \
+    '/fn enter(/,/fn enter_by_any/s/busy.store(true/busy.store(false/' magazine
+variant "an owner has no light barrier" $magazine 's/barrier::light();//' magazine
+variant "an owner has no light barrier, by any barrier" $magazine 's/barrier::fenced_light();//' magazine
+variant "an owner leaves without Release" $magazine \
+    's/busy.store(false, Ordering::Release)/busy.store(false, Ordering::Relaxed)/' magazine
+variant "a revoker waits without Acquire" $magazine \
+    's/busy.load(Ordering::Acquire)/busy.load(Ordering::Relaxed)/' magazine
+variant "a revoker has no heavy barrier" src/barrier.rs \
+    '/fn heavy/,/^}/s/fence(Ordering::SeqCst);//' magazine
+variant "a revoker does not wait for the owner" $magazine \
+    's/while self.busy.load(Ordering::Acquire)/while false/' magazine
+variant "a revoker leaves what it finds" $cache \
+    '/fn revoke/,/^}/s/magazine.empty_into(&self.shared.depot);//' magazine
+variant "a request is refused without a revocation" $cache 's/self.revoke(&registry, false);//' magazine
+variant "revokers do not take turns" $cache \
+    '/fn reclaim/,/^    }/{s/let registry = self.shared.registry.lock();/let registry = self.shared.registry.lock().magazines.clone(); let registry = Registry { magazines: registry, share: 1, retired: 0, closed: false };/;}' magazine
+variant "close leaves the magazines open" $cache 's/if self.revoke(&registry, true) {/if true {/' magazine
+variant "a thread that ends keeps its buffers" $cache \
+    '/fn retire/,/^}/s/magazine.empty_into(&self.depot);//' magazine
 
 echo "$caught caught, $missed missed"
 [ "$caught" -gt 0 ] && [ "$missed" -eq 0 ]

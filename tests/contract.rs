@@ -20,7 +20,8 @@ const MAX: usize = 4;
 /// A pool, and a function that closes it.
 type Closable = (Arc<dyn Pool>, Box<dyn Fn()>);
 
-/// Every pool, with `MAX` buffers of `SIZE` bytes each.
+/// Every pool, with `MAX` buffers of `SIZE` bytes each; those with magazines without them, with such small
+/// ones that they are always empty or full, and with what the pool decides.
 fn pools_with(wipe: Wipe) -> Vec<Closable> {
     fn entry<P: Pool + Clone + 'static>(pool: P, close: fn(&P)) -> (Arc<dyn Pool>, Box<dyn Fn()>) {
         let closed = pool.clone();
@@ -28,24 +29,27 @@ fn pools_with(wipe: Wipe) -> Vec<Closable> {
     }
     let config = || PoolConfig::new(SIZE).max(MAX).wipe(wipe);
     let tiers = MultiSizeConfig::new().tier(SIZE, 1, MAX).wipe(wipe);
-    vec![
-        entry(
-            BufferPool::with_config(config().initial(1)).unwrap(),
-            BufferPool::close,
-        ),
-        entry(
-            AlignedPool::with_config(config()).unwrap(),
-            AlignedPool::close,
-        ),
-        entry(
-            LockFreePool::<MAX>::with_config(config()).unwrap(),
-            LockFreePool::close,
-        ),
-        entry(
-            MultiSizePool::with_config(tiers).unwrap(),
-            MultiSizePool::close,
-        ),
-    ]
+    let mut pools = vec![entry(
+        LockFreePool::<MAX>::with_config(config()).unwrap(),
+        LockFreePool::close,
+    )];
+    for magazine in [0, 1, 2, usize::MAX] {
+        pools.extend([
+            entry(
+                BufferPool::with_config(config().initial(1).magazine(magazine)).unwrap(),
+                BufferPool::close,
+            ),
+            entry(
+                AlignedPool::with_config(config().magazine(magazine)).unwrap(),
+                AlignedPool::close,
+            ),
+            entry(
+                MultiSizePool::with_config(tiers.clone().magazine(magazine)).unwrap(),
+                MultiSizePool::close,
+            ),
+        ]);
+    }
+    pools
 }
 
 fn pools() -> impl Iterator<Item = Arc<dyn Pool>> {
@@ -792,7 +796,7 @@ fn pools_have_the_names_that_they_are_given() {
     let frames = MultiSizePool::with_config(frames.name("frames")).unwrap();
     assert_eq!(frames.name(), "frames");
     assert_eq!(frames.tiers()[0].name(), "frames, 8 bytes");
-    for (pool, name) in pools().zip(["buffer", "aligned", "lock-free", "multi-size"]) {
+    for (pool, name) in pools().zip(["lock-free", "buffer", "aligned", "multi-size"]) {
         assert_eq!(&*pool.stats().name, format!("{name} pool"));
     }
 }

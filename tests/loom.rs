@@ -23,13 +23,17 @@ use poolbuf::{
 /// Bytes a buffer.
 const SIZE: usize = 16;
 
-/// A pool of `max` buffers, none of which is made before it is needed.
+/// A pool of `max` buffers, none of which is made before it is needed, without magazines.
 fn buffer_pool(max: usize) -> BufferPool {
-    BufferPool::new(SIZE, 0, max).unwrap()
+    magazine_pool(max, 0)
+}
+
+fn magazine_pool(max: usize, magazine: usize) -> BufferPool {
+    BufferPool::with_config(PoolConfig::new(SIZE).max(max).magazine(magazine)).unwrap()
 }
 
 fn aligned_pool(max: usize) -> AlignedPool {
-    AlignedPool::new(SIZE, max).unwrap()
+    AlignedPool::with_config(PoolConfig::new(SIZE).max(max).magazine(0)).unwrap()
 }
 
 fn lock_free_pool<const N: usize>() -> LockFreePool<N> {
@@ -42,7 +46,8 @@ fn multi_size_pool(small: usize) -> MultiSizePool {
         MultiSizeConfig::new()
             .tier(SIZE, 0, small)
             .tier(2 * SIZE, 0, 1)
-            .overflow(Overflow::NextTier),
+            .overflow(Overflow::NextTier)
+            .magazine(0),
     )
     .unwrap()
 }
@@ -141,7 +146,9 @@ fn aligned_pool_two_threads_one_buffer() {
 
 #[test]
 fn lock_free_pool_two_threads_one_buffer() {
-    every_schedule(|| threads_on_fewer_buffers(lock_free_pool::<1>(), 2, 2, 1));
+    schedules_within(4, || {
+        threads_on_fewer_buffers(lock_free_pool::<1>(), 2, 2, 1);
+    });
 }
 
 #[test]
@@ -202,7 +209,7 @@ fn aba<P: Pool + Clone + 'static>(pool: P) {
 
 #[test]
 fn lock_free_pool_aba() {
-    every_schedule(|| aba(lock_free_pool::<2>()));
+    schedules_within(4, || aba(lock_free_pool::<2>()));
 }
 
 #[test]
@@ -233,7 +240,10 @@ fn buffer_pool_grows_while_others_acquire() {
 
 #[test]
 fn buffer_pool_grows_from_initial_while_others_acquire() {
-    every_schedule(|| nobody_is_refused(BufferPool::new(SIZE, 1, 2).unwrap()));
+    every_schedule(|| {
+        let config = PoolConfig::new(SIZE).initial(1).max(2).magazine(0);
+        nobody_is_refused(BufferPool::with_config(config).unwrap());
+    });
 }
 
 #[test]
@@ -390,7 +400,7 @@ fn stale_bytes_are_never_shown<P: Pool + Clone + 'static>(pool: P) {
 #[test]
 fn buffer_pool_stale_bytes_are_never_shown() {
     every_schedule(|| {
-        let config = PoolConfig::new(SIZE).max(1).wipe(Wipe::Never);
+        let config = PoolConfig::new(SIZE).max(1).magazine(0).wipe(Wipe::Never);
         stale_bytes_are_never_shown(BufferPool::with_config(config).unwrap());
     });
 }
@@ -400,5 +410,156 @@ fn lock_free_pool_stale_bytes_are_never_shown() {
     every_schedule(|| {
         let config = PoolConfig::new(SIZE).wipe(Wipe::Never);
         stale_bytes_are_never_shown(LockFreePool::<1>::with_config(config).unwrap());
+    });
+}
+
+/// There is always a free buffer, but not always in the same shard: B puts one back into the shard where A
+/// looks first, and takes the one where A looks next. Neither may be refused.
+#[test]
+fn shards_refuse_nobody_while_a_buffer_moves() {
+    every_schedule(|| {
+        let pool = lock_free_pool::<4>();
+        // The first two from A's own shard, the others from B's.
+        let mut held: Vec<_> = (0..4).map(|_| pool.acquire().unwrap()).collect();
+        let in_own_shard = held.remove(0);
+        drop(held.pop());
+        let b = {
+            let pool = pool.clone();
+            thread::spawn(move || {
+                drop(in_own_shard);
+                pool.acquire().unwrap()
+            })
+        };
+        held.push(pool.acquire().unwrap());
+        held.push(b.join().unwrap());
+        assert!(matches!(
+            pool.acquire(),
+            Err(AcquireError::Exhausted { .. })
+        ));
+        drop(held);
+        assert_whole(&pool, 4);
+    });
+}
+
+#[test]
+fn shards_two_threads_four_buffers() {
+    schedules_within(3, || {
+        threads_on_fewer_buffers(lock_free_pool::<4>(), 2, 2, 4);
+    });
+}
+
+#[test]
+fn shards_close_against_the_rest() {
+    schedules_within(3, || {
+        close_against_the_rest(lock_free_pool::<4>(), LockFreePool::close);
+    });
+}
+
+#[test]
+fn shards_last_handle_against_release() {
+    schedules_within(3, || last_handle_against_release(lock_free_pool::<4>()));
+}
+
+/// A pool all of whose buffers rest in the magazine of the calling thread.
+fn full_magazine(buffers: usize) -> BufferPool {
+    let pool = magazine_pool(buffers, buffers);
+    let held: Vec<_> = (0..buffers).map(|_| pool.acquire().unwrap()).collect();
+    drop(held);
+    pool
+}
+
+#[test]
+fn magazine_owner_against_revoker() {
+    schedules_within(3, || threads_on_fewer_buffers(full_magazine(1), 2, 1, 1));
+}
+
+#[test]
+fn magazine_owner_against_revoker_nobody_is_refused() {
+    schedules_within(4, || nobody_is_refused(full_magazine(2)));
+}
+
+/// The owner's magazine holds one buffer: it has to move the other to the depot, and to fetch it there, while
+/// the revoker is at work.
+#[test]
+fn magazine_owner_moving_buffers_against_revoker() {
+    schedules_within(3, || {
+        let (pool, ledger) = (magazine_pool(2, 1), Ledger::default());
+        let held = [pool.acquire().unwrap(), pool.acquire().unwrap()];
+        held.iter().for_each(|buf| ledger.enter(buf));
+        let other = {
+            let (pool, ledger) = (pool.clone(), ledger.clone());
+            thread::spawn(move || one_round(&pool, &ledger, 1))
+        };
+        held.into_iter().for_each(|buf| ledger.give_back(buf));
+        let again = [pool.acquire(), pool.acquire()];
+        again.iter().flatten().for_each(|buf| ledger.enter(buf));
+        again
+            .into_iter()
+            .flatten()
+            .for_each(|buf| ledger.give_back(buf));
+        other.join().unwrap();
+        assert_whole(&pool, 2);
+    });
+}
+
+#[test]
+fn magazine_revoker_against_revoker() {
+    schedules_within(3, || {
+        let (pool, ledger) = (full_magazine(1), Ledger::default());
+        let others: Vec<_> = (1..3)
+            .map(|id| {
+                let (pool, ledger) = (pool.clone(), ledger.clone());
+                thread::spawn(move || one_round(&pool, &ledger, id))
+            })
+            .collect();
+        for other in others {
+            other.join().unwrap();
+        }
+        assert_whole(&pool, 1);
+    });
+}
+
+/// A thread ends with all the buffers in its magazine while another wants one.
+#[test]
+fn magazine_owner_ending_against_revoker() {
+    every_schedule(|| {
+        let pool = magazine_pool(1, 1);
+        let ledger = Ledger::default();
+        let other = {
+            let (pool, ledger) = (pool.clone(), ledger.clone());
+            thread::spawn(move || one_round(&pool, &ledger, 1))
+        };
+        one_round(&pool, &ledger, 2);
+        other.join().unwrap();
+        assert_whole(&pool, 1);
+    });
+}
+
+#[test]
+fn magazine_owner_against_close() {
+    every_schedule(|| {
+        let pool = full_magazine(1);
+        let other = {
+            let pool = pool.clone();
+            thread::spawn(move || pool.close())
+        };
+        match pool.acquire() {
+            Ok(mut buf) => buf.extend_from_slice(&[3; SIZE]).unwrap(),
+            Err(error) => assert_eq!(error, AcquireError::Closed),
+        }
+        other.join().unwrap();
+        assert_eq!(pool.acquire().unwrap_err(), AcquireError::Closed);
+        assert_eq!(pool.stats().in_use, 0);
+    });
+}
+
+#[test]
+fn magazine_owner_against_last_handle() {
+    every_schedule(|| {
+        let pool = full_magazine(1);
+        let held = pool.acquire().unwrap();
+        let other = thread::spawn(move || drop(pool));
+        drop(held);
+        other.join().unwrap();
     });
 }

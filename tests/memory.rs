@@ -3,6 +3,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread;
 
 use poolbuf::{AlignedPool, BufferPool, LockFreePool, MultiSizePool, Pool, PoolConfig};
@@ -51,10 +52,13 @@ static LEDGER: Ledger = Ledger {
 
 #[test]
 fn memory_is_taken_when_it_is_used_and_given_back_at_the_end() {
-    // Whatever the first thread of a process allocates once is allocated.
+    // Whatever the first thread of a process allocates once is allocated, and the table in which this
+    // thread finds its magazines, which it keeps.
     thread::spawn(|| ()).join().unwrap();
+    pools().iter().for_each(|pool| drop(pool.acquire()));
     every_byte_is_freed_when_the_last_handle_and_the_last_guard_are_gone();
     acquire_and_release_never_call_the_allocator();
+    threads_and_pools_that_come_and_go_leave_nothing_behind();
     a_pool_that_could_not_be_made_leaves_nothing_behind();
     #[cfg(target_os = "linux")]
     buffers_beyond_initial_take_no_memory_before_they_are_written();
@@ -96,8 +100,50 @@ fn every_byte_is_freed_when_the_last_handle_and_the_last_guard_are_gone() {
     }
 }
 
+/// What a thread keeps for a pool is freed when the thread ends, or uses another pool after that one was
+/// closed: neither threads nor pools that come and go leave anything behind.
+fn threads_and_pools_that_come_and_go_leave_nothing_behind() {
+    let bytes = || LEDGER.bytes.load(Ordering::Relaxed);
+    let before = bytes();
+    let pool = BufferPool::new(10_000, 1, 8).unwrap();
+    drop(pool.acquire());
+    let with_pool = bytes();
+    for _ in 0..200 {
+        let use_it = || drop(pool.acquire().unwrap());
+        thread::scope(|scope| scope.spawn(use_it).join().unwrap());
+        assert_eq!(bytes(), with_pool);
+    }
+    drop(pool);
+    assert_eq!(bytes(), before);
+    let (to_user, pools) = mpsc::channel::<BufferPool>();
+    let (done, was_used) = mpsc::sync_channel(0);
+    let user = thread::spawn(move || {
+        for pool in pools {
+            drop(pool.acquire().unwrap());
+            drop(pool);
+            done.send(()).unwrap();
+        }
+    });
+    let mut grown_to = 0;
+    for round in 0..200 {
+        let pool = BufferPool::new(10_000, 1, 8).unwrap();
+        to_user.send(pool.clone()).unwrap();
+        was_used.recv().unwrap();
+        drop(pool);
+        // What the user keeps for the last pool, and what its first rounds and the channel allocated.
+        if round < 64 {
+            grown_to = grown_to.max(bytes());
+        }
+        assert!(bytes() <= grown_to, "round {round}");
+    }
+    drop(to_user);
+    user.join().unwrap();
+}
+
 fn acquire_and_release_never_call_the_allocator() {
     for pool in pools() {
+        // A thread's first acquire gives it a magazine.
+        drop(pool.acquire());
         let before = LEDGER.calls.load(Ordering::Relaxed);
         for _ in 0..100 {
             let held: [_; 8] = std::array::from_fn(|_| pool.acquire().unwrap());

@@ -255,6 +255,11 @@ fn wipe() -> impl Strategy<Value = Wipe> {
     prop_oneof![Just(Wipe::Never), Just(Wipe::OnRelease), Just(Wipe::Poison)]
 }
 
+/// None; so small that they are always empty or full; and what the pool decides.
+fn magazine() -> impl Strategy<Value = usize> {
+    prop_oneof![Just(0), Just(1), Just(2), Just(usize::MAX)]
+}
+
 fn single(size: usize, initial: usize, max: usize) -> Model {
     Model::new(vec![Tier { size, initial, max }], Overflow::Refuse)
 }
@@ -264,13 +269,14 @@ proptest! {
     fn buffer_pool(
         steps in steps(),
         wipe in wipe(),
+        magazine in magazine(),
         size in 1..130_usize,
-        max in 1..8_usize,
+        max in 1..16_usize,
         initial in 0..8_usize,
     ) {
         let initial = initial.min(max);
         let config = PoolConfig::new(size).initial(initial).max(max).wipe(wipe);
-        let pool = BufferPool::with_config(config).unwrap();
+        let pool = BufferPool::with_config(config.magazine(magazine)).unwrap();
         agrees(&pool, single(size, initial, max), 16, steps)?;
     }
 
@@ -292,13 +298,17 @@ proptest! {
         let one = LockFreePool::<1>::with_config(config()).unwrap();
         agrees(&one, single(size, 1, 1), 16, steps.clone())?;
         let five = LockFreePool::<5>::with_config(config().initial(2)).unwrap();
-        agrees(&five, single(size, 2, 5), 16, steps)?;
+        agrees(&five, single(size, 2, 5), 16, steps.clone())?;
+        // Several shards.
+        let sixteen = LockFreePool::<16>::with_config(config()).unwrap();
+        agrees(&sixteen, single(size, 16, 16), 16, steps)?;
     }
 
     #[test]
     fn multi_size_pool(
         steps in steps(),
         wipe in wipe(),
+        magazine in magazine(),
         tiers in prop::collection::btree_map(1..130_usize, (1..4_usize, 0..4_usize), 1..5),
         climb in any::<bool>(),
     ) {
@@ -307,7 +317,7 @@ proptest! {
             .into_iter()
             .map(|(size, (max, initial))| Tier { size, initial: initial.min(max), max })
             .collect();
-        let config = MultiSizeConfig::new().overflow(overflow).wipe(wipe);
+        let config = MultiSizeConfig::new().overflow(overflow).wipe(wipe).magazine(magazine);
         let config = tiers
             .iter()
             .rev()

@@ -1,10 +1,11 @@
-//! A stack of free indices behind a mutex, and a counter for those that were never used.
+//! A stack of free buffers behind a mutex, and a counter for those that were never used.
 #![forbid(unsafe_code)]
 
 use crossbeam_utils::CachePadded;
 
+use crate::config::CheckedConfig;
 use crate::error::ConfigError;
-use crate::free_list::{Closed, Counts, Empty, FreeList};
+use crate::free_list::{Closed, Counts, Empty, FreeList, Slot};
 use crate::sync::Mutex;
 
 /// See the module. Every operation is one lock held for a few instructions.
@@ -13,10 +14,10 @@ pub(crate) struct MutexStack {
 }
 
 struct Stack {
-    /// Free, and used before. Its capacity is `max`, so a push never allocates.
-    free: Vec<u32>,
-    /// Indices from here up to `max` were never taken. One is taken only when all below are in use, so
-    /// this is the high-water mark as well.
+    /// Free, and used before. Its capacity is `max` until it is closed, so a push never allocates.
+    free: Vec<Slot>,
+    /// Buffers from here up to `max` were never taken. One is taken only when all below are, so this is
+    /// the high-water mark as well.
     fresh: u32,
     max: u32,
     acquired: u64,
@@ -25,65 +26,71 @@ struct Stack {
 
 impl Stack {
     fn in_use(&self) -> u32 {
-        // At most `fresh` indices are in `free`, a `u32`.
+        // At most `fresh` buffers are in `free`, a `u32`.
         self.fresh - self.free.len() as u32
+    }
+
+    /// Takes the next buffer that was never taken, if there is one.
+    fn pop_fresh(&mut self) -> Result<Slot, Empty> {
+        if self.fresh == self.max {
+            return Err(Empty::AllInUse(self.max));
+        }
+        self.fresh += 1;
+        Ok(Slot::fresh(self.fresh - 1))
     }
 }
 
 impl FreeList for MutexStack {
-    fn with_max(max: u32) -> Result<Self, ConfigError> {
+    fn new(config: &CheckedConfig) -> Result<Self, ConfigError> {
         let mut free = Vec::new();
-        free.try_reserve_exact(max as usize)
+        free.try_reserve_exact(config.max as usize)
             .map_err(|_| ConfigError::OutOfMemory {
-                bytes: (max as usize).saturating_mul(size_of::<u32>()),
+                bytes: (config.max as usize).saturating_mul(size_of::<Slot>()),
             })?;
         Ok(MutexStack {
             stack: CachePadded::new(Mutex::new(Stack {
                 free,
                 fresh: 0,
-                max,
+                max: config.max,
                 acquired: 0,
                 closed: false,
             })),
         })
     }
 
-    #[inline]
-    fn pop(&self) -> Result<u32, Empty> {
+    fn pop(&self) -> Result<Slot, Empty> {
         let mut stack = self.stack.lock();
         if stack.closed {
             return Err(Empty::Closed);
         }
-        let index = match stack.free.pop() {
-            Some(index) => index,
-            None if stack.fresh < stack.max => {
-                stack.fresh += 1;
-                stack.fresh - 1
-            }
-            None => return Err(Empty::AllInUse(stack.fresh)),
+        let slot = match stack.free.pop() {
+            Some(slot) => slot,
+            None => stack.pop_fresh()?,
         };
         stack.acquired += 1;
-        Ok(index)
+        Ok(slot)
     }
 
-    #[inline]
-    fn push(&self, index: u32) -> Result<(), Closed> {
+    fn push(&self, slot: Slot) -> Result<(), Closed> {
         let mut stack = self.stack.lock();
         if stack.closed {
             return Err(Closed);
         }
         debug_assert!(stack.free.len() < stack.fresh as usize);
-        stack.free.push(index);
+        stack.free.push(slot);
         Ok(())
     }
 
-    fn close(&self) -> Option<u32> {
+    fn close(&self) -> u32 {
         let mut stack = self.stack.lock();
         if stack.closed {
-            return None;
+            return 0;
         }
+        let in_use = stack.in_use();
         stack.closed = true;
-        Some(stack.in_use())
+        // Whoever keeps a closed list need not keep its array.
+        stack.free = Vec::new();
+        in_use
     }
 
     fn counts(&self) -> Counts {
@@ -93,5 +100,37 @@ impl FreeList for MutexStack {
             high_water: stack.fresh,
             acquired: stack.acquired,
         }
+    }
+
+    /// Under one lock. Of the buffers that were never taken it takes one at most, so that no more are ever
+    /// used than are needed.
+    fn pop_many(&self, slots: &mut [Slot]) -> Result<usize, Empty> {
+        let mut stack = self.stack.lock();
+        if stack.closed {
+            return Err(Empty::Closed);
+        }
+        let left = stack.free.len().saturating_sub(slots.len());
+        let taken = stack.free.len() - left;
+        for (place, slot) in slots.iter_mut().zip(stack.free.drain(left..).rev()) {
+            *place = slot;
+        }
+        stack.acquired += taken as u64;
+        if taken > 0 || slots.is_empty() {
+            return Ok(taken);
+        }
+        slots[0] = stack.pop_fresh()?;
+        stack.acquired += 1;
+        Ok(1)
+    }
+
+    /// Under one lock.
+    fn push_many(&self, slots: &[Slot]) -> usize {
+        let mut stack = self.stack.lock();
+        if stack.closed {
+            return 0;
+        }
+        debug_assert!(stack.free.len() + slots.len() <= stack.fresh as usize);
+        stack.free.extend_from_slice(slots);
+        slots.len()
     }
 }

@@ -1,4 +1,4 @@
-//! A lock-free stack of free indices (R. K. Treiber, *Systems Programming: Coping with Parallelism*, IBM
+//! A lock-free stack of free buffers (R. K. Treiber, *Systems Programming: Coping with Parallelism*, IBM
 //! RJ 5118, 1986), with a tag against ABA and its links in a side array.
 //!
 //! Lock-free: whenever one thread's compare-and-swap fails, another's has succeeded.
@@ -7,11 +7,11 @@
 use crossbeam_utils::CachePadded;
 
 use crate::error::ConfigError;
-use crate::free_list::{Closed, Counts, Empty, FreeList};
+use crate::free_list::{Closed, Counts, Slot};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Backoff, Ordering};
 use crate::tagged_index::TaggedIndex;
 
-/// See the module. `N` is the number of indices.
+/// See the module. It has `N` indices or fewer.
 ///
 /// How the fields are ordered among threads:
 ///
@@ -27,12 +27,23 @@ use crate::tagged_index::TaggedIndex;
 pub(crate) struct TreiberStack<const N: usize> {
     /// Top of the stack, and the number of pops so far as the tag.
     head: CachePadded<AtomicU64>,
-    /// For each index in the stack: what lies below it, and how many lie there with it.
-    links: Box<[AtomicU64]>,
-    /// Most indices ever in use. Read by each pop, seldom written: away from `head`'s cache line.
-    high_water: CachePadded<AtomicU32>,
+    nodes: Box<[Node]>,
+    /// Most indices ever in use. Read by each pop, seldom written.
+    high_water: AtomicU32,
     closed: AtomicBool,
 }
+
+/// What is known of an index while it is in the stack.
+struct Node {
+    /// A [`Link`].
+    link: AtomicU64,
+    /// [`Slot::stale`]. Written before the push and read after the pop, which order the two.
+    stale: AtomicU32,
+}
+
+/// A stack that was empty when its head was this word: as long as the word is the same, it is empty still.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EmptyHead(u64);
 
 /// What lies below an index in the stack.
 ///
@@ -67,7 +78,7 @@ impl<const N: usize> TreiberStack<N> {
     /// What lies at and below `top`. Its caller has read `top` from `head` with Acquire.
     #[inline]
     fn link(&self, top: u32) -> Link {
-        Link::from_word(self.links[top as usize].load(Ordering::Relaxed))
+        Link::from_word(self.nodes[top as usize].link.load(Ordering::Relaxed))
     }
 
     fn depth(&self, top: Option<u32>) -> u32 {
@@ -94,87 +105,97 @@ impl<const N: usize> TreiberStack<N> {
             .map_err(TaggedIndex::from_word)
     }
 
+    /// Relaxed: `close` stores the flag before it swaps `head`, and a caller that has found the stack empty
+    /// has read `head` with Acquire: if it is what `close` left, the flag is seen.
     #[cold]
-    fn empty(&self) -> Empty {
-        // Relaxed: `close` stores the flag before it swaps `head`, and the head that the caller found
-        // empty was read with Acquire: if it is what `close` left, the flag is seen.
-        if self.closed.load(Ordering::Relaxed) {
-            Empty::Closed
-        } else {
-            Empty::AllInUse(N as u32)
-        }
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
-}
 
-impl<const N: usize> FreeList for TreiberStack<N> {
-    fn with_max(max: u32) -> Result<Self, ConfigError> {
-        debug_assert_eq!(max as usize, N);
-        let mut links = Vec::new();
-        links
-            .try_reserve_exact(N)
+    fn indices(&self) -> u32 {
+        // At most `N`, which the pool keeps below `u32::MAX`.
+        self.nodes.len() as u32
+    }
+
+    /// All of `0..indices` free.
+    pub(crate) fn new(indices: u32) -> Result<Self, ConfigError> {
+        debug_assert!(indices as usize <= N);
+        let mut nodes = Vec::new();
+        nodes
+            .try_reserve_exact(indices as usize)
             .map_err(|_| ConfigError::OutOfMemory {
-                bytes: N.saturating_mul(size_of::<AtomicU64>()),
+                bytes: (indices as usize).saturating_mul(size_of::<Node>()),
             })?;
         // 0 on top, so that the indices ever taken are the lowest.
-        links.extend((0..max).map(|index| {
+        nodes.extend((0..indices).map(|index| {
             let link = Link {
-                below: (index + 1 < max).then_some(index + 1),
-                depth: max - index,
+                below: (index + 1 < indices).then_some(index + 1),
+                depth: indices - index,
             };
-            AtomicU64::new(link.word())
+            Node {
+                link: AtomicU64::new(link.word()),
+                stale: AtomicU32::new(0),
+            }
         }));
+        let top = (indices > 0).then_some(0);
         Ok(TreiberStack {
-            head: CachePadded::new(AtomicU64::new(TaggedIndex::<N>::new(Some(0)).word())),
-            links: links.into_boxed_slice(),
-            high_water: CachePadded::new(AtomicU32::new(0)),
+            head: CachePadded::new(AtomicU64::new(TaggedIndex::<N>::new(top).word())),
+            nodes: nodes.into_boxed_slice(),
+            high_water: AtomicU32::new(0),
             closed: AtomicBool::new(false),
         })
     }
 
+    /// Takes the index on top.
     #[inline]
-    fn pop(&self) -> Result<u32, Empty> {
+    pub(crate) fn pop(&self) -> Result<Slot, EmptyHead> {
         let backoff = Backoff::new();
         let mut head = self.load_head();
         let (index, link) = loop {
             let Some(top) = head.index() else {
-                return Err(self.empty());
+                return Err(EmptyHead(head.word()));
             };
             let link = self.link(top);
-            // Relaxed on success: what the pusher of `top` did was acquired with `head`, and a pop
-            // publishes nothing.
+            // Release on success, though a pop hands nothing on: pairs with the Acquire of whoever finds the
+            // stack without this index, and looks for others elsewhere. It then sees what this thread has put
+            // back elsewhere before.
             match self.swap_head(
                 head,
                 head.with_index_and_next_tag(link.below),
-                Ordering::Relaxed,
+                Ordering::Release,
             ) {
                 Ok(()) => break (top, link),
                 Err(changed) => head = changed,
             }
             backoff.spin();
         };
-        let in_use = N as u32 - (link.depth - 1);
+        let in_use = self.indices() - (link.depth - 1);
         if in_use > self.high_water.load(Ordering::Relaxed) {
             self.high_water.fetch_max(in_use, Ordering::Relaxed);
         }
-        Ok(index)
+        let stale = self.nodes[index as usize].stale.load(Ordering::Relaxed);
+        Ok(Slot { index, stale })
     }
 
+    /// Puts an index on top. The caller has it from `pop`.
     #[inline]
-    fn push(&self, index: u32) -> Result<(), Closed> {
+    pub(crate) fn push(&self, slot: Slot) -> Result<(), Closed> {
         let backoff = Backoff::new();
+        let node = &self.nodes[slot.index as usize];
+        node.stale.store(slot.stale, Ordering::Relaxed);
         let mut head = self.load_head();
         loop {
             let top = head.index();
-            if top.is_none() && self.empty() == Empty::Closed {
+            if top.is_none() && self.is_closed() {
                 return Err(Closed);
             }
             let link = Link {
                 below: top,
                 depth: self.depth(top) + 1,
             };
-            self.links[index as usize].store(link.word(), Ordering::Relaxed);
+            node.link.store(link.word(), Ordering::Relaxed);
             // Release: pairs with the Acquire of whoever reads this head, or a later one; see the type.
-            match self.swap_head(head, head.with_index(Some(index)), Ordering::Release) {
+            match self.swap_head(head, head.with_index(Some(slot.index)), Ordering::Release) {
                 Ok(()) => return Ok(()),
                 Err(changed) => head = changed,
             }
@@ -182,30 +203,34 @@ impl<const N: usize> FreeList for TreiberStack<N> {
         }
     }
 
-    /// Empties the stack. A push that read `head` before fails its compare-and-swap, since the tag has
-    /// gone up even if the stack was empty already, and then sees the flag.
-    fn close(&self) -> Option<u32> {
+    /// Empties the stack, and lets nothing be pushed any more. Returns how many indices were in use then,
+    /// and 0 to whoever does not close first.
+    ///
+    /// A push that read `head` before fails its compare-and-swap, since the tag has gone up even if the
+    /// stack was empty already, and then sees the flag.
+    pub(crate) fn close(&self) -> u32 {
         if self.closed.swap(true, Ordering::Relaxed) {
-            return None;
+            return 0;
         }
         let mut head = self.load_head();
         loop {
             // Release: pairs with the Acquire of whoever finds the stack empty and asks for `closed`.
             match self.swap_head(head, head.with_index_and_next_tag(None), Ordering::Release) {
-                Ok(()) => return Some(N as u32 - self.depth(head.index())),
+                Ok(()) => return self.indices() - self.depth(head.index()),
                 Err(changed) => head = changed,
             }
         }
     }
 
-    /// A head and the link of its index, read one after the other: the depth is that of the moment when
-    /// the head was read or, if the index has been put back since, of a later one.
-    fn counts(&self) -> Counts {
+    /// What it knows about its past and present: the indices in use (`None` after `close`), the most that
+    /// ever were, and how often one was taken. A head and the link of its index, read one after the other: the
+    /// depth is that of the moment when the head was read or, if the index has been put back since, of a
+    /// later one.
+    pub(crate) fn counts(&self) -> Counts {
         let head = self.load_head();
-        // Relaxed: as in `empty`.
-        let closed = self.closed.load(Ordering::Relaxed);
+        let closed = self.is_closed();
         Counts {
-            in_use: (!closed).then(|| N as u32 - self.depth(head.index())),
+            in_use: (!closed).then(|| self.indices() - self.depth(head.index())),
             high_water: self.high_water.load(Ordering::Relaxed),
             // `close` counts the tag up once, for no pop.
             acquired: head.tag().saturating_sub(u64::from(closed)),
