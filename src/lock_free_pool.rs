@@ -7,18 +7,24 @@ use crate::free_list::shards::Shards;
 use crate::pool_core::PoolHandle;
 use crate::public_pool::public_pool;
 
-/// A pool of `N` equal buffers that never takes a lock: a Treiber stack of indices with a tag against ABA.
+/// A pool of `N` equal buffers that never takes a lock: up to eight Treiber stacks of indices, with tags against
+/// ABA.
 ///
 /// *Progress.* Acquire and release are lock-free: a thread that is stopped at any instruction, by the
 /// scheduler or by a debugger, holds up no other; whenever one thread has to try again, another has got its
 /// buffer or given one back. They are not wait-free: one thread may have to try again any number of times.
 /// For threads that must not wait for others, such as a real-time audio or control loop.
 ///
-/// *Speed.* One compare-and-swap each while threads do not meet. All threads share one cache line, so
-/// where many of them acquire and release without a pause a [`BufferPool`](crate::BufferPool), which puts
-/// waiting threads to sleep, can be the faster one: measure.
+/// *Speed.* One compare-and-swap each while threads do not meet, which they seldom do: each thread takes from a
+/// stack of its own, one of eight (fewer if `N` is below 64), and goes on to the others only when that is
+/// empty. A [`BufferPool`](crate::BufferPool), whose threads need no compare-and-swap at all, is faster; there
+/// a thread may have to wait for another, though.
 ///
-/// *The tag* has all the bits of a 64-bit word that `N` leaves: 48 for `N` up to 65,535, 32 at the least.
+/// *Exhaustion is exact.* A request is refused only if at one moment all `N` buffers were in use: the stacks are
+/// looked at again until none has changed between two looks (a double collect: Y. Afek et al., *Atomic
+/// Snapshots of Shared Memory*, 1993).
+///
+/// *The tag* of each stack has all the bits of a 64-bit word that `N` leaves: 48 for `N` up to 65,535, 32 at the least.
 /// An operation could go wrong only if, while its thread is stopped between two instructions, others
 /// acquired a buffer exactly 2⁴⁸ times, or a multiple of that: at a hundred million a second, after 32 days.
 ///

@@ -40,7 +40,10 @@ pub struct PoolStats {
     pub available: usize,
     /// Buffers that are lent.
     pub in_use: usize,
-    /// Most buffers that were lent at the same time; of a multi-size pool, the sum over its tiers.
+    /// Buffers that were ever lent, counting each once. Exactly the most that were lent at the same time if
+    /// one thread uses the pool; with several it may be more, since a thread takes a new buffer rather than
+    /// one that rests at another's hand. Never less, so a `max` of that many would have been enough. Of a
+    /// multi-size pool, the sum over its tiers.
     pub high_water: usize,
     /// Buffers lent since the pool was made. A [`LockFreePool<N>`](crate::LockFreePool) counts modulo 2
     /// to the power of its tag's bits (2⁴⁸ for `N` up to 65,535).
