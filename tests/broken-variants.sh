@@ -105,10 +105,10 @@ variant "a revoker does not wait for the owner" $magazine \
     's/while self.busy.load(Ordering::Acquire)/while false/' magazine
 variant "a revoker leaves what it finds" $cache \
     '/fn revoke/,/^}/s/magazine.empty_into(&self.shared.depot);//' magazine
-variant "a request is refused without a revocation" $cache 's/self.revoke(&registry, false);//' magazine
+variant "a request is refused without a revocation" $cache 's/self.revoke(&mut registry, false);//' magazine
 variant "revokers do not take turns" $cache \
-    '/fn reclaim/,/^    }/{s/let registry = self.shared.registry.lock();/let registry = self.shared.registry.lock().magazines.clone(); let registry = Registry { magazines: registry, share: 1, retired: 0, closed: false };/;}' magazine
-variant "close leaves the magazines open" $cache 's/if self.revoke(&registry, true) {/if true {/' magazine
+    '/fn reclaim/,/^    }/{s/let mut registry = self.shared.registry.lock();/let magazines = self.shared.registry.lock().magazines.clone(); let mut registry = Registry { magazines, open: 1, share: 1, retired: 0, closed: false };/;}' magazine
+variant "close leaves the magazines open" $cache 's/if self.revoke(&mut registry, true) {/if true {/' magazine
 variant "a thread that ends keeps its buffers" $cache \
     '/fn retire/,/^}/s/magazine.empty_into(&self.depot);//' magazine
 

@@ -80,7 +80,7 @@ impl Drop for Busy<'_> {
 }
 
 impl Magazine {
-    /// Open and empty.
+    /// Empty, and shut.
     pub(crate) fn new(capacity: u32) -> Magazine {
         let magazine = Magazine {
             busy: AtomicBool::new(false),
@@ -93,7 +93,6 @@ impl Magazine {
             slots: std::array::from_fn(|_| AtomicU64::new(NONE)),
         };
         magazine.set_capacity(capacity);
-        magazine.open();
         magazine
     }
 

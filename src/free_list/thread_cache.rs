@@ -52,6 +52,8 @@ struct Shared<D> {
 struct Registry {
     /// The magazines of all threads that used the cache and have not ended. None after closing.
     magazines: Vec<Arc<Magazine>>,
+    /// How many of them are open. A pool that is refused again and again then need not look at them.
+    open: usize,
     /// The present capacity of a magazine, in buffers.
     share: u32,
     /// The balances of magazines that are gone.
@@ -70,6 +72,7 @@ impl<D: FreeList> FreeList for ThreadCache<D> {
             limit,
             registry: Mutex::new(Registry {
                 magazines: Vec::new(),
+                open: 0,
                 share: 0,
                 retired: 0,
                 closed: false,
@@ -118,7 +121,7 @@ impl<D: FreeList> FreeList for ThreadCache<D> {
     fn close(&self) -> u32 {
         let mut registry = self.shared.registry.lock();
         registry.closed = true;
-        if self.revoke(&registry, true) {
+        if self.revoke(&mut registry, true) {
             let gone = std::mem::take(&mut registry.magazines);
             registry.retired += gone.iter().map(|gone| gone.balance()).sum::<i64>();
         }
@@ -176,10 +179,11 @@ impl<D: FreeList> ThreadCache<D> {
     }
 
     fn open(&self, magazine: &Magazine) -> bool {
-        let registry = self.shared.registry.lock();
+        let mut registry = self.shared.registry.lock();
         let open = !registry.closed && registry.share > 0;
         if open {
             magazine.open();
+            registry.open += 1;
         } else {
             magazine.be_patient();
         }
@@ -196,8 +200,9 @@ impl<D: FreeList> ThreadCache<D> {
             let magazine = Arc::new(Magazine::new(registry.share));
             registry.magazines.push(Arc::clone(&magazine));
             self.shared.deal(&mut registry);
-            if registry.share == 0 {
-                magazine.shut(false);
+            if registry.share > 0 {
+                magazine.open();
+                registry.open += 1;
             }
             drop(registry);
             let home = Arc::clone(&self.shared);
@@ -214,14 +219,17 @@ impl<D: FreeList> ThreadCache<D> {
         if self.shared.limit == 0 {
             return self.shared.depot.pop();
         }
-        let registry = self.shared.registry.lock();
-        self.revoke(&registry, false);
+        let mut registry = self.shared.registry.lock();
+        self.revoke(&mut registry, false);
         self.shared.depot.pop()
     }
 
     /// Shuts all magazines and moves what rests there to the depot. False when the heavy barrier has
     /// failed: then the magazines stay as they are, and what rests in them stays out of reach.
-    fn revoke(&self, registry: &Registry, for_good: bool) -> bool {
+    fn revoke(&self, registry: &mut Registry, for_good: bool) -> bool {
+        if registry.open == 0 && !for_good {
+            return true;
+        }
         let own = with_magazine(self.id(), ptr::from_ref).unwrap_or(ptr::null());
         let mut others_open = false;
         for magazine in &registry.magazines {
@@ -231,6 +239,7 @@ impl<D: FreeList> ThreadCache<D> {
         if others_open && !barrier::heavy() {
             if !for_good {
                 registry.magazines.iter().for_each(|other| other.open());
+                registry.open = registry.magazines.len();
             }
             return false;
         }
@@ -238,6 +247,7 @@ impl<D: FreeList> ThreadCache<D> {
             magazine.wait_for_owner();
             magazine.empty_into(&self.shared.depot);
         }
+        registry.open = 0;
         true
     }
 }
@@ -283,7 +293,7 @@ impl<D: FreeList> Home for Shared<D> {
         // Not there after closing, which has emptied it.
         if let Some(place) = magazines.position(|other| Arc::ptr_eq(other, magazine)) {
             registry.magazines.swap_remove(place);
-            magazine.shut(true);
+            registry.open -= usize::from(magazine.shut(true));
             magazine.empty_into(&self.depot);
             registry.retired += magazine.balance();
             self.deal(&mut registry);
