@@ -106,25 +106,23 @@ pub(crate) trait FreeList: Send + Sync + Sized + 'static {
         false
     }
 
-    /// Fills the front of `slots` with free buffers, in the order in which `pop` returns them. Returns how
-    /// many there were: not 0, unless it fails as `pop` does. May stop early.
-    fn pop_many(&self, slots: &mut [Slot]) -> Result<usize, Empty> {
-        let mut taken = 0;
-        for place in slots {
+    /// Takes up to `most` free buffers, and returns one of them, the one that `pop` would have; the others
+    /// it gives to `keep`, which should lend the last of them first. Fails as `pop` does.
+    fn pop_many(&self, most: usize, mut keep: impl FnMut(Slot)) -> Result<Slot, Empty> {
+        let first = self.pop()?;
+        for _ in 1..most {
             match self.pop() {
-                Ok(slot) => *place = slot,
-                Err(empty) if taken == 0 => return Err(empty),
+                Ok(slot) => keep(slot),
                 Err(_) => break,
             }
-            taken += 1;
         }
-        Ok(taken)
+        Ok(first)
     }
 
     /// Puts buffers back as if by one `push` after the other. Returns how many: all, unless the list has
     /// been closed.
-    fn push_many(&self, slots: &[Slot]) -> usize {
-        let back = slots.iter().take_while(|slot| self.push(**slot).is_ok());
-        back.count()
+    fn push_many(&self, slots: impl Iterator<Item = Slot>) -> usize {
+        let back = slots.map(|slot| self.push(slot));
+        back.take_while(Result::is_ok).count()
     }
 }

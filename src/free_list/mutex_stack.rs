@@ -104,33 +104,31 @@ impl FreeList for MutexStack {
 
     /// Under one lock. Of the buffers that were never taken it takes one at most, so that no more are ever
     /// used than are needed.
-    fn pop_many(&self, slots: &mut [Slot]) -> Result<usize, Empty> {
+    fn pop_many(&self, most: usize, keep: impl FnMut(Slot)) -> Result<Slot, Empty> {
         let mut stack = self.stack.lock();
         if stack.closed {
             return Err(Empty::Closed);
         }
-        let left = stack.free.len().saturating_sub(slots.len());
-        let taken = stack.free.len() - left;
-        for (place, slot) in slots.iter_mut().zip(stack.free.drain(left..).rev()) {
-            *place = slot;
-        }
-        stack.acquired += taken as u64;
-        if taken > 0 || slots.is_empty() {
-            return Ok(taken);
-        }
-        slots[0] = stack.pop_fresh()?;
-        stack.acquired += 1;
-        Ok(1)
+        let Some(first) = stack.free.pop() else {
+            let fresh = stack.pop_fresh()?;
+            stack.acquired += 1;
+            return Ok(fresh);
+        };
+        let left = (stack.free.len() + 1).saturating_sub(most.max(1));
+        stack.acquired += 1 + (stack.free.len() - left) as u64;
+        stack.free.drain(left..).for_each(keep);
+        Ok(first)
     }
 
     /// Under one lock.
-    fn push_many(&self, slots: &[Slot]) -> usize {
+    fn push_many(&self, slots: impl Iterator<Item = Slot>) -> usize {
         let mut stack = self.stack.lock();
         if stack.closed {
             return 0;
         }
-        debug_assert!(stack.free.len() + slots.len() <= stack.fresh as usize);
-        stack.free.extend_from_slice(slots);
-        slots.len()
+        let before = stack.free.len();
+        stack.free.extend(slots);
+        debug_assert!(stack.free.len() <= stack.fresh as usize);
+        stack.free.len() - before
     }
 }
