@@ -3,8 +3,9 @@
 //! first. They say nothing about how fast one pool is beside another: an instruction may take a quarter of a
 //! cycle or, like a compare-and-swap, twenty.
 //!
-//! `cargo bench --bench instructions` fails when a count is more than 10 % off what is expected here. After
-//! a change that is meant, or a new compiler, put in the new numbers.
+//! `cargo bench --bench instructions` prints the counts, if there is a valgrind. With `-- --check` it fails when
+//! one is more than 10 % off what is expected here. After a change that is meant, or with another compiler, put
+//! in the new numbers.
 
 use std::env;
 use std::hint::black_box;
@@ -17,7 +18,7 @@ use poolbuf::{
 /// Instructions for one operation on x86-64, with Rust 1.95.
 const EXPECTED: [(&str, f64); 5] = [
     ("BufferPool", 62.0),
-    ("BufferPool without magazines", 217.0),
+    ("BufferPool without magazines", 212.0),
     ("AlignedPool", 61.0),
     ("LockFreePool", 145.0),
     ("MultiSizePool", 89.0),
@@ -95,6 +96,7 @@ fn main() -> ExitCode {
         EXPECTED.iter().for_each(|(name, _)| work_on(name, 1));
         return ExitCode::SUCCESS;
     }
+    let check = env::args().any(|argument| argument == "--check");
     let mut off = false;
     println!("| pool | instructions for acquire, write, drop | expected |\n|---|--:|--:|");
     for (name, expected) in EXPECTED {
@@ -103,16 +105,22 @@ fn main() -> ExitCode {
             [Ok(fewer), Ok(more)] => [fewer, more],
             [Err(error), _] | [_, Err(error)] => {
                 eprintln!("{error}");
-                return ExitCode::FAILURE;
+                return if check {
+                    ExitCode::FAILURE
+                } else {
+                    ExitCode::SUCCESS
+                };
             }
         };
         let counted = (more - fewer) as f64 / (OPERATIONS[1] - OPERATIONS[0]) as f64;
         println!("| `{name}` | {counted:.1} | {expected:.1} |");
         off |= (counted / expected - 1.0).abs() > TOLERANCE;
     }
-    if off && cfg!(target_arch = "x86_64") {
+    if off {
         eprintln!("a count is more than {:.0} % off", TOLERANCE * 100.0);
-        return ExitCode::FAILURE;
+        if check && cfg!(target_arch = "x86_64") {
+            return ExitCode::FAILURE;
+        }
     }
     ExitCode::SUCCESS
 }
