@@ -98,10 +98,12 @@ impl<D: FreeList> FreeList for ThreadCache<D> {
 
     fn pop(&self) -> Result<Slot, Empty> {
         let depot = &self.shared.depot;
-        let refilled = self
-            .has_magazine()
-            .then(|| with_magazine(self.id(), |magazine| magazine.pop_or_refill(depot)).flatten());
-        match refilled.flatten().unwrap_or_else(|| depot.pop()) {
+        let refilled = if self.has_magazine() {
+            with_magazine(self.id(), |magazine| magazine.pop_or_refill(depot)).flatten()
+        } else {
+            None
+        };
+        match refilled.unwrap_or_else(|| depot.pop()) {
             Err(Empty::AllInUse(_)) => self.reclaim(),
             result => result,
         }
@@ -127,8 +129,7 @@ impl<D: FreeList> FreeList for ThreadCache<D> {
         }
         let in_use = self.shared.depot.close();
         drop(registry);
-        // The closing thread likely has nothing more to do with pools. Others sweep when they next get a
-        // magazine, or end.
+        // What this thread kept for the pool goes with it. Other threads sweep when they next get a magazine.
         let _ = MINE.try_with(Mine::sweep);
         in_use
     }
