@@ -3,6 +3,7 @@
 //! A free list knows indices, never memory: its links lie in side arrays, so a buffer's bytes belong to
 //! whoever holds it, always.
 
+pub(crate) mod hand;
 pub(crate) mod magazine;
 pub(crate) mod mutex_stack;
 pub(crate) mod shards;

@@ -100,24 +100,31 @@ impl<F: FreeList> PoolHandle<F> {
     /// Lends a buffer that holds `len` bytes. A request that is refused counts as such.
     #[inline]
     pub(crate) fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError> {
-        if len <= self.buffer_size() {
-            if let Some(buf) = self.acquire_at_hand() {
-                return Ok(buf);
-            }
-        }
-        self.acquire_elsewhere(len)
+        let at_hand = if len <= self.buffer_size() {
+            self.core().free_list.pop_at_hand()
+        } else {
+            None
+        };
+        // The guard is made in one place, whichever way its slot came: then the compiler knows that it is empty.
+        let slot = match at_hand {
+            Some(slot) => slot,
+            None => self.pop_elsewhere(len)?,
+        };
+        // SAFETY: just popped.
+        Ok(unsafe { self.lend(slot) })
     }
 
     #[cold]
     #[inline(never)]
-    fn acquire_elsewhere(&self, len: usize) -> Result<PooledBuf, AcquireError> {
+    fn pop_elsewhere(&self, len: usize) -> Result<Slot, AcquireError> {
         if len > self.buffer_size() {
             return Err(AcquireError::TooLarge {
                 requested: len,
                 max: self.buffer_size(),
             });
         }
-        self.try_acquire().map_err(|empty| self.refuse(empty))
+        let slot = self.core().free_list.pop();
+        slot.map_err(|empty| self.refuse(empty))
     }
 
     /// Lends a buffer if the free list has one at hand.

@@ -15,8 +15,11 @@ mod under_std {
     pub(crate) use crossbeam_utils::Backoff;
     pub(crate) use parking_lot::Mutex;
     pub(crate) use std::sync::atomic::{
-        AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+        compiler_fence, fence,
     };
+
+    pub(crate) use std::thread_local as lazy_thread_local;
 
     /// A `thread_local!` that needs no initialisation at run time.
     macro_rules! static_thread_local {
@@ -64,11 +67,13 @@ mod under_std {
 mod under_loom {
     use loom::cell::UnsafeCell;
     pub(crate) use loom::sync::atomic::{
-        AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
 
     /// loom knows neither this nor what it pairs with, but fences.
     pub(crate) use loom::sync::atomic::fence as compiler_fence;
+
+    pub(crate) use loom::thread_local as lazy_thread_local;
 
     /// A `thread_local!`, which loom initialises at its first use.
     macro_rules! static_thread_local {

@@ -4,18 +4,19 @@
 //! The free list behind them is called the *depot*, as in Bonwick's paper. A thread goes there when its
 //! magazine is empty or full, and moves half a magazine at once. Exhaustion stays exact: before a request
 //! is refused, the buffers that rest in the magazines of other threads are taken back (see
-//! [`magazine`](crate::free_list::magazine) for how), all of them at one moment.
+//! [`hand`](crate::free_list::hand) for how), all of them at one moment.
 //!
 //! *Which magazine.* A cache has a small number, its id, that no other living cache has, and a thread has a
-//! table of its magazines by id. Where it has those of small ids, a thread-local array says: finding one costs
-//! two loads, however many of these pools a thread uses in turn. A cache that is closed leaves dead magazines
-//! in the tables, which are swept out when the thread gets its next magazine, and when it ends.
+//! table of its magazines by id. Those that are open also lie in its hand, where finding one costs three
+//! loads, however many pools a thread uses in turn. A cache that is closed leaves dead magazines in the tables,
+//! which are swept out when the thread gets its next magazine, and when it ends.
 //!
 //! *Who holds what lock.* An owner that is busy may take the depot's lock; whoever holds the registry's lock
 //! may wait for an owner, and take the depot's. Nobody who is busy takes the registry's.
 //!
 //! *Who keeps what alive.* A thread's table shares in its magazines and in what they belong to
-//! ([`Shared`]), so a thread may end, or touch its magazine, whenever it likes after the pool is gone.
+//! ([`Shared`]), so a thread may end, or touch its magazine, whenever it likes after the pool is gone. The
+//! registry shares in the magazines and in the hands of their owners.
 
 use std::cell::{Cell, RefCell};
 use std::ptr;
@@ -24,9 +25,14 @@ use std::sync::Arc;
 use crate::barrier;
 use crate::config::CheckedConfig;
 use crate::error::ConfigError;
+#[cfg(not(loom))]
+use crate::free_list::hand::NOBODY;
+use crate::free_list::hand::{Hand, NOWHERE};
 use crate::free_list::magazine::{LARGEST, Magazine};
 use crate::free_list::{Closed, Counts, Empty, FreeList, Slot};
-use crate::sync::{AtomicU32, Mutex, Ordering, StaticMutex, static_thread_local};
+use crate::sync::{
+    AtomicU32, Mutex, Ordering, StaticMutex, lazy_thread_local, static_thread_local,
+};
 
 /// Most bytes of buffers in one magazine: what a thread keeps from the others stays bounded however large
 /// the buffers are. HAProxy's thread-local pools have the same limit by default.
@@ -34,10 +40,11 @@ const LARGEST_BYTES: usize = 512 * 1024;
 
 /// See the module.
 pub(crate) struct ThreadCache<D: FreeList> {
-    /// Where in [`PLACES`]. Never changes. An atomic, so that the compiler may not assume that `self` outlives
-    /// a call of `push`: see [`FreeList`].
-    place: AtomicU32,
-    id: u32,
+    /// Where in a [`Hand`].
+    place: u8,
+    /// Never changes. An atomic, so that the compiler may not assume that `self` outlives a call of `push`: see
+    /// [`FreeList`].
+    id: AtomicU32,
     shared: Arc<Shared<D>>,
 }
 
@@ -50,15 +57,22 @@ struct Shared<D> {
 }
 
 struct Registry {
-    /// The magazines of all threads that used the cache and have not ended. None after closing.
-    magazines: Vec<Arc<Magazine>>,
-    /// How many of them are open. A pool that is refused again and again then need not look at them.
+    /// All threads that used the cache and have not ended. None after closing.
+    members: Vec<Member>,
+    /// How many of their magazines are open. A pool that is refused again and again then need not look at them.
     open: usize,
+    /// The last heavy barrier failed: magazines that are shut may hold something, or their owner be at it.
+    unsure: bool,
     /// The present capacity of a magazine, in buffers.
     share: u32,
     /// The balances of magazines that are gone.
     retired: i64,
     closed: bool,
+}
+
+struct Member {
+    magazine: Arc<Magazine>,
+    hand: Arc<Hand>,
 }
 
 impl<D: FreeList> FreeList for ThreadCache<D> {
@@ -71,8 +85,9 @@ impl<D: FreeList> FreeList for ThreadCache<D> {
             max: config.max,
             limit,
             registry: Mutex::new(Registry {
-                magazines: Vec::new(),
+                members: Vec::new(),
                 open: 0,
+                unsure: false,
                 share: 0,
                 retired: 0,
                 closed: false,
@@ -80,29 +95,25 @@ impl<D: FreeList> FreeList for ThreadCache<D> {
         };
         let id = IDS.lock().take();
         Ok(ThreadCache {
-            place: AtomicU32::new(id.min(NOWHERE as u32)),
-            id,
+            place: u8::try_from(id.min(NOWHERE.into())).unwrap_or(NOWHERE),
+            id: AtomicU32::new(id),
             shared: Arc::new(shared),
         })
     }
 
     #[inline(always)]
     fn pop_at_hand(&self) -> Option<Slot> {
-        with_magazine_at_hand(self.place(), Magazine::pop)?
+        with_open_magazine(self.place, Magazine::pop)?
     }
 
     #[inline(always)]
     fn push_at_hand(&self, slot: Slot) -> bool {
-        with_magazine_at_hand(self.place(), |magazine| magazine.push(slot)).unwrap_or(false)
+        with_open_magazine(self.place, |magazine| magazine.push(slot)).unwrap_or(false)
     }
 
     fn pop(&self) -> Result<Slot, Empty> {
         let depot = &self.shared.depot;
-        let refilled = if self.has_magazine() {
-            with_magazine(self.id(), |magazine| magazine.pop_or_refill(depot)).flatten()
-        } else {
-            None
-        };
+        let refilled = self.with_magazine(|magazine| magazine.pop_or_refill(depot));
         match refilled.unwrap_or_else(|| depot.pop()) {
             Err(Empty::AllInUse(_)) => self.reclaim(),
             result => result,
@@ -111,21 +122,19 @@ impl<D: FreeList> FreeList for ThreadCache<D> {
 
     fn push(&self, slot: Slot) -> Result<(), Closed> {
         let depot = &self.shared.depot;
-        if self.has_magazine()
-            && with_magazine(self.id(), |magazine| magazine.push_or_flush(depot, slot))
-                .unwrap_or(false)
-        {
-            return Ok(());
+        match self.with_magazine(|magazine| magazine.push_or_flush(depot, slot)) {
+            Some(true) => Ok(()),
+            _ => depot.push(slot),
         }
-        depot.push(slot)
     }
 
     fn close(&self) -> u32 {
         let mut registry = self.shared.registry.lock();
         registry.closed = true;
         if self.revoke(&mut registry, true) {
-            let gone = std::mem::take(&mut registry.magazines);
-            registry.retired += gone.iter().map(|gone| gone.balance()).sum::<i64>();
+            let gone = std::mem::take(&mut registry.members);
+            let balances = gone.iter().map(|member| member.magazine.balance());
+            registry.retired += balances.sum::<i64>();
         }
         let in_use = self.shared.depot.close();
         drop(registry);
@@ -136,7 +145,7 @@ impl<D: FreeList> FreeList for ThreadCache<D> {
 
     fn counts(&self) -> Counts {
         let registry = self.shared.registry.lock();
-        let magazines = || registry.magazines.iter();
+        let magazines = || registry.members.iter().map(|member| &member.magazine);
         let resting: usize = magazines().map(|magazine| magazine.resting()).sum();
         let balance: i64 = magazines().map(|magazine| magazine.balance()).sum();
         let depot = self.shared.depot.counts();
@@ -155,62 +164,74 @@ impl<D: FreeList> FreeList for ThreadCache<D> {
 }
 
 impl<D: FreeList> ThreadCache<D> {
-    #[inline(always)]
-    fn place(&self) -> usize {
-        self.place.load(Ordering::Relaxed) as usize
+    fn id(&self) -> u32 {
+        self.id.load(Ordering::Relaxed)
     }
 
-    fn id(&self) -> usize {
-        self.id as usize
+    /// Calls `f` with this thread's magazine, after making or opening it if it is time. `None` if there is none or
+    /// it is shut.
+    fn with_magazine<R>(&self, f: impl FnOnce(&Magazine) -> R) -> Option<R> {
+        // Also where there are no magazines: a thread that has no hand shares one with others of that kind.
+        MINE.try_with(|mine| {
+            if self.shared.limit == 0 {
+                return None;
+            }
+            let magazine = match mine.find(self.id()) {
+                Some(magazine) => magazine,
+                None => self.make_magazine(mine)?,
+            };
+            // SAFETY: it is in the table, which this thread leaves alone until `f` is done.
+            let magazine = unsafe { &*magazine };
+            let may_use = magazine.is_open() || magazine.may_open() && self.open(mine, magazine);
+            if !may_use {
+                return None;
+            }
+            let _busy = mine.hand.enter_fenced();
+            magazine.is_open().then(|| f(magazine))
+        })
+        .ok()?
     }
 
-    /// Whether this thread has a magazine that it may use, after making or opening one if it is time.
-    fn has_magazine(&self) -> bool {
-        if self.shared.limit == 0 {
+    fn open(&self, mine: &Mine, magazine: &Magazine) -> bool {
+        let mut registry = self.shared.registry.lock();
+        if registry.closed || registry.share == 0 {
+            magazine.be_patient();
             return false;
         }
-        let found = with_magazine(self.id(), |magazine| {
-            if magazine.is_dead() {
-                None
-            } else {
-                Some(!magazine.is_shut() || (magazine.may_open() && self.open(magazine)))
-            }
-        });
-        found.flatten().unwrap_or_else(|| self.make_magazine())
+        self.open_as_member(&mut registry, &mine.hand, magazine);
+        true
     }
 
-    fn open(&self, magazine: &Magazine) -> bool {
+    fn open_as_member(&self, registry: &mut Registry, hand: &Hand, magazine: &Magazine) {
+        magazine.open();
+        hand.put(self.place, magazine);
+        registry.open += 1;
+    }
+
+    /// Puts a magazine into this thread's table. Not when the pool is closed.
+    fn make_magazine(&self, mine: &Mine) -> Option<*const Magazine> {
         let mut registry = self.shared.registry.lock();
-        let open = !registry.closed && registry.share > 0;
-        if open {
-            magazine.open();
-            registry.open += 1;
-        } else {
-            magazine.be_patient();
+        if registry.closed {
+            return None;
         }
-        open
-    }
-
-    /// Gives this thread a magazine. Not when the pool is closed or the thread about to end.
-    fn make_magazine(&self) -> bool {
-        let made = MINE.try_with(|mine| {
-            let mut registry = self.shared.registry.lock();
-            if registry.closed {
-                return false;
-            }
-            let magazine = Arc::new(Magazine::new(registry.share));
-            registry.magazines.push(Arc::clone(&magazine));
-            self.shared.deal(&mut registry);
-            if registry.share > 0 {
-                magazine.open();
-                registry.open += 1;
-            }
-            drop(registry);
-            let home = Arc::clone(&self.shared);
-            mine.enter(self.id(), Bound { magazine, home });
-            true
+        let magazine = Arc::new(Magazine::new(registry.share));
+        registry.members.push(Member {
+            magazine: Arc::clone(&magazine),
+            hand: Arc::clone(&mine.hand),
         });
-        made.unwrap_or(false)
+        self.shared.deal(&mut registry);
+        if registry.share > 0 {
+            self.open_as_member(&mut registry, &mine.hand, &magazine);
+        }
+        drop(registry);
+        let pointer = Arc::as_ptr(&magazine);
+        let home = Arc::clone(&self.shared);
+        let bound = Bound {
+            magazine,
+            home,
+            place: self.place,
+        };
+        mine.enter(self.id(), bound).then_some(pointer)
     }
 
     /// Takes a buffer from the depot after moving there what rests in the magazines. Fails only if at one
@@ -226,29 +247,29 @@ impl<D: FreeList> ThreadCache<D> {
     }
 
     /// Shuts all magazines and moves what rests there to the depot. False when the heavy barrier has
-    /// failed: then the magazines stay as they are, and what rests in them stays out of reach.
+    /// failed: then what rests in the magazines stays out of reach.
     fn revoke(&self, registry: &mut Registry, for_good: bool) -> bool {
         if registry.open == 0 && !for_good {
             return true;
         }
-        let own = with_magazine(self.id(), ptr::from_ref).unwrap_or(ptr::null());
-        let mut others_open = false;
-        for magazine in &registry.magazines {
+        let own = MINE.try_with(|mine| Arc::as_ptr(&mine.hand));
+        let own = own.unwrap_or(ptr::null());
+        let mut others_open = registry.unsure;
+        for Member { magazine, hand } in &registry.members {
             let was_open = magazine.shut(for_good);
-            others_open |= was_open && !ptr::eq(Arc::as_ptr(magazine), own);
-        }
-        if others_open && !barrier::heavy() {
-            if !for_good {
-                registry.magazines.iter().for_each(|other| other.open());
-                registry.open = registry.magazines.len();
-            }
-            return false;
-        }
-        for magazine in &registry.magazines {
-            magazine.wait_for_owner();
-            magazine.empty_into(&self.shared.depot);
+            hand.clear(self.place);
+            others_open |= was_open && !ptr::eq(Arc::as_ptr(hand), own);
         }
         registry.open = 0;
+        // The owners open them again when they have been patient, even if it fails.
+        registry.unsure = others_open && !barrier::heavy();
+        if registry.unsure {
+            return false;
+        }
+        for Member { magazine, hand } in &registry.members {
+            hand.wait_for_owner();
+            magazine.empty_into(&self.shared.depot);
+        }
         true
     }
 }
@@ -258,7 +279,7 @@ impl<D> Shared<D> {
     /// threads is rounded up to a power of two, so that most threads come and go without a change.
     fn deal(&self, registry: &mut Registry) {
         // So many threads that the number does not fit have a share of 0 anyway.
-        let threads = registry.magazines.len().next_power_of_two();
+        let threads = registry.members.len().next_power_of_two();
         let share = match u32::try_from(threads) {
             // Or models would need many buffers.
             _ if cfg!(loom) => self.limit,
@@ -267,8 +288,8 @@ impl<D> Shared<D> {
         };
         if share != registry.share {
             registry.share = share;
-            for magazine in &registry.magazines {
-                magazine.set_capacity(share);
+            for member in &registry.members {
+                member.magazine.set_capacity(share);
             }
         }
     }
@@ -277,23 +298,24 @@ impl<D> Shared<D> {
 impl<D: FreeList> Drop for ThreadCache<D> {
     fn drop(&mut self) {
         // Its magazines are dead, if it ever had any, since whoever frees a free list has closed it.
-        IDS.lock().give_back(self.id);
+        IDS.lock().give_back(self.id());
     }
 }
 
 /// Where a magazine belongs, whatever its depot.
 trait Home: Send + Sync {
-    /// Takes a magazine back. Called by its owner, which uses it no more.
-    fn retire(&self, magazine: &Arc<Magazine>);
+    /// Takes a magazine back, from `place` in its owner's hand. Called by its owner, which uses it no more.
+    fn retire(&self, magazine: &Arc<Magazine>, place: u8);
 }
 
 impl<D: FreeList> Home for Shared<D> {
-    fn retire(&self, magazine: &Arc<Magazine>) {
+    fn retire(&self, magazine: &Arc<Magazine>, place: u8) {
         let mut registry = self.registry.lock();
-        let mut magazines = registry.magazines.iter();
+        let mut members = registry.members.iter();
         // Not there after closing, which has emptied it.
-        if let Some(place) = magazines.position(|other| Arc::ptr_eq(other, magazine)) {
-            registry.magazines.swap_remove(place);
+        if let Some(number) = members.position(|other| Arc::ptr_eq(&other.magazine, magazine)) {
+            let member = registry.members.swap_remove(number);
+            member.hand.clear(place);
             registry.open -= usize::from(magazine.shut(true));
             magazine.empty_into(&self.depot);
             registry.retired += magazine.balance();
@@ -306,88 +328,92 @@ impl<D: FreeList> Home for Shared<D> {
 struct Bound {
     magazine: Arc<Magazine>,
     home: Arc<dyn Home>,
+    place: u8,
 }
 
-/// A thread's magazines, by the id of their cache. When the thread ends, they are given back; what it
-/// acquires or releases after that, in the drop of another thread-local, goes to the depot.
-struct Mine(RefCell<Vec<Option<Bound>>>);
-
-/// Ids from here on have no place in [`PLACES`]: a thread looks for their magazines in its table.
-const NOWHERE: usize = 63;
-
-static_thread_local! {
-    static MINE: Mine = Mine(RefCell::new(Vec::new()));
-}
-static_thread_local! {
-    /// The magazines in `MINE` of ids below `NOWHERE`, in a form that needs no check, no borrow and no drop;
-    /// null where there is none.
-    static PLACES: [Cell<*const Magazine>; NOWHERE + 1] =
-        [const { Cell::new(ptr::null()) }; NOWHERE + 1];
+/// What a thread has: its hand, and its magazines by the id of their cache. When the thread ends, they are
+/// given back; what it acquires or releases after that, in the drop of another thread-local, goes to the depot.
+struct Mine {
+    hand: Arc<Hand>,
+    table: RefCell<Vec<Option<Bound>>>,
 }
 
-/// Calls `f` with the magazine at `place`: this thread's of the cache that has this place, or of a closed
-/// cache that had it; `None` if it has none. `f` must neither make magazines nor sweep.
-#[inline(always)]
-fn with_magazine_at_hand<R>(place: usize, f: impl FnOnce(&Magazine) -> R) -> Option<R> {
-    debug_assert!(place <= NOWHERE);
-    let magazine = PLACES
-        .try_with(|places| {
-            // SAFETY: the place of a cache is at most `NOWHERE`, by `ThreadCache::new`.
-            unsafe { places.get_unchecked(place) }.get()
-        })
-        .ok()?;
-    // SAFETY: null, or a magazine that `MINE` shares in until this same thread changes `MINE`, and then
-    // `PLACES` too, by `Mine::show`. It does so where it makes magazines, sweeps or ends, which `f` does not.
-    unsafe { magazine.as_ref() }.map(f)
-}
-
-/// As `with_magazine_at_hand`, for any id.
-fn with_magazine<R>(id: usize, f: impl FnOnce(&Magazine) -> R) -> Option<R> {
-    if id < NOWHERE {
-        return with_magazine_at_hand(id, f);
+/// The hand of a thread that has none.
+const NO_HAND: *const Hand = {
+    #[cfg(loom)]
+    {
+        ptr::null()
     }
-    let with_mine = |mine: &Mine| {
-        let table = mine.0.try_borrow().ok()?;
-        table.get(id)?.as_ref().map(|bound| f(&bound.magazine))
-    };
-    MINE.try_with(with_mine).ok()?
+    #[cfg(not(loom))]
+    {
+        &raw const NOBODY
+    }
+};
+
+static_thread_local! {
+    /// `NO_HAND`, or the one in `MINE`, in a form that needs no check, no borrow and no drop.
+    static HAND: Cell<*const Hand> = Cell::new(NO_HAND);
+}
+lazy_thread_local! {
+    static MINE: Mine = Mine::new();
+}
+
+/// Calls `f` with the magazine at `place` in this thread's hand; `None` when none is open. `f` neither makes nor
+/// retires magazines.
+#[inline(always)]
+fn with_open_magazine<R>(place: u8, f: impl FnOnce(&Magazine) -> R) -> Option<R> {
+    let hand = HAND.try_with(Cell::get).ok()?;
+    if cfg!(loom) && hand.is_null() {
+        return None;
+    }
+    // SAFETY: a static, or the hand in `MINE`, which is replaced by the static before `MINE` is dropped.
+    let hand = unsafe { &*hand };
+    let _busy = hand.enter();
+    // SAFETY: null, or a magazine that `MINE` shares in until this same thread sweeps, when it is dead, or
+    // ends: whoever declares one dead clears its place.
+    unsafe { hand.look(place).as_ref() }.map(f)
 }
 
 impl Mine {
+    fn new() -> Mine {
+        let hand = Arc::new(Hand::new());
+        // Fails only where `HAND` is gone: then nobody looks there either.
+        let _ = HAND.try_with(|place| place.set(Arc::as_ptr(&hand)));
+        Mine {
+            hand,
+            table: RefCell::default(),
+        }
+    }
+
+    /// The magazine of the cache `id`, unless it is that of a closed one. In the table until it is dead and swept
+    /// out, or the thread ends.
+    fn find(&self, id: u32) -> Option<*const Magazine> {
+        let table = self.table.try_borrow().ok()?;
+        let magazine = &table.get(id as usize)?.as_ref()?.magazine;
+        (!magazine.is_dead()).then_some(Arc::as_ptr(magazine))
+    }
+
     /// Puts `bound` at place `id`, and sweeps.
-    fn enter(&self, id: usize, bound: Bound) {
-        // Nothing in here runs a user's code, but for a global allocator that itself uses a pool: it finds
-        // no magazine meanwhile, and no table.
-        Mine::show(&[]);
-        let Ok(mut table) = self.0.try_borrow_mut() else {
-            return bound.home.retire(&bound.magazine);
+    fn enter(&self, id: u32, bound: Bound) -> bool {
+        let id = id as usize;
+        // Nothing in here runs a user's code, but for a global allocator that itself uses a pool.
+        let Ok(mut table) = self.table.try_borrow_mut() else {
+            bound.home.retire(&bound.magazine, bound.place);
+            return false;
         };
         remove_dead(&mut table);
         if table.len() <= id {
             table.resize_with(id + 1, || None);
         }
         table[id] = Some(bound);
-        Mine::show(&table);
+        true
     }
 
     /// Lets go of the magazines of pools that are closed.
     fn sweep(&self) {
-        if let Ok(mut table) = self.0.try_borrow_mut() {
-            Mine::show(&[]);
+        if let Ok(mut table) = self.table.try_borrow_mut() {
             remove_dead(&mut table);
-            Mine::show(&table);
         }
-    }
-
-    /// Makes `PLACES` show what is in `table`.
-    fn show(table: &[Option<Bound>]) {
-        // Fails only where `PLACES` itself is gone: then nobody looks there either.
-        let _ = PLACES.try_with(|places| {
-            for (id, place) in places[..NOWHERE].iter().enumerate() {
-                let bound = table.get(id).and_then(Option::as_ref);
-                place.set(bound.map_or(ptr::null(), |bound| Arc::as_ptr(&bound.magazine)));
-            }
-        });
     }
 }
 
@@ -401,9 +427,10 @@ fn remove_dead(table: &mut [Option<Bound>]) {
 
 impl Drop for Mine {
     fn drop(&mut self) {
-        Mine::show(&[]);
-        for bound in self.0.get_mut().drain(..).flatten() {
-            bound.home.retire(&bound.magazine);
+        // As in `new`.
+        let _ = HAND.try_with(|place| place.set(NO_HAND));
+        for bound in self.table.get_mut().drain(..).flatten() {
+            bound.home.retire(&bound.magazine, bound.place);
         }
     }
 }
