@@ -24,7 +24,7 @@ use crate::public_pool::public_pool;
 ///
 /// *Exhaustion is exact.* A request is refused only when all `max` buffers are in use: before, those that rest in
 /// the magazines of other threads are taken back. That costs some microseconds, and these threads then go to
-/// the free-stack for their next few thousand operations, so a pool that lives at its limit pays for it
+/// the free-stack for their next thousand visits or so, so a pool that lives at its limit pays for it
 /// seldom; it is as fast as a mutex then.
 ///
 /// The magazines are those of J. Bonwick and J. Adams, *Magazines and Vmem* (USENIX 2001). Taking them back relies

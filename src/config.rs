@@ -115,8 +115,8 @@ impl PoolConfig {
     }
 
     /// Most free buffers that one thread keeps at hand, in its *magazine*, so that acquiring and releasing
-    /// need no lock. Fewer when `max` is small or many threads use the pool, since at most half of `max`
-    /// rest in magazines, and at most 64 or 512 KiB of buffers in one; 0 switches magazines off. Whatever
+    /// need no lock. Fewer when `max` is small or many threads use the pool, since each gets its share of `max` at
+    /// most, and at most 64 or 512 KiB of buffers in any case; 0 switches magazines off. Whatever
     /// the number, no request is refused while a buffer is free anywhere. A smaller number leaves less memory
     /// with threads that are idle, and costs a lock more often. Without effect in a
     /// [`LockFreePool`](crate::LockFreePool), which has none.

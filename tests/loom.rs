@@ -502,6 +502,26 @@ fn magazine_owner_moving_buffers_against_revoker() {
     });
 }
 
+/// The owner puts a third buffer into its magazine while the revoker takes the two that are there.
+#[test]
+fn magazine_owner_filling_against_revoker() {
+    schedules_within(3, || {
+        let (pool, ledger) = (magazine_pool(3, 3), Ledger::default());
+        let mut held: Vec<_> = (0..3).map(|_| pool.acquire().unwrap()).collect();
+        let last = held.pop().unwrap();
+        ledger.enter(&last);
+        drop(held);
+        let other = {
+            let (pool, ledger) = (pool.clone(), ledger.clone());
+            thread::spawn(move || one_round(&pool, &ledger, 1))
+        };
+        ledger.give_back(last);
+        one_round(&pool, &ledger, 2);
+        other.join().unwrap();
+        assert_whole(&pool, 3);
+    });
+}
+
 #[test]
 fn magazine_revoker_against_revoker() {
     schedules_within(3, || {

@@ -84,11 +84,9 @@ fn every_byte_is_freed_when_the_last_handle_and_the_last_guard_are_gone() {
                 1 => drop((pool, held)),
                 _ => {
                     drop(pool);
-                    thread::scope(|scope| {
-                        for buf in held {
-                            scope.spawn(move || drop(buf));
-                        }
-                    });
+                    // Joined, and not scoped: a scope does not wait for the end of its threads' locals.
+                    let threads = held.map(|buf| thread::spawn(move || drop(buf)));
+                    threads.map(|thread| thread.join().unwrap());
                 }
             }
         }

@@ -50,8 +50,8 @@ const DEAD: u8 = 2;
 const NONE: u64 = u64::MAX;
 
 /// How often an owner goes to the depot, once its magazine was shut, before it opens it again. A revocation
-/// costs about as much as a hundred of those visits: so it adds at most some percent.
-const PATIENCE: u32 = if cfg!(loom) { 2 } else { 4096 };
+/// costs about as much as a hundred of those visits: so it adds a tenth at most.
+const PATIENCE: u32 = if cfg!(loom) { 2 } else { 1024 };
 
 impl Magazine {
     /// Empty, and shut.

@@ -275,15 +275,15 @@ impl<D: FreeList> ThreadCache<D> {
 }
 
 impl<D> Shared<D> {
-    /// Sets all magazines to their share: at most half of all buffers rest in magazines. The number of
-    /// threads is rounded up to a power of two, so that most threads come and go without a change.
+    /// Sets all magazines to their share. The number of threads is rounded up to a power of two, so that most
+    /// threads come and go without a change.
     fn deal(&self, registry: &mut Registry) {
         // So many threads that the number does not fit have a share of 0 anyway.
         let threads = registry.members.len().next_power_of_two();
         let share = match u32::try_from(threads) {
             // Or models would need many buffers.
             _ if cfg!(loom) => self.limit,
-            Ok(threads) => self.limit.min(self.max / 2 / threads),
+            Ok(threads) => self.limit.min(self.max / threads),
             Err(_) => 0,
         };
         if share != registry.share {
