@@ -85,30 +85,35 @@ variant "the mutex stack grows by an index that is in use" src/free_list/mutex_s
 shards=src/free_list/shards.rs
 variant "one walk along the shards is enough" $shards 's/if same {/if true {/' shards
 variant "a thread asks its own shard only" $shards 's/(0..Self::SHARDS).map(move/(0..1).map(move/' shards
-magazine=src/free_list/magazine.rs
+hand=src/free_list/hand.rs
 cache=src/free_list/thread_cache.rs
-variant "an owner does not mind the gate" $magazine \
-    's/(self.gate.load(Ordering::Relaxed) == OPEN)/(true)/' magazine
-variant "an owner does not mind the gate, by any barrier" $magazine \
-    's/matches!(self.gate.load(Ordering::Relaxed), OPEN | OPEN_FENCED).then_some/true.then_some/' magazine
-variant "an owner that is busy does not say so" $magazine \
-    '/fn enter(/,/fn enter_by_any/s/busy.store(true/busy.store(false/' magazine
-variant "an owner has no light barrier" $magazine 's/barrier::light();//' magazine
-variant "an owner has no light barrier, by any barrier" $magazine 's/barrier::fenced_light();//' magazine
-variant "an owner leaves without Release" $magazine \
+variant "an owner that is busy does not say so" $hand \
+    '/fn enter(/,/fn enter_fenced/s/busy.store(true/busy.store(false/' magazine
+variant "an owner that is busy does not say so, the long way" $hand \
+    '/fn enter_fenced/,/fn look/s/busy.store(true/busy.store(false/' magazine
+variant "an owner has no light barrier" $hand 's/barrier::light();//' magazine
+variant "an owner has no light barrier, the long way" $hand 's/barrier::fenced_light();//' magazine
+variant "an owner leaves without Release" $hand \
     's/busy.store(false, Ordering::Release)/busy.store(false, Ordering::Relaxed)/' magazine
-variant "a revoker waits without Acquire" $magazine \
+variant "a revoker waits without Acquire" $hand \
     's/busy.load(Ordering::Acquire)/busy.load(Ordering::Relaxed)/' magazine
 variant "a revoker has no heavy barrier" src/barrier.rs \
     '/fn heavy/,/^}/s/fence(Ordering::SeqCst);//' magazine
-variant "a revoker does not wait for the owner" $magazine \
+variant "a revoker does not wait for the owner" $hand \
     's/while self.busy.load(Ordering::Acquire)/while false/' magazine
+variant "a revoker leaves the magazine in the owner's hand" $cache \
+    '/fn revoke/,/^}/s/hand.clear(self.place);//' magazine
+variant "an owner does not mind the gate" $cache \
+    's/magazine.is_open().then(|| f(magazine))/true.then(|| f(magazine))/' magazine
 variant "a revoker leaves what it finds" $cache \
     '/fn revoke/,/^}/s/magazine.empty_into(&self.shared.depot);//' magazine
-variant "a request is refused without a revocation" $cache 's/self.revoke(&mut registry, false);//' magazine
+variant "a request is refused without a revocation" $cache \
+    's/self.revoke(&mut registry, false);//' magazine
 variant "revokers do not take turns" $cache \
-    '/fn reclaim/,/^    }/{s/let mut registry = self.shared.registry.lock();/let magazines = self.shared.registry.lock().magazines.clone(); let mut registry = Registry { magazines, open: 1, share: 1, retired: 0, closed: false };/;}' magazine
-variant "close leaves the magazines open" $cache 's/if self.revoke(&mut registry, true) {/if true {/' magazine
+    '/fn reclaim/,/^    }/s/let mut registry = self.shared.registry.lock();/let copy = |member: \&Member| Member { magazine: Arc::clone(\&member.magazine), hand: Arc::clone(\&member.hand) }; let members = self.shared.registry.lock().members.iter().map(copy).collect(); let mut registry = Registry { members, open: 1, unsure: false, share: 1, retired: 0, closed: false };/' \
+    magazine
+variant "close leaves the magazines open" $cache \
+    's/if self.revoke(&mut registry, true) {/if true {/' magazine
 variant "a thread that ends keeps its buffers" $cache \
     '/fn retire/,/^}/s/magazine.empty_into(&self.depot);//' magazine
 
