@@ -20,7 +20,7 @@ use crate::public_pool::public_pool;
 /// thread writes to. When it is empty or full, half a magazine is moved from or to the free-stack that all
 /// threads share, under a mutex held for a few instructions. The buffer that a thread released last, whose
 /// bytes are likely still in its core's cache, is what it is lent first. A thread's first acquire allocates
-/// its magazine, about 700 bytes; its end gives back what was there.
+/// its magazine, about 700 bytes, and once for all pools 2 KiB to find it in; its end gives back what was there.
 ///
 /// *Exhaustion is exact.* A request is refused only when all `max` buffers are in use: before, those that rest in
 /// the magazines of other threads are taken back. That costs some microseconds, and these threads then go to
