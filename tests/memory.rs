@@ -86,7 +86,9 @@ fn every_byte_is_freed_when_the_last_handle_and_the_last_guard_are_gone() {
                     drop(pool);
                     // Joined, and not scoped: a scope does not wait for the end of its threads' locals.
                     let threads = held.map(|buf| thread::spawn(move || drop(buf)));
-                    threads.map(|thread| thread.join().unwrap());
+                    threads
+                        .into_iter()
+                        .for_each(|thread| thread.join().unwrap());
                 }
             }
         }
