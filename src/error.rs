@@ -5,12 +5,14 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 /// Why a pool did not lend a buffer.
 ///
 /// Converts to [`std::io::Error`], with the kind [`InvalidInput`](io::ErrorKind::InvalidInput) for
 /// [`TooLarge`](AcquireError::TooLarge), [`ResourceBusy`](io::ErrorKind::ResourceBusy) for
-/// [`Exhausted`](AcquireError::Exhausted) and [`Other`](io::ErrorKind::Other) for
+/// [`Exhausted`](AcquireError::Exhausted), [`TimedOut`](io::ErrorKind::TimedOut) for
+/// [`TimedOut`](AcquireError::TimedOut) and [`Other`](io::ErrorKind::Other) for
 /// [`Closed`](AcquireError::Closed); the error itself stays reachable through
 /// [`get_ref`](io::Error::get_ref).
 ///
@@ -45,6 +47,11 @@ pub enum AcquireError {
         /// request) can have at most.
         max: usize,
     },
+    /// No buffer came within the time that the request was willing to wait.
+    TimedOut {
+        /// How long it waited.
+        waited: Duration,
+    },
     /// The pool has been closed.
     Closed,
 }
@@ -62,6 +69,11 @@ impl fmt::Display for AcquireError {
                 "all buffers are in use ({in_use} of {max}): \
                  release some, shed load, or raise the pool's max"
             ),
+            AcquireError::TimedOut { waited } => write!(
+                f,
+                "no buffer came back within {waited:?}: \
+                 wait longer, shed load, or raise the pool's max"
+            ),
             AcquireError::Closed => write!(f, "the pool is closed: it lends no more buffers"),
         }
     }
@@ -74,6 +86,7 @@ impl From<AcquireError> for io::Error {
         let kind = match error {
             AcquireError::TooLarge { .. } => io::ErrorKind::InvalidInput,
             AcquireError::Exhausted { .. } => io::ErrorKind::ResourceBusy,
+            AcquireError::TimedOut { .. } => io::ErrorKind::TimedOut,
             AcquireError::Closed => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)

@@ -52,9 +52,14 @@ pub(crate) enum Empty {
     Closed,
 }
 
-/// The list has been closed; the buffer was not taken back.
+/// Why a buffer was not taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Closed;
+pub(crate) enum NotTaken {
+    /// The list has been closed.
+    Closed,
+    /// Somebody waits for it, see [`FreeList::start_waiting`].
+    Wanted,
+}
 
 /// What a free list knows about its past and present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +81,7 @@ pub(crate) struct Counts {
 /// - what comes back to a thread last is what that thread is lent first, and one that was never taken only
 ///   when nothing that was is at hand;
 /// - all that happened before a `push` has happened before the `pop` that returns the same buffer returns;
-/// - once `push` has put the buffer back or failed, it touches the list no more: the memory of the list may
+/// - once `push` has put the buffer back or failed because the list was closed, it touches the list no more: the memory of the list may
 ///   be gone before `push` returns.
 pub(crate) trait FreeList: Send + Sync + Sized + 'static {
     /// All of `0..max` free. Fails when the allocator has no memory.
@@ -86,7 +91,15 @@ pub(crate) trait FreeList: Send + Sync + Sized + 'static {
     fn pop(&self) -> Result<Slot, Empty>;
 
     /// Puts a buffer back. The caller got it from `pop` and has not put it back since.
-    fn push(&self, slot: Slot) -> Result<(), Closed>;
+    fn push(&self, slot: Slot) -> Result<(), NotTaken>;
+
+    /// From now on until `stop_waiting`, a `push` either has put its buffer where a `pop` that begins later finds
+    /// it, or fails with [`NotTaken::Wanted`]: whoever finds nothing after this misses nothing. Callers take
+    /// turns: each `start_waiting` is followed by a `stop_waiting`, and no two of either run at once.
+    fn start_waiting(&self);
+
+    /// A push that began before may still fail with [`NotTaken::Wanted`].
+    fn stop_waiting(&self);
 
     /// From now on `pop` and `push` fail. Returns how many buffers were in use then. When several threads
     /// close, each buffer is counted to one of them.
@@ -121,7 +134,7 @@ pub(crate) trait FreeList: Send + Sync + Sized + 'static {
     }
 
     /// Puts buffers back as if by one `push` after the other. Returns how many: all, unless the list has
-    /// been closed.
+    /// been closed, or somebody waits.
     fn push_many(&self, slots: impl Iterator<Item = Slot>) -> usize {
         let back = slots.map(|slot| self.push(slot));
         back.take_while(Result::is_ok).count()

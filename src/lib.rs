@@ -18,8 +18,10 @@ mod wipe;
 // Floor 1: mechanisms.
 mod free_list;
 mod region;
+mod waiters;
 
 // Floor 2: the core.
+mod acquire;
 mod pool;
 mod pool_core;
 mod pooled_buf;
@@ -38,6 +40,7 @@ mod integrations;
 #[cfg(doctest)]
 mod must_not_compile;
 
+pub use acquire::Acquire;
 pub use aligned_pool::AlignedPool;
 pub use buffer_pool::BufferPool;
 pub use config::PoolConfig;

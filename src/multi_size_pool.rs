@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::acquire::{Acquire, Lender};
 use crate::buffer_pool::BufferPool;
 use crate::config::PoolConfig;
 use crate::error::{AcquireError, ConfigError};
@@ -217,23 +218,33 @@ impl MultiSizePool {
         self.shared.overflow
     }
 
+    /// The tier that fits `len`, and the one that may serve in its place.
+    fn serving(&self, len: usize) -> Option<(&BufferPool, Option<&BufferPool>)> {
+        let tiers = self.tiers().iter();
+        let mut fitting = tiers.skip_while(|tier| tier.buffer_size() < len);
+        let home = fitting.next()?;
+        let next = match self.overflow() {
+            Overflow::Refuse => None,
+            Overflow::NextTier => fitting.next(),
+        };
+        Some((home, next))
+    }
+
+    fn too_large(&self, requested: usize) -> AcquireError {
+        AcquireError::TooLarge {
+            requested,
+            max: self.max_len(),
+        }
+    }
+
     /// Serves a request that the tier's thread cache could not.
     #[cold]
     #[inline(never)]
     fn acquire_elsewhere(&self, len: usize) -> Result<PooledBuf, AcquireError> {
-        let tiers = self.tiers().iter();
-        let mut fitting = tiers.skip_while(|tier| tier.buffer_size() < len);
-        let Some(home) = fitting.next() else {
-            return Err(AcquireError::TooLarge {
-                requested: len,
-                max: self.max_len(),
-            });
+        let Some((home, next)) = self.serving(len) else {
+            return Err(self.too_large(len));
         };
         home.handle.try_acquire().or_else(|empty| {
-            let next = match self.overflow() {
-                Overflow::Refuse => None,
-                Overflow::NextTier => fitting.next(),
-            };
             next.and_then(|next| next.handle.try_acquire().ok())
                 .ok_or_else(|| home.handle.refuse(empty))
         })
@@ -258,6 +269,14 @@ impl Pool for MultiSizePool {
             }
         }
         self.acquire_elsewhere(len)
+    }
+
+    /// Of the tiers that [`MultiSizePool::overflow`] allows, whichever can lend first does.
+    fn acquire_async(&self, len: usize) -> Acquire<'_> {
+        let Some((home, next)) = self.serving(len) else {
+            return Acquire::ready(Err(self.too_large(len)));
+        };
+        Acquire::new(&home.handle, next.map(|next| &next.handle as &dyn Lender))
     }
 
     #[inline]

@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::acquire::Acquire;
 use crate::error::AcquireError;
 use crate::pooled_buf::PooledBuf;
 use crate::stats::PoolStats;
@@ -55,6 +57,46 @@ pub trait Pool: Send + Sync {
     fn acquire(&self) -> Result<PooledBuf, AcquireError> {
         self.acquire_for(self.max_len())
     }
+
+    /// Waits until there is a buffer that can hold at least `len` bytes, for at most `timeout`, and parks the
+    /// thread meanwhile; `Duration::MAX` is for ever. First come, first served: while somebody waits, every
+    /// buffer that is released is handed to whoever has waited longest. In a [`MultiSizePool`](crate::MultiSizePool)
+    /// the request waits for each tier that may serve it. Costs what `acquire_for` does when a buffer is
+    /// free; see [`Acquire`] for the rest.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](AcquireError::TimedOut), and at once [`TooLarge`](AcquireError::TooLarge) and
+    /// [`Closed`](AcquireError::Closed); the last also when the pool is closed meanwhile.
+    ///
+    /// ```
+    /// use poolbuf::{AcquireError, BufferPool, Pool};
+    /// use std::time::Duration;
+    ///
+    /// let pool = BufferPool::new(1024, 1, 1)?;
+    /// let only = pool.acquire()?;
+    /// let error = pool.acquire_timeout(10, Duration::from_millis(1)).unwrap_err();
+    /// assert!(matches!(error, AcquireError::TimedOut { .. }));
+    ///
+    /// std::thread::scope(|scope| {
+    ///     let waiting = scope.spawn(|| pool.acquire_timeout(10, Duration::MAX).map(drop));
+    ///     drop(only);
+    ///     waiting.join().unwrap()
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn acquire_timeout(&self, len: usize, timeout: Duration) -> Result<PooledBuf, AcquireError> {
+        self.acquire_async(len).wait_timeout(timeout)
+    }
+
+    /// Waits as [`acquire_timeout`](Pool::acquire_timeout) does, but holds up no thread: a future for any runtime,
+    /// with the time limit left to the runtime's own timers. It can be dropped at any moment.
+    ///
+    /// Pools of your own that don't say otherwise do not wait: their future is ready at once with what
+    /// `acquire_for` says.
+    fn acquire_async(&self, len: usize) -> Acquire<'_> {
+        Acquire::ready(self.acquire_for(len))
+    }
 }
 
 macro_rules! forward {
@@ -63,6 +105,14 @@ macro_rules! forward {
             #[inline]
             fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError> {
                 (**self).acquire_for(len)
+            }
+
+            fn acquire_async(&self, len: usize) -> Acquire<'_> {
+                (**self).acquire_async(len)
+            }
+
+            fn acquire_timeout(&self, len: usize, timeout: Duration) -> Result<PooledBuf, AcquireError> {
+                (**self).acquire_timeout(len, timeout)
             }
 
             #[inline]

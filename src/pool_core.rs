@@ -8,14 +8,17 @@
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 
+use crate::acquire::{Lender, Turn};
 use crate::config::CheckedConfig;
 use crate::error::{AcquireError, ConfigError};
-use crate::free_list::{Closed, Empty, FreeList, Slot};
+use crate::free_list::{Empty, FreeList, NotTaken, Slot};
 use crate::pooled_buf::{PooledBuf, ReleaseHeader};
 use crate::region::Region;
 use crate::stats::PoolStats;
-use crate::sync::{AtomicU64, AtomicUsize, LeakTracker, Ordering, Witness};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, LeakTracker, Ordering, Witness};
+use crate::waiters::{Ending, Outcome, Queue, Ticket, Waiters, wake_all};
 use crate::wipe::Wipe;
 
 /// A handle of a pool of equal buffers. Clones are handles of the same pool.
@@ -35,6 +38,10 @@ struct PoolCore<F: FreeList> {
     stride: usize,
     free_list: F,
     region: Region,
+    /// Who waits for a buffer. While there is anybody, what is released is handed to the first of them.
+    waiters: Waiters<(), Slot>,
+    /// Whether there is anybody, as the free list knows it. Changed under the lock of `waiters`; elsewhere a hint.
+    wanted: AtomicBool,
     refused: AtomicU64,
     /// Handles in existence.
     handles: AtomicUsize,
@@ -79,6 +86,8 @@ impl<F: FreeList> PoolHandle<F> {
             stride: config.stride,
             free_list: F::new(&config)?,
             region,
+            waiters: Waiters::new(),
+            wanted: AtomicBool::new(false),
             refused: AtomicU64::new(0),
             handles: AtomicUsize::new(1),
             keepers: AtomicU64::new(HANDLES),
@@ -200,6 +209,7 @@ impl<F: FreeList> PoolHandle<F> {
 
     pub(crate) fn stats(&self) -> PoolStats {
         let core = self.core();
+        let waits = core.waiters.lock().figures();
         let counts = core.free_list.counts();
         let high_water = counts.high_water as usize;
         let in_use = match counts.in_use {
@@ -221,8 +231,13 @@ impl<F: FreeList> PoolHandle<F> {
             available: total - in_use,
             in_use,
             high_water: high_water.max(in_use),
-            acquired: counts.acquired,
+            // What is handed over does not pass through the free list.
+            acquired: counts.acquired.saturating_add(waits.served),
             refused: core.refused.load(Ordering::Relaxed),
+            waits: waits.waits,
+            waited: waits.waited,
+            timed_out: waits.timed_out,
+            waiting: waits.waiting,
             resident_bytes: total * core.stride,
             tiers: Vec::new(),
         }
@@ -232,10 +247,15 @@ impl<F: FreeList> PoolHandle<F> {
     /// last guard are gone.
     pub(crate) fn close(&self) {
         let core = self.core();
+        let mut queue = core.waiters.lock();
+        let wakers = queue.close();
+        core.stop_waiting_if_empty(&queue);
         let out = core.free_list.close();
+        drop(queue);
         // Relaxed: a handle is held until after this, so nobody can bring the count to 0 before the last
         // handle's own subtraction, which this is ordered before.
         core.keepers.fetch_add(u64::from(out), Ordering::Relaxed);
+        wake_all(wakers);
     }
 
     /// Gives up `count` keepers, and frees the core with the last.
@@ -296,10 +316,136 @@ unsafe fn release<F: FreeList>(
 unsafe fn release_elsewhere<F: FreeList>(handle: NonNull<PoolCore<F>>, slot: Slot) {
     // SAFETY: the core is alive because this buffer is out.
     let core = unsafe { handle.as_ref() };
-    if let Err(Closed) = core.free_list.push(slot) {
-        // SAFETY: `close` has counted this buffer as out, or is about to and holds a handle; and the list
-        // did not take it back.
-        unsafe { PoolHandle::give_up(handle, 1) };
+    loop {
+        // A hint: most of who comes here while somebody waits need not ask the free list first.
+        if core.wanted.load(Ordering::Relaxed) && core.hand_over(slot) {
+            return;
+        }
+        match core.free_list.push(slot) {
+            Ok(()) => return,
+            Err(NotTaken::Wanted) if core.hand_over(slot) => return,
+            // Whoever waited has left.
+            Err(NotTaken::Wanted) => {}
+            Err(NotTaken::Closed) => {
+                // SAFETY: `close` has counted this buffer as out, or is about to and holds a handle; and the
+                // list did not take it back.
+                return unsafe { PoolHandle::give_up(handle, 1) };
+            }
+        }
+    }
+}
+
+impl<F: FreeList> PoolCore<F> {
+    /// Hands a buffer to the first who waits. False if nobody does. Afterwards the core may be gone.
+    fn hand_over(&self, slot: Slot) -> bool {
+        let mut queue = self.waiters.lock();
+        let Ok(waker) = queue.hand(slot) else {
+            return false;
+        };
+        self.stop_waiting_if_empty(&queue);
+        drop(queue);
+        waker.wake();
+        true
+    }
+
+    fn start_waiting(&self, _queue: &Queue<(), Slot>) {
+        self.wanted.store(true, Ordering::Relaxed);
+        self.free_list.start_waiting();
+    }
+
+    fn stop_waiting_if_empty(&self, queue: &Queue<(), Slot>) {
+        if queue.is_empty() && self.wanted.load(Ordering::Relaxed) {
+            self.wanted.store(false, Ordering::Relaxed);
+            self.free_list.stop_waiting();
+        }
+    }
+
+    /// Takes a free buffer, or joins the queue.
+    fn pop_or_join(&self, waker: &Waker, counted: bool) -> Result<Turned, Empty> {
+        if let Some(slot) = self.free_list.pop_at_hand() {
+            return Ok(Turned::Served(slot));
+        }
+        if !self.wanted.load(Ordering::Relaxed) {
+            match self.free_list.pop() {
+                Err(Empty::AllInUse(_)) => {}
+                result => return result.map(Turned::Served),
+            }
+        }
+        // Before the lock: a user's code.
+        let waker = waker.clone();
+        let mut queue = self.waiters.lock();
+        if queue.is_closed() {
+            drop(queue);
+            return Err(Empty::Closed);
+        }
+        if queue.is_empty() {
+            self.start_waiting(&queue);
+            match self.free_list.pop() {
+                Err(Empty::AllInUse(_)) => {}
+                result => {
+                    self.stop_waiting_if_empty(&queue);
+                    drop(queue);
+                    return result.map(Turned::Served);
+                }
+            }
+        }
+        Ok(Turned::Queued(queue.join((), waker, counted)))
+    }
+}
+
+enum Turned {
+    Served(Slot),
+    Queued(Ticket),
+}
+
+impl<F: FreeList> Lender for PoolHandle<F> {
+    fn poll_turn(
+        &self,
+        turn: &mut Turn,
+        waker: &Waker,
+        counted: bool,
+    ) -> Poll<Result<PooledBuf, AcquireError>> {
+        let core = self.core();
+        let slot = match turn {
+            Turn::New => match core.pop_or_join(waker, counted) {
+                Ok(Turned::Served(slot)) => slot,
+                Ok(Turned::Queued(ticket)) => {
+                    *turn = Turn::ForBuffer(ticket);
+                    return Poll::Pending;
+                }
+                Err(empty) => return Poll::Ready(Err(self.refuse(empty))),
+            },
+            Turn::ForBuffer(ticket) => match core.waiters.check(ticket, waker) {
+                Outcome::Waiting => return Poll::Pending,
+                Outcome::Handed(slot) => slot,
+                Outcome::Closed => {
+                    *turn = Turn::New;
+                    return Poll::Ready(Err(AcquireError::Closed));
+                }
+            },
+        };
+        *turn = Turn::New;
+        // SAFETY: just popped, or handed over by whoever had it last.
+        Poll::Ready(Ok(unsafe { self.lend(slot) }))
+    }
+
+    fn leave(&self, turn: &mut Turn, ending: Ending) -> Option<PooledBuf> {
+        match std::mem::take(turn) {
+            Turn::New => None,
+            Turn::ForBuffer(ticket) => {
+                let core = self.core();
+                let mut queue = core.waiters.lock();
+                let (outcome, waker) = queue.leave(&ticket, ending);
+                core.stop_waiting_if_empty(&queue);
+                drop(queue);
+                drop(waker);
+                match outcome {
+                    // SAFETY: handed over by whoever had it last.
+                    Outcome::Handed(slot) => Some(unsafe { self.lend(slot) }),
+                    _ => None,
+                }
+            }
+        }
     }
 }
 

@@ -63,6 +63,18 @@ macro_rules! public_pool {
                 self.handle.acquire_for(len)
             }
 
+            fn acquire_async(&self, len: usize) -> $crate::acquire::Acquire<'_> {
+                if len > self.handle.buffer_size() {
+                    return $crate::acquire::Acquire::ready(Err(
+                        $crate::error::AcquireError::TooLarge {
+                            requested: len,
+                            max: self.handle.buffer_size(),
+                        },
+                    ));
+                }
+                $crate::acquire::Acquire::new(&self.handle, None)
+            }
+
             #[inline]
             fn max_len(&self) -> usize {
                 self.handle.buffer_size()

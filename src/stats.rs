@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A pool's figures at one moment.
 ///
@@ -51,6 +52,14 @@ pub struct PoolStats {
     /// Requests refused since the pool was made because all buffers were in use. Requests that were too
     /// large, or came after the pool was closed, do not count.
     pub refused: u64,
+    /// Requests that had to wait, since the pool was made, and have ended, with a buffer or without.
+    pub waits: u64,
+    /// How long all of them together waited.
+    pub waited: Duration,
+    /// How many of them ended without a buffer, because their time was up.
+    pub timed_out: u64,
+    /// Requests that are waiting now.
+    pub waiting: usize,
     /// Bytes of buffers that have been touched, and so take up memory; rounding to pages not counted.
     pub resident_bytes: usize,
     /// The tiers of a multi-size pool, smallest first; empty for any other pool.
@@ -158,6 +167,10 @@ impl PoolStats {
             sum.high_water += tier.high_water;
             sum.acquired += tier.acquired;
             sum.refused += tier.refused;
+            sum.waits += tier.waits;
+            sum.waited += tier.waited;
+            sum.timed_out += tier.timed_out;
+            sum.waiting += tier.waiting;
             sum.resident_bytes += tier.resident_bytes;
         }
         sum.tiers = tiers;

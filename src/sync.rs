@@ -13,13 +13,22 @@ pub(crate) use under_std::*;
 #[cfg(not(loom))]
 mod under_std {
     pub(crate) use crossbeam_utils::Backoff;
-    pub(crate) use parking_lot::Mutex;
+    pub(crate) use parking_lot::{Mutex, MutexGuard};
     pub(crate) use std::sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
         compiler_fence, fence,
     };
 
+    pub(crate) use std::thread::{Thread, current as current_thread};
     pub(crate) use std::thread_local as lazy_thread_local;
+
+    /// Parks this thread until it is unparked, or `limit` is over, or for no reason.
+    pub(crate) fn park(limit: Option<std::time::Duration>) {
+        match limit {
+            Some(limit) => std::thread::park_timeout(limit),
+            None => std::thread::park(),
+        }
+    }
 
     /// A `thread_local!` that needs no initialisation at run time.
     macro_rules! static_thread_local {
@@ -73,7 +82,17 @@ mod under_loom {
     /// loom knows neither this nor what it pairs with, but fences.
     pub(crate) use loom::sync::atomic::fence as compiler_fence;
 
+    pub(crate) use loom::sync::MutexGuard;
+    pub(crate) use loom::thread::{Thread, current as current_thread};
     pub(crate) use loom::thread_local as lazy_thread_local;
+
+    /// loom knows no time: a limit is over as soon as the other threads have had their turn.
+    pub(crate) fn park(limit: Option<std::time::Duration>) {
+        match limit {
+            Some(_) => loom::thread::yield_now(),
+            None => loom::thread::park(),
+        }
+    }
 
     /// A `thread_local!`, which loom initialises at its first use.
     macro_rules! static_thread_local {
@@ -102,7 +121,7 @@ mod under_loom {
             Mutex(loom::sync::Mutex::new(value))
         }
 
-        pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             self.0
                 .lock()
                 .expect("a model that panicked under the lock has already failed")

@@ -108,14 +108,36 @@ variant "an owner does not mind the gate" $cache \
 variant "a revoker leaves what it finds" $cache \
     '/fn revoke/,/^}/s/magazine.empty_into(&self.shared.depot);//' magazine
 variant "a request is refused without a revocation" $cache \
-    's/self.revoke(&mut registry, false);//' magazine
+    '/fn reclaim/,/^    }/s/self.revoke(&mut registry, false);//' magazine
 variant "revokers do not take turns" $cache \
-    '/fn reclaim/,/^    }/s/let mut registry = self.shared.registry.lock();/let copy = |member: \&Member| Member { magazine: Arc::clone(\&member.magazine), hand: Arc::clone(\&member.hand) }; let members = self.shared.registry.lock().members.iter().map(copy).collect(); let mut registry = Registry { members, open: 1, unsure: false, share: 1, retired: 0, closed: false };/' \
+    '/fn reclaim/,/^    }/s/let mut registry = self.shared.registry.lock();/let copy = |member: \&Member| Member { magazine: Arc::clone(\&member.magazine), hand: Arc::clone(\&member.hand) }; let members = self.shared.registry.lock().members.iter().map(copy).collect(); let mut registry = Registry { members, open: 1, unsure: false, share: 1, retired: 0, closed: false, wanted: false };/' \
     magazine
 variant "close leaves the magazines open" $cache \
     's/if self.revoke(&mut registry, true) {/if true {/' magazine
 variant "a thread that ends keeps its buffers" $cache \
     '/fn retire/,/^}/s/magazine.empty_into(&self.depot);//' magazine
+
+core=src/pool_core.rs
+variant "waiting: the heads of the stacks stay as they are" $treiber \
+    's/with_index_and_next_tag(head.index())/with_index(head.index())/' waiting
+variant "waiting: the flag is published with Relaxed" $treiber \
+    '/fn start_waiting/,/fn stop_waiting/s/Ordering::Release/Ordering::Relaxed/' waiting
+variant "waiting: the mutex stack overlooks it" src/free_list/mutex_stack.rs \
+    's/if stack.wanted/if false/' waiting
+variant "waiting: magazines are not emptied" $cache \
+    '/fn start_waiting/,/fn stop_waiting/s/self.revoke(&mut registry, false);//' waiting
+variant "waiting: magazines open meanwhile" $cache \
+    's/!self.closed && !self.wanted/!self.closed/' waiting
+variant "waiting: who leaves keeps what he was handed" $core \
+    's/Outcome::Handed(slot) => Some(unsafe { self.lend(slot) })/Outcome::Handed(_) => None/' waiting
+variant "waiting: who joins does not look again" $core \
+    '/if queue.is_empty() {/,/Ok(Turned::Queued/s/match self.free_list.pop() {/match Err::<Slot, _>(Empty::AllInUse(0)) {/' waiting
+variant "waiting: nobody says that nobody waits any more" $core \
+    '/fn leave/,/^}/s/core.stop_waiting_if_empty(&queue);//' waiting
+variant "waiting: closing wakes nobody" $core \
+    's/wake_all(wakers);/drop(wakers);/' waiting
+variant "waiting: who is served is not woken" $core \
+    's/        waker.wake();/        drop(waker);/' waiting
 
 echo "$caught caught, $missed missed"
 [ "$caught" -gt 0 ] && [ "$missed" -eq 0 ]

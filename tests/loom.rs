@@ -10,6 +10,9 @@
 //! `RUSTFLAGS="--cfg loom" cargo test --release --test loom`.
 #![cfg(loom)]
 
+#[path = "loom/waiting.rs"]
+mod waiting;
+
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 

@@ -5,7 +5,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::config::CheckedConfig;
 use crate::error::ConfigError;
-use crate::free_list::{Closed, Counts, Empty, FreeList, Slot};
+use crate::free_list::{Counts, Empty, FreeList, NotTaken, Slot};
 use crate::sync::Mutex;
 
 /// See the module. Every operation is one lock held for a few instructions.
@@ -22,6 +22,8 @@ struct Stack {
     max: u32,
     acquired: u64,
     closed: bool,
+    /// Somebody waits for what is pushed.
+    wanted: bool,
 }
 
 impl Stack {
@@ -54,6 +56,7 @@ impl FreeList for MutexStack {
                 max: config.max,
                 acquired: 0,
                 closed: false,
+                wanted: false,
             })),
         })
     }
@@ -71,14 +74,25 @@ impl FreeList for MutexStack {
         Ok(slot)
     }
 
-    fn push(&self, slot: Slot) -> Result<(), Closed> {
+    fn push(&self, slot: Slot) -> Result<(), NotTaken> {
         let mut stack = self.stack.lock();
         if stack.closed {
-            return Err(Closed);
+            return Err(NotTaken::Closed);
+        }
+        if stack.wanted {
+            return Err(NotTaken::Wanted);
         }
         debug_assert!(stack.free.len() < stack.fresh as usize);
         stack.free.push(slot);
         Ok(())
+    }
+
+    fn start_waiting(&self) {
+        self.stack.lock().wanted = true;
+    }
+
+    fn stop_waiting(&self) {
+        self.stack.lock().wanted = false;
     }
 
     fn close(&self) -> u32 {
@@ -123,7 +137,7 @@ impl FreeList for MutexStack {
     /// Under one lock.
     fn push_many(&self, slots: impl Iterator<Item = Slot>) -> usize {
         let mut stack = self.stack.lock();
-        if stack.closed {
+        if stack.closed || stack.wanted {
             return 0;
         }
         let before = stack.free.len();

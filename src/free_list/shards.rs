@@ -19,7 +19,7 @@ use std::cell::Cell;
 use crate::config::CheckedConfig;
 use crate::error::ConfigError;
 use crate::free_list::treiber_stack::{EmptyHead, TreiberStack};
-use crate::free_list::{Closed, Counts, Empty, FreeList, Slot};
+use crate::free_list::{Counts, Empty, FreeList, NotTaken, Slot};
 use crate::sync::{next_thread_number, static_thread_local};
 
 /// See the module. `N` is the number of buffers.
@@ -102,13 +102,23 @@ impl<const N: usize> FreeList for Shards<N> {
     }
 
     #[inline]
-    fn push(&self, slot: Slot) -> Result<(), Closed> {
+    fn push(&self, slot: Slot) -> Result<(), NotTaken> {
         let index = slot.index as usize;
         self.shards[index / Self::SHARE].push(Slot {
             // Below `N`, which fits a `u32`.
             index: (index % Self::SHARE) as u32,
             ..slot
         })
+    }
+
+    /// Shard by shard. What is put back meanwhile lies in a shard that is looked at later, by a `pop` that begins
+    /// after this.
+    fn start_waiting(&self) {
+        self.shards.iter().for_each(TreiberStack::start_waiting);
+    }
+
+    fn stop_waiting(&self) {
+        self.shards.iter().for_each(TreiberStack::stop_waiting);
     }
 
     /// One shard after the other. A buffer put back meanwhile is free if its shard is still open and counts

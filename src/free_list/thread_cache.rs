@@ -29,7 +29,7 @@ use crate::error::ConfigError;
 use crate::free_list::hand::NOBODY;
 use crate::free_list::hand::{Hand, NOWHERE};
 use crate::free_list::magazine::{LARGEST, Magazine};
-use crate::free_list::{Closed, Counts, Empty, FreeList, Slot};
+use crate::free_list::{Counts, Empty, FreeList, NotTaken, Slot};
 use crate::sync::{
     AtomicU32, Mutex, Ordering, StaticMutex, lazy_thread_local, static_thread_local,
 };
@@ -68,6 +68,14 @@ struct Registry {
     /// The balances of magazines that are gone.
     retired: i64,
     closed: bool,
+    /// Somebody waits at the depot for what comes back: magazines stay shut.
+    wanted: bool,
+}
+
+impl Registry {
+    fn may_open(&self) -> bool {
+        !self.closed && !self.wanted && self.share > 0
+    }
 }
 
 struct Member {
@@ -91,6 +99,7 @@ impl<D: FreeList> FreeList for ThreadCache<D> {
                 share: 0,
                 retired: 0,
                 closed: false,
+                wanted: false,
             }),
         };
         let id = IDS.lock().take();
@@ -120,12 +129,26 @@ impl<D: FreeList> FreeList for ThreadCache<D> {
         }
     }
 
-    fn push(&self, slot: Slot) -> Result<(), Closed> {
+    fn push(&self, slot: Slot) -> Result<(), NotTaken> {
         let depot = &self.shared.depot;
         match self.with_magazine(|magazine| magazine.push_or_flush(depot, slot)) {
             Some(true) => Ok(()),
             _ => depot.push(slot),
         }
+    }
+
+    /// Shuts all magazines, and keeps them shut: then whoever releases comes to the depot.
+    fn start_waiting(&self) {
+        let mut registry = self.shared.registry.lock();
+        registry.wanted = true;
+        self.revoke(&mut registry, false);
+        self.shared.depot.start_waiting();
+    }
+
+    fn stop_waiting(&self) {
+        let mut registry = self.shared.registry.lock();
+        registry.wanted = false;
+        self.shared.depot.stop_waiting();
     }
 
     fn close(&self) -> u32 {
@@ -194,7 +217,7 @@ impl<D: FreeList> ThreadCache<D> {
 
     fn open(&self, mine: &Mine, magazine: &Magazine) -> bool {
         let mut registry = self.shared.registry.lock();
-        if registry.closed || registry.share == 0 {
+        if !registry.may_open() {
             magazine.be_patient();
             return false;
         }
@@ -220,7 +243,7 @@ impl<D: FreeList> ThreadCache<D> {
             hand: Arc::clone(&mine.hand),
         });
         self.shared.deal(&mut registry);
-        if registry.share > 0 {
+        if registry.may_open() {
             self.open_as_member(&mut registry, &mine.hand, &magazine);
         }
         drop(registry);

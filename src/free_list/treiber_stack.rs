@@ -7,7 +7,7 @@
 use crossbeam_utils::CachePadded;
 
 use crate::error::ConfigError;
-use crate::free_list::{Closed, Counts, Slot};
+use crate::free_list::{Counts, NotTaken, Slot};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Backoff, Ordering};
 use crate::tagged_index::TaggedIndex;
 
@@ -31,6 +31,10 @@ pub(crate) struct TreiberStack<const N: usize> {
     /// Most indices ever in use. Read by each pop, seldom written.
     high_water: AtomicU32,
     closed: AtomicBool,
+    /// Somebody waits for what is pushed.
+    wanted: AtomicBool,
+    /// How often the tag went up though nothing was popped.
+    marks: AtomicU64,
 }
 
 /// What is known of an index while it is in the stack.
@@ -143,6 +147,8 @@ impl<const N: usize> TreiberStack<N> {
             nodes: nodes.into_boxed_slice(),
             high_water: AtomicU32::new(0),
             closed: AtomicBool::new(false),
+            wanted: AtomicBool::new(false),
+            marks: AtomicU64::new(0),
         })
     }
 
@@ -179,15 +185,21 @@ impl<const N: usize> TreiberStack<N> {
 
     /// Puts an index on top. The caller has it from `pop`.
     #[inline]
-    pub(crate) fn push(&self, slot: Slot) -> Result<(), Closed> {
+    pub(crate) fn push(&self, slot: Slot) -> Result<(), NotTaken> {
         let backoff = Backoff::new();
         let node = &self.nodes[slot.index as usize];
         node.stale.store(slot.stale, Ordering::Relaxed);
         let mut head = self.load_head();
         loop {
             let top = head.index();
-            if top.is_none() && self.is_closed() {
-                return Err(Closed);
+            if top.is_none() {
+                if self.is_closed() {
+                    return Err(NotTaken::Closed);
+                }
+                // Relaxed: as for `is_closed`, since `start_waiting` stores it before it swaps `head`.
+                if self.wanted.load(Ordering::Relaxed) {
+                    return Err(NotTaken::Wanted);
+                }
             }
             let link = Link {
                 below: top,
@@ -212,6 +224,7 @@ impl<const N: usize> TreiberStack<N> {
         if self.closed.swap(true, Ordering::Relaxed) {
             return 0;
         }
+        self.marks.fetch_add(1, Ordering::Relaxed);
         let mut head = self.load_head();
         loop {
             // Release: pairs with the Acquire of whoever finds the stack empty and asks for `closed`.
@@ -220,6 +233,27 @@ impl<const N: usize> TreiberStack<N> {
                 Err(changed) => head = changed,
             }
         }
+    }
+
+    /// From now on, until `stop_waiting`, nothing is pushed on the stack while it is empty. A push that read `head`
+    /// before fails its compare-and-swap, since the tag goes up, and then sees the flag, as does one that reads
+    /// any later head.
+    pub(crate) fn start_waiting(&self) {
+        self.wanted.store(true, Ordering::Relaxed);
+        self.marks.fetch_add(1, Ordering::Relaxed);
+        let mut head = self.load_head();
+        loop {
+            let marked = head.with_index_and_next_tag(head.index());
+            // Release: pairs with the Acquire of whoever reads this head, or a later one, and asks for `wanted`.
+            match self.swap_head(head, marked, Ordering::Release) {
+                Ok(()) => return,
+                Err(changed) => head = changed,
+            }
+        }
+    }
+
+    pub(crate) fn stop_waiting(&self) {
+        self.wanted.store(false, Ordering::Relaxed);
     }
 
     /// What it knows about its past and present: the indices in use (`None` after `close`), the most that
@@ -232,8 +266,9 @@ impl<const N: usize> TreiberStack<N> {
         Counts {
             in_use: (!closed).then(|| self.indices() - self.depth(head.index())),
             high_water: self.high_water.load(Ordering::Relaxed),
-            // `close` counts the tag up once, for no pop.
-            acquired: head.tag().saturating_sub(u64::from(closed)),
+            acquired: head
+                .tag()
+                .saturating_sub(self.marks.load(Ordering::Relaxed)),
         }
     }
 }

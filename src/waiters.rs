@@ -1,0 +1,286 @@
+//! Who waits, first come, first served.
+//!
+//! What comes free is *handed* to whoever has waited longest, not put where anybody may take it: so a thread in a
+//! tight loop can't starve those who wait, and there is no wake-up that finds nothing. All changes are made under
+//! one lock; whoever has to be woken is woken after it has been let go.
+#![forbid(unsafe_code)]
+
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use crate::sync::{Mutex, MutexGuard};
+
+/// See the module. `W` is what somebody wants, `T` what is handed to him.
+pub(crate) struct Waiters<W, T> {
+    queue: Mutex<Queue<W, T>>,
+}
+
+/// The queue, while its lock is held.
+pub(crate) type Locked<'a, W, T> = MutexGuard<'a, Queue<W, T>>;
+
+/// A list in the order of arrival, linked by indices, so that who waits can leave from the middle.
+pub(crate) struct Queue<W, T> {
+    places: Vec<Place<W, T>>,
+    first: Option<usize>,
+    last: Option<usize>,
+    /// Heads the list of vacant places, which are linked by `after`.
+    vacant: Option<usize>,
+    closed: bool,
+    figures: Figures,
+}
+
+struct Place<W, T> {
+    state: State<W, T>,
+    since: Instant,
+    /// Whether it counts even if it is left without having been served.
+    counted: bool,
+    before: Option<usize>,
+    after: Option<usize>,
+}
+
+enum State<W, T> {
+    Vacant,
+    /// In the list.
+    Waiting(W, Waker),
+    /// No longer in the list: served, and not yet come for it.
+    Handed(T),
+    /// No longer in the list: there is nothing more to wait for.
+    Closed,
+}
+
+/// A place in the queue. Given up with [`Waiters::leave`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(usize);
+
+/// What became of one who waits.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome<T> {
+    Waiting,
+    /// Served. The ticket is void.
+    Handed(T),
+    /// The ticket is void.
+    Closed,
+}
+
+/// Why a place is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Who stood here no longer wants anything.
+    Left,
+    TimedOut,
+    /// He was served by another queue, in which he stood too.
+    ServedElsewhere,
+}
+
+/// What has been counted since the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    /// Those who wait now, or have been served and not come for it. Who stands in two queues counts in one.
+    pub(crate) waiting: usize,
+    /// Waits that have ended. Those that ended because of another queue count there.
+    pub(crate) waits: u64,
+    /// Those of them that ended with something.
+    pub(crate) served: u64,
+    /// Those of them that ended because the time was up.
+    pub(crate) timed_out: u64,
+    /// The time that all of them took together.
+    pub(crate) waited: Duration,
+}
+
+impl<W, T> Waiters<W, T> {
+    pub(crate) fn new() -> Self {
+        Waiters {
+            queue: Mutex::new(Queue {
+                places: Vec::new(),
+                first: None,
+                last: None,
+                vacant: None,
+                closed: false,
+                figures: Figures::default(),
+            }),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> Locked<'_, W, T> {
+        self.queue.lock()
+    }
+
+    /// Whether the one with `ticket` has been served. While not, `waker` is what he will be woken with.
+    pub(crate) fn check(&self, ticket: &Ticket, waker: &Waker) -> Outcome<T> {
+        let mut fresh = None;
+        loop {
+            let mut queue = self.lock();
+            let place = &mut queue.places[ticket.0];
+            match &mut place.state {
+                State::Waiting(_, current) if current.will_wake(waker) => return Outcome::Waiting,
+                State::Waiting(_, current) => match fresh.take() {
+                    // Clones and drops of wakers are the user's code: not under the lock.
+                    None => {
+                        drop(queue);
+                        fresh = Some(waker.clone());
+                    }
+                    Some(fresh) => {
+                        let stale = std::mem::replace(current, fresh);
+                        drop(queue);
+                        drop(stale);
+                        return Outcome::Waiting;
+                    }
+                },
+                _ => return queue.finish(ticket),
+            }
+        }
+    }
+}
+
+impl<W, T> Queue<W, T> {
+    /// Whether nobody waits. Those who have been served do not.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub(crate) fn figures(&self) -> Figures {
+        self.figures
+    }
+
+    /// Goes to the end of the queue. `counted` says whether he stands in no other queue where he counts.
+    pub(crate) fn join(&mut self, want: W, waker: Waker, counted: bool) -> Ticket {
+        let place = Place {
+            state: State::Waiting(want, waker),
+            since: Instant::now(),
+            counted,
+            before: self.last,
+            after: None,
+        };
+        let number = match self.vacant {
+            Some(number) => {
+                self.vacant = self.places[number].after;
+                self.places[number] = place;
+                number
+            }
+            None => {
+                self.places.push(place);
+                self.places.len() - 1
+            }
+        };
+        match self.last {
+            Some(last) => self.places[last].after = Some(number),
+            None => self.first = Some(number),
+        }
+        self.last = Some(number);
+        self.figures.waiting += usize::from(counted);
+        Ticket(number)
+    }
+
+    /// Hands `thing` to the first one. Returns whom to wake, or `thing` if nobody waits.
+    pub(crate) fn hand(&mut self, thing: T) -> Result<Waker, T> {
+        let Some(first) = self.first else {
+            return Err(thing);
+        };
+        self.unlink(first);
+        match std::mem::replace(&mut self.places[first].state, State::Handed(thing)) {
+            State::Waiting(_, waker) => Ok(waker),
+            // Only places that wait are linked.
+            _ => Ok(Waker::noop().clone()),
+        }
+    }
+
+    /// Gives up a place. Returns what has been handed to it, and the waker of one who was still waiting, which is
+    /// to be dropped after the lock.
+    pub(crate) fn leave(&mut self, ticket: &Ticket, ending: Ending) -> (Outcome<T>, Option<Waker>) {
+        let number = ticket.0;
+        if matches!(self.places[number].state, State::Waiting(..)) {
+            self.unlink(number);
+        }
+        let wait = self.places[number].counted && ending != Ending::ServedElsewhere;
+        match self.vacate(number, wait) {
+            State::Waiting(_, waker) => {
+                self.figures.timed_out += u64::from(wait && ending == Ending::TimedOut);
+                (Outcome::Waiting, Some(waker))
+            }
+            State::Handed(thing) => {
+                self.figures.served += 1;
+                (Outcome::Handed(thing), None)
+            }
+            _ => (Outcome::Closed, None),
+        }
+    }
+
+    /// The end of one who waits no more.
+    fn finish(&mut self, ticket: &Ticket) -> Outcome<T> {
+        let served = matches!(self.places[ticket.0].state, State::Handed(_));
+        let wait = self.places[ticket.0].counted || served;
+        match self.vacate(ticket.0, wait) {
+            State::Handed(thing) => {
+                self.figures.served += 1;
+                Outcome::Handed(thing)
+            }
+            _ => Outcome::Closed,
+        }
+    }
+
+    /// Nobody waits any more, and nobody will. Returns whom to wake.
+    pub(crate) fn close(&mut self) -> Vec<Waker> {
+        self.closed = true;
+        let mut wakers = Vec::new();
+        while let Some(first) = self.first {
+            self.unlink(first);
+            let state = std::mem::replace(&mut self.places[first].state, State::Closed);
+            if let State::Waiting(_, waker) = state {
+                wakers.push(waker);
+            }
+        }
+        wakers
+    }
+
+    /// Takes a place that is not linked out of use, and counts its wait if it is one.
+    fn vacate(&mut self, number: usize, wait: bool) -> State<W, T> {
+        let place = &mut self.places[number];
+        let state = std::mem::replace(&mut place.state, State::Vacant);
+        place.after = self.vacant;
+        self.vacant = Some(number);
+        self.figures.waiting -= usize::from(place.counted);
+        if wait {
+            self.figures.waits += 1;
+            self.figures.waited += place.since.elapsed();
+        }
+        state
+    }
+
+    fn unlink(&mut self, number: usize) {
+        let Place { before, after, .. } = self.places[number];
+        match before {
+            Some(before) => self.places[before].after = after,
+            None => self.first = after,
+        }
+        match after {
+            Some(after) => self.places[after].before = before,
+            None => self.last = before,
+        }
+    }
+}
+
+/// Wakes all, even if one of them panics.
+pub(crate) fn wake_all(wakers: Vec<Waker>) {
+    struct Rest(std::vec::IntoIter<Waker>);
+
+    impl Rest {
+        fn wake(&mut self) {
+            for waker in self.0.by_ref() {
+                waker.wake();
+            }
+        }
+    }
+
+    impl Drop for Rest {
+        fn drop(&mut self) {
+            // Empty, unless a waker has panicked.
+            self.wake();
+        }
+    }
+
+    Rest(wakers.into_iter()).wake();
+}

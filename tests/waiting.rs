@@ -1,0 +1,411 @@
+//! What all pools promise to those who wait for a buffer.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+use std::time::Duration;
+
+use poolbuf::{
+    Acquire, AcquireError, AlignedPool, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool,
+    Overflow, Pool, PoolConfig, PooledBuf,
+};
+
+/// Bytes a buffer of every pool under test.
+const SIZE: usize = 100;
+/// Buffers of every pool under test.
+const MAX: usize = 2;
+const FOR_EVER: Duration = Duration::MAX;
+
+type Closable = (Arc<dyn Pool>, Box<dyn Fn()>);
+
+/// Every pool, with magazines and without.
+fn closable_pools() -> Vec<Closable> {
+    fn entry<P: Pool + Clone + 'static>(pool: P, close: fn(&P)) -> Closable {
+        let closed = pool.clone();
+        (Arc::new(pool), Box::new(move || close(&closed)))
+    }
+    let config = || PoolConfig::new(SIZE).max(MAX);
+    let mut pools = vec![entry(
+        LockFreePool::<MAX>::new(SIZE).unwrap(),
+        LockFreePool::close,
+    )];
+    for magazine in [0, 1, usize::MAX] {
+        let with = config().magazine(magazine);
+        let both = MultiSizeConfig::new().tier(SIZE / 2, 0, 1).tier(SIZE, 0, 1);
+        pools.extend([
+            entry(
+                BufferPool::with_config(with.clone()).unwrap(),
+                BufferPool::close,
+            ),
+            entry(AlignedPool::with_config(with).unwrap(), AlignedPool::close),
+            entry(
+                MultiSizePool::with_config(
+                    MultiSizeConfig::new().tier(SIZE, 0, MAX).magazine(magazine),
+                )
+                .unwrap(),
+                MultiSizePool::close,
+            ),
+            // Half of its buffers in one tier, half in the next.
+            entry(
+                MultiSizePool::with_config(both.overflow(Overflow::NextTier).magazine(magazine))
+                    .unwrap(),
+                MultiSizePool::close,
+            ),
+        ]);
+    }
+    pools
+}
+
+fn pools() -> impl Iterator<Item = Arc<dyn Pool>> {
+    closable_pools().into_iter().map(|(pool, _)| pool)
+}
+
+/// A request that every buffer of the pools can serve.
+const LEN: usize = SIZE / 2;
+
+fn take_all(pool: &dyn Pool) -> Vec<PooledBuf> {
+    let held = (0..MAX).map(|_| pool.acquire_for(LEN).unwrap()).collect();
+    assert!(pool.acquire_for(LEN).is_err());
+    held
+}
+
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Bell(AtomicUsize);
+
+impl Bell {
+    fn rung(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn poll(waiting: &mut Acquire<'_>, bell: &Arc<Bell>) -> Poll<Result<PooledBuf, AcquireError>> {
+    let waker = Waker::from(Arc::clone(bell));
+    Pin::new(waiting).poll(&mut Context::from_waker(&waker))
+}
+
+/// A request that stands in the queue, and what is rung when it should ask again.
+fn queued(pool: &dyn Pool) -> (Acquire<'_>, Arc<Bell>) {
+    let (mut waiting, bell) = (pool.acquire_async(LEN), Arc::default());
+    assert!(poll(&mut waiting, &bell).is_pending());
+    (waiting, bell)
+}
+
+#[test]
+fn a_free_buffer_needs_no_waiting() {
+    for pool in pools() {
+        let bell = Arc::default();
+        let first = match poll(&mut pool.acquire_async(LEN), &bell) {
+            Poll::Ready(result) => result.unwrap(),
+            Poll::Pending => panic!("a buffer is free"),
+        };
+        assert!(first.capacity() >= LEN && first.is_empty());
+        let second = pool.acquire_timeout(LEN, Duration::ZERO).unwrap();
+        assert!(pool.acquire_for(LEN).is_err());
+        drop((first, second));
+        let stats = pool.stats();
+        assert_eq!((stats.waits, stats.acquired, stats.in_use), (0, 2, 0));
+    }
+}
+
+#[test]
+fn a_request_too_large_is_refused_without_waiting() {
+    for pool in pools() {
+        let _held = take_all(&*pool);
+        let error = pool.acquire_timeout(SIZE + 1, FOR_EVER).unwrap_err();
+        assert_eq!(
+            error,
+            AcquireError::TooLarge {
+                requested: SIZE + 1,
+                max: SIZE
+            }
+        );
+    }
+}
+
+#[test]
+fn who_came_first_is_served_first() {
+    for pool in pools() {
+        let mut held = take_all(&*pool);
+        let (mut first, first_bell) = queued(&*pool);
+        let (mut second, second_bell) = queued(&*pool);
+        assert_eq!(pool.stats().waiting, 2);
+        assert_eq!(poll_state(&mut second, &second_bell), "waiting");
+
+        // The buffer that is released goes to him, and to nobody who asks later.
+        drop(held.pop());
+        assert!((first_bell.rung(), second_bell.rung()) == (1, 0));
+        assert!(pool.acquire_for(LEN).is_err());
+        assert_eq!(poll_state(&mut second, &second_bell), "waiting");
+        assert_eq!(poll_state(&mut first, &first_bell), "served");
+        // … and was given back at once.
+        assert_eq!(poll_state(&mut second, &second_bell), "served");
+        drop(held);
+        let stats = pool.stats();
+        assert_eq!((stats.waiting, stats.in_use), (0, 0));
+        assert_eq!(stats.acquired, (MAX + 2) as u64);
+        assert_eq!(take_all(&*pool).len(), MAX);
+    }
+}
+
+/// Polls; a buffer that comes is given back.
+fn poll_state(waiting: &mut Acquire<'_>, bell: &Arc<Bell>) -> &'static str {
+    match poll(waiting, bell) {
+        Poll::Pending => "waiting",
+        Poll::Ready(Ok(_)) => "served",
+        Poll::Ready(Err(_)) => "failed",
+    }
+}
+
+#[test]
+fn a_buffer_handed_to_one_who_left_goes_to_the_next() {
+    for pool in pools() {
+        let mut held = take_all(&*pool);
+        let (first, first_bell) = queued(&*pool);
+        let (second, _) = queued(&*pool);
+        let (mut third, third_bell) = queued(&*pool);
+        // He leaves before anything has come …
+        drop(second);
+        drop(held.pop());
+        assert_eq!((first_bell.rung(), third_bell.rung()), (1, 0));
+        // … and he after, without having looked.
+        drop(first);
+        assert_eq!(third_bell.rung(), 1);
+        assert_eq!(poll_state(&mut third, &third_bell), "served");
+        drop(held);
+        assert_eq!(take_all(&*pool).len(), MAX);
+    }
+}
+
+#[test]
+fn when_all_who_waited_have_left_the_pool_is_as_before() {
+    for pool in pools() {
+        let held = take_all(&*pool);
+        for _ in 0..3 {
+            drop([queued(&*pool), queued(&*pool)]);
+        }
+        drop(held);
+        for _ in 0..5000 {
+            drop(take_all(&*pool));
+        }
+        let stats = pool.stats();
+        assert_eq!((stats.waiting, stats.in_use), (0, 0));
+        assert_eq!(stats.waits, 6);
+    }
+}
+
+#[test]
+fn time_runs_out_with_an_error_that_says_how_long() {
+    for pool in pools() {
+        let held = take_all(&*pool);
+        for timeout in [Duration::ZERO, Duration::from_millis(2)] {
+            match pool.acquire_timeout(LEN, timeout) {
+                Err(AcquireError::TimedOut { waited }) => assert!(waited >= timeout),
+                other => panic!("{other:?}"),
+            }
+        }
+        let stats = pool.stats();
+        assert_eq!(stats.timed_out, 2);
+        assert!(stats.waits >= 2 && stats.waited >= Duration::from_millis(2));
+        assert_eq!(stats.waiting, 0);
+        drop(held);
+        assert_eq!(take_all(&*pool).len(), MAX);
+        let error = std::io::Error::from(AcquireError::TimedOut {
+            waited: Duration::ZERO,
+        });
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    }
+}
+
+#[test]
+fn a_thread_that_waits_is_woken_by_a_release_on_another() {
+    for pool in pools() {
+        let mut held = take_all(&*pool);
+        let waiting = Arc::clone(&pool);
+        let waiter = thread::spawn(move || waiting.acquire_timeout(LEN, FOR_EVER).unwrap());
+        while pool.stats().waiting == 0 {
+            thread::yield_now();
+        }
+        drop(held.pop());
+        held.push(waiter.join().unwrap());
+        assert!(pool.acquire_for(LEN).is_err());
+    }
+}
+
+#[test]
+fn closing_wakes_everybody() {
+    for (pool, close) in closable_pools() {
+        let held = take_all(&*pool);
+        let waiting = Arc::clone(&pool);
+        let waiter = thread::spawn(move || waiting.acquire_timeout(LEN, FOR_EVER).unwrap_err());
+        while pool.stats().waiting == 0 {
+            thread::yield_now();
+        }
+        let (mut other, bell) = queued(&*pool);
+        close();
+        assert_eq!(waiter.join().unwrap(), AcquireError::Closed);
+        assert!(bell.rung() >= 1);
+        match poll(&mut other, &bell) {
+            Poll::Ready(Err(AcquireError::Closed)) => {}
+            other => panic!("{other:?}"),
+        }
+        assert!(poll(&mut other, &bell).is_pending(), "ready once");
+        let late = pool.acquire_timeout(LEN, FOR_EVER);
+        assert_eq!(late.unwrap_err(), AcquireError::Closed);
+        drop(held);
+        assert_eq!(pool.stats().in_use, 0);
+    }
+}
+
+#[test]
+fn the_latest_waker_is_the_one_that_is_woken() {
+    for pool in pools() {
+        let mut held = take_all(&*pool);
+        let (mut waiting, stale) = queued(&*pool);
+        let fresh = Arc::default();
+        assert!(poll(&mut waiting, &fresh).is_pending());
+        assert_eq!(Arc::strong_count(&stale), 1, "the stale one is let go");
+        drop(held.pop());
+        assert_eq!((stale.rung(), fresh.rung()), (0, 1));
+        assert_eq!(poll_state(&mut waiting, &fresh), "served");
+    }
+}
+
+/// Uses the pool whenever it is woken, cloned or dropped.
+struct Meddler(Arc<dyn Pool>);
+
+impl Wake for Meddler {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.acquire_for(LEN);
+        let _ = self.0.stats();
+    }
+}
+
+impl Drop for Meddler {
+    fn drop(&mut self) {
+        let _ = self.0.acquire_for(LEN);
+    }
+}
+
+#[test]
+fn a_waker_may_use_the_pool() {
+    for pool in pools() {
+        let mut held = take_all(&*pool);
+        let meddler = || Waker::from(Arc::new(Meddler(Arc::clone(&pool))));
+        let poll_with = |waiting: &mut Acquire<'_>, waker: &Waker| {
+            Pin::new(waiting)
+                .poll(&mut Context::from_waker(waker))
+                .is_pending()
+        };
+        let mut waiting = pool.acquire_async(LEN);
+        assert!(poll_with(&mut waiting, &meddler()));
+        // Replaced, woken, and dropped in the queue.
+        assert!(poll_with(&mut waiting, &meddler()));
+        let mut fickle = pool.acquire_async(LEN);
+        assert!(poll_with(&mut fickle, &meddler()));
+        drop(fickle);
+        drop(held.pop());
+        assert!(!poll_with(&mut waiting, &meddler()));
+    }
+}
+
+/// Threads that wait, threads that leave, a thread that never waits: nothing is lost, nothing is lent twice.
+#[test]
+fn many_wait_for_few_buffers() {
+    const ROUNDS: usize = 300;
+    for pool in pools() {
+        let lent: Arc<Mutex<Vec<usize>>> = Arc::default();
+        let use_up = |pool_buf: PooledBuf, lent: &Mutex<Vec<usize>>| {
+            let address = pool_buf.as_ptr() as usize;
+            let mut all = lent.lock().unwrap();
+            assert!(!all.contains(&address), "lent twice");
+            all.push(address);
+            drop(all);
+            thread::yield_now();
+            lent.lock().unwrap().retain(|other| *other != address);
+            drop(pool_buf);
+        };
+        thread::scope(|scope| {
+            let (pool, lent) = (&*pool, &*lent);
+            for _ in 0..4 {
+                scope.spawn(move || {
+                    for _ in 0..ROUNDS {
+                        use_up(pool.acquire_timeout(LEN, FOR_EVER).unwrap(), lent);
+                    }
+                });
+            }
+            scope.spawn(move || {
+                for _ in 0..ROUNDS {
+                    let mut fickle = pool.acquire_async(LEN);
+                    let _ = poll(&mut fickle, &Arc::default());
+                    thread::yield_now();
+                }
+            });
+            scope.spawn(move || {
+                for _ in 0..ROUNDS {
+                    if let Ok(buf) = pool.acquire_for(LEN) {
+                        use_up(buf, lent);
+                    }
+                }
+            });
+        });
+        let stats = pool.stats();
+        assert_eq!((stats.waiting, stats.in_use), (0, 0));
+        assert_eq!(take_all(&*pool).len(), MAX);
+    }
+}
+
+#[test]
+fn a_request_waits_for_each_tier_that_may_serve_it() {
+    let tiers = MultiSizeConfig::new().tier(64, 0, 1).tier(512, 0, 1);
+    let refusing = MultiSizePool::with_config(tiers.clone()).unwrap();
+    let overflowing = MultiSizePool::with_config(tiers.overflow(Overflow::NextTier)).unwrap();
+    for (pool, other_tier_serves) in [(refusing, false), (overflowing, true)] {
+        let small = pool.tiers()[0].acquire().unwrap();
+        let large = pool.tiers()[1].acquire().unwrap();
+        let mut waiting = pool.acquire_async(64);
+        let bell = Arc::default();
+        assert!(poll(&mut waiting, &bell).is_pending());
+        drop(large);
+        assert_eq!(poll(&mut waiting, &bell).is_ready(), other_tier_serves);
+        drop(small);
+        if !other_tier_serves {
+            assert!(poll(&mut waiting, &bell).is_ready());
+        }
+        // The queue that did not serve him has let him go.
+        assert_eq!(pool.stats().waiting, 0);
+        assert_eq!(pool.tiers()[0].acquire().unwrap().capacity(), 64);
+        assert_eq!(pool.tiers()[1].acquire().unwrap().capacity(), 512);
+    }
+}
+
+#[test]
+fn a_request_may_cross_threads() {
+    fn crosses<T: Send + Sync>(value: T) -> T {
+        value
+    }
+    for pool in pools() {
+        let mut held = take_all(&*pool);
+        let (waiting, bell) = queued(&*pool);
+        let mut waiting = crosses(waiting);
+        let (sender, receiver) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                receiver.recv().unwrap();
+                assert_eq!(poll_state(&mut waiting, &bell), "served");
+            });
+            drop(held.pop());
+            sender.send(()).unwrap();
+        });
+    }
+}
