@@ -3,12 +3,15 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use crate::error::AcquireError;
+use crate::free_list::Slot;
+use crate::holders::Caller;
 use crate::pooled_buf::PooledBuf;
 use crate::sync::{Thread, current_thread, lazy_thread_local, park};
 use crate::waiters::{Ending, Ticket};
@@ -46,27 +49,35 @@ use crate::waiters::{Ending, Ticket};
 #[must_use = "a future does nothing until it is polled"]
 pub struct Acquire<'a> {
     state: State<'a>,
+    caller: Caller,
 }
 
 enum State<'a> {
     Done(Option<Result<PooledBuf, AcquireError>>),
     /// Whoever can lend first does.
-    Asking([Option<(&'a dyn Lender, Turn)>; 2]),
+    Asking(Asked<'a>),
 }
+
+type Asked<'a> = [Option<(&'a dyn Lender, Turn)>; 2];
+
+/// What a lender answers.
+pub(crate) type Lent = Result<PooledBuf, AcquireError>;
 
 /// Who has a queue for its buffers.
 pub(crate) trait Lender: Send + Sync {
-    /// Lends a buffer, or queues for one: `waker` is woken when it is worth asking again.
-    /// `counted` says whether the request counts here and not with another lender that is asked too.
-    fn poll_turn(
-        &self,
-        turn: &mut Turn,
-        waker: &Waker,
-        counted: bool,
-    ) -> Poll<Result<PooledBuf, AcquireError>>;
+    /// Lends a buffer, or queues for one: the waker is woken when it is worth asking again.
+    fn poll_turn(&self, turn: &mut Turn, request: &Request<'_>) -> Poll<Lent>;
 
     /// Leaves the queue, and returns the buffer that has been handed over already.
-    fn leave(&self, turn: &mut Turn, ending: Ending) -> Option<PooledBuf>;
+    fn leave(&self, turn: &mut Turn, request: &Request<'_>, ending: Ending) -> Option<PooledBuf>;
+}
+
+/// Who asks.
+pub(crate) struct Request<'a> {
+    pub(crate) waker: &'a Waker,
+    pub(crate) caller: Caller,
+    /// Whether the request counts here, and not with another lender that is asked too.
+    pub(crate) counted: bool,
 }
 
 /// How far a request has got with a [`Lender`]. Belongs to that lender: it is given up by `leave`.
@@ -75,21 +86,27 @@ pub(crate) enum Turn {
     #[default]
     New,
     ForBuffer(Ticket),
+    /// Has this buffer, and waits for the bytes of a budget.
+    ForBytes(Slot, Ticket),
 }
 
 impl<'a> Acquire<'a> {
     /// A request with its result, for pools that don't wait.
+    #[track_caller]
     pub fn ready(result: Result<PooledBuf, AcquireError>) -> Self {
         Acquire {
             state: State::Done(Some(result)),
+            caller: Location::caller(),
         }
     }
 
     /// A request to `first`, or to `second` if that can lend earlier.
+    #[track_caller]
     pub(crate) fn new(first: &'a dyn Lender, second: Option<&'a dyn Lender>) -> Self {
         let ask = |lender| (lender, Turn::New);
         Acquire {
             state: State::Asking([Some(ask(first)), second.map(ask)]),
+            caller: Location::caller(),
         }
     }
 
@@ -132,20 +149,32 @@ impl<'a> Acquire<'a> {
             State::Asking(asked) => asked,
         };
         let mut last = None;
-        for (number, place) in asked.iter_mut().enumerate() {
-            let Some((lender, turn)) = place else {
+        for number in 0..asked.len() {
+            let Some((lender, turn)) = &mut asked[number] else {
                 continue;
             };
-            match lender.poll_turn(turn, waker, number == 0) {
+            let request = Request {
+                waker,
+                caller: self.caller,
+                counted: number == 0,
+            };
+            match lender.poll_turn(turn, &request) {
+                Poll::Pending if matches!(turn, Turn::ForBytes(..)) => {
+                    // Has its buffer: it needs none of the others'.
+                    let chosen = asked[number].take();
+                    drop(leave(asked, self.caller, Ending::ServedElsewhere));
+                    asked[number] = chosen;
+                    return Poll::Pending;
+                }
                 Poll::Pending => {}
                 Poll::Ready(Ok(buf)) => {
-                    *place = None;
+                    asked[number] = None;
                     // The others may have been handed one too; it goes to the next in their queue.
                     drop(self.leave(Ending::ServedElsewhere));
                     return Poll::Ready(Ok(buf));
                 }
                 Poll::Ready(Err(error)) => {
-                    *place = None;
+                    asked[number] = None;
                     last = Some(error);
                 }
             }
@@ -163,16 +192,26 @@ impl<'a> Acquire<'a> {
     fn leave(&mut self, ending: Ending) -> Option<PooledBuf> {
         match std::mem::replace(&mut self.state, State::Done(None)) {
             State::Done(result) => result?.ok(),
-            State::Asking(asked) => {
-                let mut handed = None;
-                for (lender, mut turn) in asked.into_iter().flatten() {
-                    let late = lender.leave(&mut turn, ending);
-                    handed = handed.or(late);
-                }
-                handed
-            }
+            State::Asking(mut asked) => leave(&mut asked, self.caller, ending),
         }
     }
+}
+
+/// Leaves all queues. Returns a buffer that has been handed over already; further ones go to the next.
+fn leave(asked: &mut Asked<'_>, caller: Caller, ending: Ending) -> Option<PooledBuf> {
+    let mut handed = None;
+    for (number, place) in asked.iter_mut().enumerate() {
+        if let Some((lender, mut turn)) = place.take() {
+            let request = Request {
+                waker: Waker::noop(),
+                caller,
+                counted: number == 0,
+            };
+            let late = lender.leave(&mut turn, &request, ending);
+            handed = handed.or(late);
+        }
+    }
+    handed
 }
 
 /// Never ready again after it has been ready once.

@@ -36,7 +36,7 @@ use crate::public_pool::public_pool;
 ///
 /// let pool = BufferPool::new(8192, 50, 100)?; // 8 KiB each, 50 at first, 100 at most
 /// let held: Vec<_> = (0..100).map(|_| pool.acquire()).collect::<Result<_, _>>()?;
-/// assert_eq!(pool.acquire().unwrap_err(), AcquireError::Exhausted { in_use: 100, max: 100 });
+/// assert_eq!(pool.acquire().unwrap_err(), AcquireError::Exhausted { in_use: 100, max: 100, held_by: None });
 ///
 /// // A guard may go to another thread, and outlive every handle of its pool.
 /// drop(pool);

@@ -5,13 +5,14 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::panic::Location;
 use std::time::Duration;
 
 /// Why a pool did not lend a buffer.
 ///
 /// Converts to [`std::io::Error`], with the kind [`InvalidInput`](io::ErrorKind::InvalidInput) for
 /// [`TooLarge`](AcquireError::TooLarge), [`ResourceBusy`](io::ErrorKind::ResourceBusy) for
-/// [`Exhausted`](AcquireError::Exhausted), [`TimedOut`](io::ErrorKind::TimedOut) for
+/// [`Exhausted`](AcquireError::Exhausted) and [`OverBudget`](AcquireError::OverBudget), [`TimedOut`](io::ErrorKind::TimedOut) for
 /// [`TimedOut`](AcquireError::TimedOut) and [`Other`](io::ErrorKind::Other) for
 /// [`Closed`](AcquireError::Closed); the error itself stays reachable through
 /// [`get_ref`](io::Error::get_ref).
@@ -21,7 +22,7 @@ use std::time::Duration;
 ///
 /// let pool = BufferPool::new(1024, 1, 1)?;
 /// let _only = pool.acquire()?;
-/// assert_eq!(pool.acquire().unwrap_err(), AcquireError::Exhausted { in_use: 1, max: 1 });
+/// assert_eq!(pool.acquire().unwrap_err(), AcquireError::Exhausted { in_use: 1, max: 1, held_by: None });
 /// assert_eq!(
 ///     pool.acquire_for(2000).unwrap_err().to_string(),
 ///     "2000 bytes requested, but the largest buffer of this pool has 1024: \
@@ -46,6 +47,18 @@ pub enum AcquireError {
         /// Buffers that the pool (of a [`MultiSizePool`](crate::MultiSizePool): the tier that fits the
         /// request) can have at most.
         max: usize,
+        /// Who holds them, if the pool tracks it: see
+        /// [`PoolConfig::track_holders`](crate::PoolConfig::track_holders).
+        held_by: Option<HeldBy>,
+    },
+    /// The pools that share a [`Budget`](crate::Budget) lend too much already.
+    OverBudget {
+        /// Bytes of the buffer that was to be lent.
+        requested: usize,
+        /// Bytes that are lent already.
+        lent: usize,
+        /// Bytes that can be lent at most.
+        budget: usize,
     },
     /// No buffer came within the time that the request was willing to wait.
     TimedOut {
@@ -64,10 +77,29 @@ impl fmt::Display for AcquireError {
                 "{requested} bytes requested, but the largest buffer of this pool has {max}: \
                  ask for less, or make a pool of larger buffers"
             ),
-            AcquireError::Exhausted { in_use, max } => write!(
+            AcquireError::Exhausted {
+                in_use,
+                max,
+                held_by,
+            } => {
+                write!(
+                    f,
+                    "all buffers are in use ({in_use} of {max}): \
+                     release some, shed load, or raise the pool's max"
+                )?;
+                match held_by {
+                    Some(held_by) => write!(f, "; {held_by}"),
+                    None => Ok(()),
+                }
+            }
+            AcquireError::OverBudget {
+                requested,
+                lent,
+                budget,
+            } => write!(
                 f,
-                "all buffers are in use ({in_use} of {max}): \
-                 release some, shed load, or raise the pool's max"
+                "{requested} bytes more than the {lent} that are lent would exceed the budget of {budget}: \
+                 release some, shed load, or raise the budget"
             ),
             AcquireError::TimedOut { waited } => write!(
                 f,
@@ -81,11 +113,72 @@ impl fmt::Display for AcquireError {
 
 impl Error for AcquireError {}
 
+/// Who holds the buffers of an exhausted pool: part of [`AcquireError::Exhausted`] where the pool tracks it.
+/// `Display` names the line of code that holds most of them and how many, and the one that has held one
+/// longest and how long. All of them are in [`Pool::holders`](crate::Pool::holders), where the example is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldBy {
+    most: &'static Location<'static>,
+    buffers: u32,
+    /// Milliseconds.
+    age: u32,
+    oldest: &'static Location<'static>,
+}
+
+impl HeldBy {
+    pub(crate) fn new(
+        (most, buffers): (&'static Location<'static>, usize),
+        (oldest, age): (&'static Location<'static>, Duration),
+    ) -> Self {
+        HeldBy {
+            most,
+            buffers: u32::try_from(buffers).unwrap_or(u32::MAX),
+            age: u32::try_from(age.as_millis()).unwrap_or(u32::MAX),
+            oldest,
+        }
+    }
+
+    /// The line of code that holds most.
+    pub fn most(&self) -> &'static Location<'static> {
+        self.most
+    }
+
+    /// How many buffers that line holds.
+    pub fn buffers(&self) -> usize {
+        self.buffers as usize
+    }
+
+    /// The line of code that has held a buffer longest.
+    pub fn oldest(&self) -> &'static Location<'static> {
+        self.oldest
+    }
+
+    /// For how long, to the millisecond.
+    pub fn age(&self) -> Duration {
+        Duration::from_millis(self.age.into())
+    }
+}
+
+impl fmt::Display for HeldBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} of them acquired at {}, the oldest at {} {:?} ago",
+            self.buffers,
+            self.most,
+            self.oldest,
+            self.age(),
+        )
+    }
+}
+
 impl From<AcquireError> for io::Error {
     fn from(error: AcquireError) -> Self {
         let kind = match error {
             AcquireError::TooLarge { .. } => io::ErrorKind::InvalidInput,
-            AcquireError::Exhausted { .. } => io::ErrorKind::ResourceBusy,
+            AcquireError::Exhausted { .. } | AcquireError::OverBudget { .. } => {
+                io::ErrorKind::ResourceBusy
+            }
             AcquireError::TimedOut { .. } => io::ErrorKind::TimedOut,
             AcquireError::Closed => io::ErrorKind::Other,
         };
@@ -156,6 +249,13 @@ pub enum ConfigError {
         /// Bytes that were asked for.
         bytes: usize,
     },
+    /// The budget could never cover a buffer.
+    BudgetTooSmall {
+        /// Bytes a buffer.
+        buffer_size: usize,
+        /// Bytes that can be lent at most.
+        budget: usize,
+    },
     /// A multi-size pool without any tier.
     NoTiers,
     /// Two tiers of a multi-size pool with the same buffer size.
@@ -210,6 +310,13 @@ impl fmt::Display for ConfigError {
             ConfigError::OutOfMemory { bytes } => {
                 write!(f, "the allocator could not reserve {bytes} bytes")
             }
+            ConfigError::BudgetTooSmall {
+                buffer_size,
+                budget,
+            } => write!(
+                f,
+                "the budget is {budget} bytes, less than one buffer of {buffer_size}"
+            ),
             ConfigError::NoTiers => write!(f, "a multi-size pool needs at least 1 tier, got 0"),
             ConfigError::DuplicateTier { buffer_size } => {
                 write!(f, "there are two tiers of {buffer_size} bytes")

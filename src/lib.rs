@@ -8,17 +8,20 @@
 
 // Floor 0: plain.
 mod barrier;
+mod budget;
 mod config;
 mod error;
 mod stats;
 mod sync;
 mod tagged_index;
+mod waiters;
 mod wipe;
 
 // Floor 1: mechanisms.
 mod free_list;
 mod region;
-mod waiters;
+
+mod holders;
 
 // Floor 2: the core.
 mod acquire;
@@ -42,9 +45,11 @@ mod must_not_compile;
 
 pub use acquire::Acquire;
 pub use aligned_pool::AlignedPool;
+pub use budget::Budget;
 pub use buffer_pool::BufferPool;
 pub use config::PoolConfig;
-pub use error::{AcquireError, CapacityError, ConfigError};
+pub use error::{AcquireError, CapacityError, ConfigError, HeldBy};
+pub use holders::{Holder, Holders};
 pub use lock_free_pool::LockFreePool;
 pub use multi_size_pool::{MultiSizeConfig, MultiSizePool, Overflow};
 pub use pool::Pool;

@@ -2,13 +2,17 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
 use crate::acquire::{Acquire, Lender};
+use crate::budget::Budget;
 use crate::buffer_pool::BufferPool;
 use crate::config::PoolConfig;
 use crate::error::{AcquireError, ConfigError};
+use crate::holders::{Caller, Holders};
 use crate::pool::Pool;
+use crate::pool_core::Refusal;
 use crate::pooled_buf::PooledBuf;
 use crate::stats::PoolStats;
 use crate::wipe::Wipe;
@@ -88,6 +92,8 @@ pub struct MultiSizeConfig {
     overflow: Overflow,
     wipe: Wipe,
     magazine: Option<usize>,
+    budget: Option<Budget>,
+    track_holders: bool,
     name: Option<Arc<str>>,
 }
 
@@ -133,6 +139,18 @@ impl MultiSizeConfig {
         self
     }
 
+    /// A limit in bytes on what all tiers, and other pools with the same budget, lend together; see [`Budget`].
+    pub fn budget(mut self, budget: &Budget) -> Self {
+        self.budget = Some(budget.clone());
+        self
+    }
+
+    /// Remembers who holds what; see [`PoolConfig::track_holders`].
+    pub fn track_holders(mut self, track: bool) -> Self {
+        self.track_holders = track;
+        self
+    }
+
     /// What statistics and messages call the pool; a tier is called by that name and its size.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());
@@ -171,14 +189,17 @@ impl MultiSizePool {
     pub fn with_config(config: MultiSizeConfig) -> Result<Self, ConfigError> {
         let name = config.name.unwrap_or_else(|| Arc::from("multi-size pool"));
         let make = |tier: Tier| {
-            BufferPool::with_config(
-                PoolConfig::new(tier.buffer_size)
-                    .initial(tier.initial)
-                    .max(tier.max)
-                    .wipe(config.wipe)
-                    .magazine(config.magazine.unwrap_or(usize::MAX))
-                    .name(format!("{name}, {} bytes", tier.buffer_size)),
-            )
+            let mut pool = PoolConfig::new(tier.buffer_size)
+                .initial(tier.initial)
+                .max(tier.max)
+                .wipe(config.wipe)
+                .magazine(config.magazine.unwrap_or(usize::MAX))
+                .track_holders(config.track_holders)
+                .name(format!("{name}, {} bytes", tier.buffer_size));
+            if let Some(budget) = &config.budget {
+                pool = pool.budget(budget);
+            }
+            BufferPool::with_config(pool)
         };
         let tiers = config.tiers.into_iter().map(make);
         let mut tiers = tiers.collect::<Result<Vec<_>, _>>()?;
@@ -240,21 +261,24 @@ impl MultiSizePool {
     /// Serves a request that the tier's thread cache could not.
     #[cold]
     #[inline(never)]
-    fn acquire_elsewhere(&self, len: usize) -> Result<PooledBuf, AcquireError> {
+    fn acquire_elsewhere(&self, len: usize, caller: Caller) -> Result<PooledBuf, AcquireError> {
         let Some((home, next)) = self.serving(len) else {
             return Err(self.too_large(len));
         };
-        home.handle.try_acquire().or_else(|empty| {
-            next.and_then(|next| next.handle.try_acquire().ok())
-                .ok_or_else(|| home.handle.refuse(empty))
+        home.handle.try_acquire(caller).or_else(|refusal| {
+            let next = match refusal {
+                Refusal::Empty(_) => next,
+                // A larger one costs more of it.
+                Refusal::OverBudget(_) => None,
+            };
+            next.and_then(|next| next.handle.try_acquire(caller).ok())
+                .ok_or_else(|| home.handle.refuse(refusal))
         })
     }
 
     /// Closes every tier; see [`BufferPool::close`].
-    pub fn close(&self) {
-        for tier in self.tiers() {
-            tier.close();
-        }
+    pub fn close(&self) -> Holders {
+        Holders::merge(self.tiers().iter().map(BufferPool::close))
     }
 }
 
@@ -268,7 +292,11 @@ impl Pool for MultiSizePool {
                 return Ok(buf);
             }
         }
-        self.acquire_elsewhere(len)
+        self.acquire_elsewhere(len, Location::caller())
+    }
+
+    fn holders(&self) -> Holders {
+        Holders::merge(self.tiers().iter().map(Pool::holders))
     }
 
     /// Of the tiers that [`MultiSizePool::overflow`] allows, whichever can lend first does.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::acquire::Acquire;
 use crate::error::AcquireError;
+use crate::holders::Holders;
 use crate::pooled_buf::PooledBuf;
 use crate::stats::PoolStats;
 
@@ -39,6 +40,7 @@ pub trait Pool: Send + Sync {
     /// [`TooLarge`](AcquireError::TooLarge) when no buffer of the pool is large enough,
     /// [`Exhausted`](AcquireError::Exhausted) when all that could serve the request are in use, and
     /// [`Closed`](AcquireError::Closed) when the pool has been closed.
+    #[track_caller]
     fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError>;
 
     /// The largest `len` that [`acquire_for`](Pool::acquire_for) can serve, in bytes.
@@ -54,6 +56,7 @@ pub trait Pool: Send + Sync {
     /// [`Exhausted`](AcquireError::Exhausted) and [`Closed`](AcquireError::Closed), as for
     /// [`acquire_for`](Pool::acquire_for).
     #[inline]
+    #[track_caller]
     fn acquire(&self) -> Result<PooledBuf, AcquireError> {
         self.acquire_for(self.max_len())
     }
@@ -85,6 +88,7 @@ pub trait Pool: Send + Sync {
     /// })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     fn acquire_timeout(&self, len: usize, timeout: Duration) -> Result<PooledBuf, AcquireError> {
         self.acquire_async(len).wait_timeout(timeout)
     }
@@ -94,8 +98,15 @@ pub trait Pool: Send + Sync {
     ///
     /// Pools of your own that don't say otherwise do not wait: their future is ready at once with what
     /// `acquire_for` says.
+    #[track_caller]
     fn acquire_async(&self, len: usize) -> Acquire<'_> {
         Acquire::ready(self.acquire_for(len))
+    }
+
+    /// Who holds the buffers that are out: the lines of code that acquired them, if the pool
+    /// [tracks](crate::PoolConfig::track_holders) that. Looks at every buffer of the pool.
+    fn holders(&self) -> Holders {
+        Holders::untracked(self.stats().in_use)
     }
 }
 
@@ -107,14 +118,6 @@ macro_rules! forward {
                 (**self).acquire_for(len)
             }
 
-            fn acquire_async(&self, len: usize) -> Acquire<'_> {
-                (**self).acquire_async(len)
-            }
-
-            fn acquire_timeout(&self, len: usize, timeout: Duration) -> Result<PooledBuf, AcquireError> {
-                (**self).acquire_timeout(len, timeout)
-            }
-
             #[inline]
             fn max_len(&self) -> usize {
                 (**self).max_len()
@@ -124,9 +127,12 @@ macro_rules! forward {
                 (**self).stats()
             }
 
-            #[inline]
-            fn acquire(&self) -> Result<PooledBuf, AcquireError> {
-                (**self).acquire()
+            fn acquire_async(&self, len: usize) -> Acquire<'_> {
+                (**self).acquire_async(len)
+            }
+
+            fn holders(&self) -> Holders {
+                (**self).holders()
             }
         }
     )*};

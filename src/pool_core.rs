@@ -5,20 +5,22 @@
 //! (or `close` is called) the free list is closed and says how many buffers are out. From then on it takes
 //! none back, so each later release counts one down instead, and the last of them frees the core.
 
+mod waiting;
+
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
 
-use crate::acquire::{Lender, Turn};
+use crate::budget::{Budget, Exceeded};
 use crate::config::CheckedConfig;
 use crate::error::{AcquireError, ConfigError};
 use crate::free_list::{Empty, FreeList, NotTaken, Slot};
+use crate::holders::{Caller, Holders, Tracker};
 use crate::pooled_buf::{PooledBuf, ReleaseHeader};
 use crate::region::Region;
 use crate::stats::PoolStats;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, LeakTracker, Ordering, Witness};
-use crate::waiters::{Ending, Outcome, Queue, Ticket, Waiters, wake_all};
+use crate::waiters::{Waiters, wake_all};
 use crate::wipe::Wipe;
 
 /// A handle of a pool of equal buffers. Clones are handles of the same pool.
@@ -26,11 +28,20 @@ pub(crate) struct PoolHandle<F: FreeList> {
     core: NonNull<PoolCore<F>>,
 }
 
+/// Why no buffer was lent.
+pub(crate) enum Refusal {
+    Empty(Empty),
+    OverBudget(Exceeded),
+}
+
 /// The header comes first, so a guard's pointer to it is one to the whole.
 #[repr(C)]
 struct PoolCore<F: FreeList> {
     header: ReleaseHeader,
     buffer_size: u32,
+    /// Requests for fewer bytes may take the short way, which knows neither budget nor tracker. All that the
+    /// buffers can hold, or none.
+    short_way: usize,
     max: u32,
     initial: u32,
     wipe: Wipe,
@@ -43,6 +54,9 @@ struct PoolCore<F: FreeList> {
     /// Whether there is anybody, as the free list knows it. Changed under the lock of `waiters`; elsewhere a hint.
     wanted: AtomicBool,
     refused: AtomicU64,
+    over_budget: AtomicU64,
+    budget: Option<Budget>,
+    tracker: Option<Tracker>,
     /// Handles in existence.
     handles: AtomicUsize,
     /// What keeps the core alive once the free list is closed: [`HANDLES`] while there is a handle, plus
@@ -71,14 +85,22 @@ impl<F: FreeList> RefUnwindSafe for PoolHandle<F> {}
 impl<F: FreeList> PoolHandle<F> {
     pub(crate) fn new(config: CheckedConfig) -> Result<Self, ConfigError> {
         let region = Region::reserve(&config)?;
+        let tracker = config.track_holders.then(|| Tracker::new(config.max));
+        let tracker = tracker.transpose()?;
+        let plain = config.budget.is_none() && tracker.is_none();
         let core = Box::new(PoolCore {
             header: ReleaseHeader {
                 release: match config.wipe {
+                    _ if !plain => settle_and_release::<F>,
                     Wipe::Never => release::<F>,
                     _ => wipe_and_release::<F>,
                 },
             },
             buffer_size: config.buffer_size,
+            short_way: match plain {
+                true => (config.buffer_size as usize).saturating_add(1),
+                false => 0,
+            },
             max: config.max,
             initial: config.initial,
             wipe: config.wipe,
@@ -89,6 +111,9 @@ impl<F: FreeList> PoolHandle<F> {
             waiters: Waiters::new(),
             wanted: AtomicBool::new(false),
             refused: AtomicU64::new(0),
+            over_budget: AtomicU64::new(0),
+            budget: config.budget,
+            tracker,
             handles: AtomicUsize::new(1),
             keepers: AtomicU64::new(HANDLES),
             name: config.name,
@@ -108,8 +133,12 @@ impl<F: FreeList> PoolHandle<F> {
 
     /// Lends a buffer that holds `len` bytes. A request that is refused counts as such.
     #[inline]
-    pub(crate) fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError> {
-        let at_hand = if len <= self.buffer_size() {
+    pub(crate) fn acquire_for(
+        &self,
+        len: usize,
+        caller: Caller,
+    ) -> Result<PooledBuf, AcquireError> {
+        let at_hand = if len < self.core().short_way {
             self.core().free_list.pop_at_hand()
         } else {
             None
@@ -117,7 +146,7 @@ impl<F: FreeList> PoolHandle<F> {
         // The guard is made in one place, whichever way its slot came: then the compiler knows that it is empty.
         let slot = match at_hand {
             Some(slot) => slot,
-            None => self.pop_elsewhere(len)?,
+            None => self.pop_elsewhere(len, caller)?,
         };
         // SAFETY: just popped.
         Ok(unsafe { self.lend(slot) })
@@ -125,30 +154,51 @@ impl<F: FreeList> PoolHandle<F> {
 
     #[cold]
     #[inline(never)]
-    fn pop_elsewhere(&self, len: usize) -> Result<Slot, AcquireError> {
+    fn pop_elsewhere(&self, len: usize, caller: Caller) -> Result<Slot, AcquireError> {
         if len > self.buffer_size() {
             return Err(AcquireError::TooLarge {
                 requested: len,
                 max: self.buffer_size(),
             });
         }
-        let slot = self.core().free_list.pop();
-        slot.map_err(|empty| self.refuse(empty))
+        self.try_pop(caller).map_err(|refusal| self.refuse(refusal))
     }
 
-    /// Lends a buffer if the free list has one at hand.
+    /// Lends a buffer if the free list has one at hand, and nothing is to be done but that.
     #[inline(always)]
     pub(crate) fn acquire_at_hand(&self) -> Option<PooledBuf> {
-        let slot = self.core().free_list.pop_at_hand()?;
+        let core = self.core();
+        if core.short_way == 0 {
+            return None;
+        }
+        let slot = core.free_list.pop_at_hand()?;
         // SAFETY: just popped.
         Some(unsafe { self.lend(slot) })
     }
 
     /// Lends a buffer, or says why not; counts no refusal.
-    pub(crate) fn try_acquire(&self) -> Result<PooledBuf, Empty> {
-        let slot = self.core().free_list.pop()?;
+    pub(crate) fn try_acquire(&self, caller: Caller) -> Result<PooledBuf, Refusal> {
+        let slot = self.try_pop(caller)?;
         // SAFETY: just popped.
         Ok(unsafe { self.lend(slot) })
+    }
+
+    /// A buffer that is charged and tracked.
+    fn try_pop(&self, caller: Caller) -> Result<Slot, Refusal> {
+        let core = self.core();
+        let slot = match core.free_list.pop_at_hand() {
+            Some(slot) => slot,
+            None => core.free_list.pop().map_err(Refusal::Empty)?,
+        };
+        if let Some(budget) = &core.budget {
+            if let Err(exceeded) = budget.charge(core.buffer_size) {
+                // SAFETY: just popped.
+                unsafe { give_back(self.core, slot) };
+                return Err(Refusal::OverBudget(exceeded));
+            }
+        }
+        core.track(slot, caller);
+        Ok(slot)
     }
 
     /// The guard of a buffer.
@@ -175,19 +225,43 @@ impl<F: FreeList> PoolHandle<F> {
         }
     }
 
-    /// The error that `empty` is to a user, counted as refused where it is a refusal.
+    /// The error that `refusal` is to a user, counted as refused where it is that.
     #[cold]
-    pub(crate) fn refuse(&self, empty: Empty) -> AcquireError {
-        match empty {
-            Empty::AllInUse(in_use) => {
-                self.core().refused.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn refuse(&self, refusal: Refusal) -> AcquireError {
+        let core = self.core();
+        match refusal {
+            Refusal::Empty(Empty::Closed) => AcquireError::Closed,
+            Refusal::Empty(Empty::AllInUse(in_use)) => {
+                core.refused.fetch_add(1, Ordering::Relaxed);
                 AcquireError::Exhausted {
                     in_use: in_use as usize,
                     max: self.max(),
+                    held_by: core.tracker.as_ref().and_then(Tracker::held_by),
                 }
             }
-            Empty::Closed => AcquireError::Closed,
+            Refusal::OverBudget(Exceeded { lent }) => {
+                core.refused.fetch_add(1, Ordering::Relaxed);
+                core.over_budget.fetch_add(1, Ordering::Relaxed);
+                AcquireError::OverBudget {
+                    requested: self.buffer_size(),
+                    lent,
+                    budget: core.budget.as_ref().map_or(0, Budget::limit),
+                }
+            }
         }
+    }
+
+    /// Who holds what.
+    pub(crate) fn holders(&self) -> Holders {
+        match &self.core().tracker {
+            Some(tracker) => tracker.holders(),
+            None => Holders::untracked(self.stats().in_use),
+        }
+    }
+
+    /// A number that no other living pool has.
+    fn id(&self) -> usize {
+        self.core.as_ptr() as usize
     }
 
     #[inline]
@@ -234,6 +308,7 @@ impl<F: FreeList> PoolHandle<F> {
             // What is handed over does not pass through the free list.
             acquired: counts.acquired.saturating_add(waits.served),
             refused: core.refused.load(Ordering::Relaxed),
+            over_budget: core.over_budget.load(Ordering::Relaxed),
             waits: waits.waits,
             waited: waits.waited,
             timed_out: waits.timed_out,
@@ -252,6 +327,9 @@ impl<F: FreeList> PoolHandle<F> {
         core.stop_waiting_if_empty(&queue);
         let out = core.free_list.close();
         drop(queue);
+        if let Some(budget) = &core.budget {
+            budget.close(self.id());
+        }
         // Relaxed: a handle is held until after this, so nobody can bring the count to 0 before the last
         // handle's own subtraction, which this is ordered before.
         core.keepers.fetch_add(u64::from(out), Ordering::Relaxed);
@@ -335,118 +413,46 @@ unsafe fn release_elsewhere<F: FreeList>(handle: NonNull<PoolCore<F>>, slot: Slo
     }
 }
 
-impl<F: FreeList> PoolCore<F> {
-    /// Hands a buffer to the first who waits. False if nobody does. Afterwards the core may be gone.
-    fn hand_over(&self, slot: Slot) -> bool {
-        let mut queue = self.waiters.lock();
-        let Ok(waker) = queue.hand(slot) else {
-            return false;
-        };
-        self.stop_waiting_if_empty(&queue);
-        drop(queue);
-        waker.wake();
-        true
-    }
-
-    fn start_waiting(&self, _queue: &Queue<(), Slot>) {
-        self.wanted.store(true, Ordering::Relaxed);
-        self.free_list.start_waiting();
-    }
-
-    fn stop_waiting_if_empty(&self, queue: &Queue<(), Slot>) {
-        if queue.is_empty() && self.wanted.load(Ordering::Relaxed) {
-            self.wanted.store(false, Ordering::Relaxed);
-            self.free_list.stop_waiting();
-        }
-    }
-
-    /// Takes a free buffer, or joins the queue.
-    fn pop_or_join(&self, waker: &Waker, counted: bool) -> Result<Turned, Empty> {
-        if let Some(slot) = self.free_list.pop_at_hand() {
-            return Ok(Turned::Served(slot));
-        }
-        if !self.wanted.load(Ordering::Relaxed) {
-            match self.free_list.pop() {
-                Err(Empty::AllInUse(_)) => {}
-                result => return result.map(Turned::Served),
-            }
-        }
-        // Before the lock: a user's code.
-        let waker = waker.clone();
-        let mut queue = self.waiters.lock();
-        if queue.is_closed() {
-            drop(queue);
-            return Err(Empty::Closed);
-        }
-        if queue.is_empty() {
-            self.start_waiting(&queue);
-            match self.free_list.pop() {
-                Err(Empty::AllInUse(_)) => {}
-                result => {
-                    self.stop_waiting_if_empty(&queue);
-                    drop(queue);
-                    return result.map(Turned::Served);
-                }
-            }
-        }
-        Ok(Turned::Queued(queue.join((), waker, counted)))
+/// Takes a popped buffer back that has become no guard.
+///
+/// # Safety
+///
+/// As for `release_elsewhere`.
+unsafe fn give_back<F: FreeList>(handle: NonNull<PoolCore<F>>, slot: Slot) {
+    // SAFETY: the core is alive because this buffer is out.
+    if !unsafe { handle.as_ref() }.free_list.push_at_hand(slot) {
+        // SAFETY: passed on.
+        unsafe { release_elsewhere(handle, slot) };
     }
 }
 
-enum Turned {
-    Served(Slot),
-    Queued(Ticket),
-}
-
-impl<F: FreeList> Lender for PoolHandle<F> {
-    fn poll_turn(
-        &self,
-        turn: &mut Turn,
-        waker: &Waker,
-        counted: bool,
-    ) -> Poll<Result<PooledBuf, AcquireError>> {
-        let core = self.core();
-        let slot = match turn {
-            Turn::New => match core.pop_or_join(waker, counted) {
-                Ok(Turned::Served(slot)) => slot,
-                Ok(Turned::Queued(ticket)) => {
-                    *turn = Turn::ForBuffer(ticket);
-                    return Poll::Pending;
-                }
-                Err(empty) => return Poll::Ready(Err(self.refuse(empty))),
-            },
-            Turn::ForBuffer(ticket) => match core.waiters.check(ticket, waker) {
-                Outcome::Waiting => return Poll::Pending,
-                Outcome::Handed(slot) => slot,
-                Outcome::Closed => {
-                    *turn = Turn::New;
-                    return Poll::Ready(Err(AcquireError::Closed));
-                }
-            },
-        };
-        *turn = Turn::New;
-        // SAFETY: just popped, or handed over by whoever had it last.
-        Poll::Ready(Ok(unsafe { self.lend(slot) }))
+/// Wipes a guard's buffer if need be, tells budget and tracker that it is back, and takes it back.
+///
+/// # Safety
+///
+/// As for `release`.
+unsafe fn settle_and_release<F: FreeList>(
+    header: NonNull<ReleaseHeader>,
+    memory: NonNull<u8>,
+    capacity: u32,
+    index: u32,
+    exposed: u32,
+) {
+    // SAFETY: the header is that of a core, alive because this buffer is out.
+    let core = unsafe { header.cast::<PoolCore<F>>().as_ref() };
+    if let Some(tracker) = &core.tracker {
+        tracker.remove(index);
     }
-
-    fn leave(&self, turn: &mut Turn, ending: Ending) -> Option<PooledBuf> {
-        match std::mem::take(turn) {
-            Turn::New => None,
-            Turn::ForBuffer(ticket) => {
-                let core = self.core();
-                let mut queue = core.waiters.lock();
-                let (outcome, waker) = queue.leave(&ticket, ending);
-                core.stop_waiting_if_empty(&queue);
-                drop(queue);
-                drop(waker);
-                match outcome {
-                    // SAFETY: handed over by whoever had it last.
-                    Outcome::Handed(slot) => Some(unsafe { self.lend(slot) }),
-                    _ => None,
-                }
-            }
-        }
+    // Before the buffer is back, as afterwards the core may be gone. Whom that serves is woken when it is: wakers
+    // are a user's code, which may panic.
+    let served = core.budget.as_ref().map(|budget| budget.refund(capacity));
+    match core.wipe {
+        // SAFETY: passed on.
+        Wipe::Never => unsafe { release::<F>(header, memory, capacity, index, exposed) },
+        // SAFETY: passed on.
+        _ => unsafe { wipe_and_release::<F>(header, memory, capacity, index, exposed) },
     }
+    wake_all(served.unwrap_or_default());
 }
 
 /// Wipes a guard's buffer and takes it back.
@@ -469,6 +475,15 @@ unsafe fn wipe_and_release<F: FreeList>(
         .overwrite(unsafe { NonNull::slice_from_raw_parts(memory, exposed as usize).as_mut() });
     // SAFETY: passed on. Nothing is exposed any more.
     unsafe { release::<F>(header, memory, capacity, index, 0) };
+}
+
+impl<F: FreeList> PoolCore<F> {
+    /// Remembers to whom the buffer is lent, if the pool does that.
+    fn track(&self, slot: Slot, caller: Caller) {
+        if let Some(tracker) = &self.tracker {
+            tracker.enter(slot.index, caller);
+        }
+    }
 }
 
 impl<F: FreeList> Clone for PoolHandle<F> {

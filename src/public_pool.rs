@@ -49,8 +49,12 @@ macro_rules! public_pool {
             /// [`AcquireError::Closed`](crate::AcquireError::Closed). Buffers that are out stay valid. The
             /// memory is freed when the last handle and the last guard are gone, whether the pool was
             /// closed or not.
-            pub fn close(&self) {
+            ///
+            /// Returns the buffers that are out, and who holds them if the pool
+            /// [tracks](crate::PoolConfig::track_holders) it.
+            pub fn close(&self) -> $crate::holders::Holders {
                 self.handle.close();
+                self.handle.holders()
             }
         }
 
@@ -60,7 +64,11 @@ macro_rules! public_pool {
                 &self,
                 len: usize,
             ) -> Result<$crate::pooled_buf::PooledBuf, $crate::error::AcquireError> {
-                self.handle.acquire_for(len)
+                self.handle.acquire_for(len, std::panic::Location::caller())
+            }
+
+            fn holders(&self) -> $crate::holders::Holders {
+                self.handle.holders()
             }
 
             fn acquire_async(&self, len: usize) -> $crate::acquire::Acquire<'_> {

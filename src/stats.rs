@@ -52,6 +52,8 @@ pub struct PoolStats {
     /// Requests refused since the pool was made because all buffers were in use. Requests that were too
     /// large, or came after the pool was closed, do not count.
     pub refused: u64,
+    /// How many of those were refused because the [`Budget`](crate::Budget) of several pools was used up.
+    pub over_budget: u64,
     /// Requests that had to wait, since the pool was made, and have ended, with a buffer or without.
     pub waits: u64,
     /// How long all of them together waited.
@@ -167,6 +169,7 @@ impl PoolStats {
             sum.high_water += tier.high_water;
             sum.acquired += tier.acquired;
             sum.refused += tier.refused;
+            sum.over_budget += tier.over_budget;
             sum.waits += tier.waits;
             sum.waited += tier.waited;
             sum.timed_out += tier.timed_out;

@@ -175,6 +175,14 @@ impl<W, T> Queue<W, T> {
         Ticket(number)
     }
 
+    /// What the first one wants.
+    pub(crate) fn first_wants(&self) -> Option<&W> {
+        match &self.places[self.first?].state {
+            State::Waiting(want, _) => Some(want),
+            _ => None,
+        }
+    }
+
     /// Hands `thing` to the first one. Returns whom to wake, or `thing` if nobody waits.
     pub(crate) fn hand(&mut self, thing: T) -> Result<Waker, T> {
         let Some(first) = self.first else {
@@ -225,12 +233,22 @@ impl<W, T> Queue<W, T> {
     /// Nobody waits any more, and nobody will. Returns whom to wake.
     pub(crate) fn close(&mut self) -> Vec<Waker> {
         self.closed = true;
+        self.close_where(|_| true)
+    }
+
+    /// There is nothing more to wait for, for those whose want is such. Returns whom to wake.
+    pub(crate) fn close_where(&mut self, such: impl Fn(&W) -> bool) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        while let Some(first) = self.first {
-            self.unlink(first);
-            let state = std::mem::replace(&mut self.places[first].state, State::Closed);
-            if let State::Waiting(_, waker) = state {
-                wakers.push(waker);
+        let mut next = self.first;
+        while let Some(number) = next {
+            let place = &mut self.places[number];
+            next = place.after;
+            match std::mem::replace(&mut place.state, State::Closed) {
+                State::Waiting(want, waker) if such(&want) => {
+                    self.unlink(number);
+                    wakers.push(waker);
+                }
+                kept => self.places[number].state = kept,
             }
         }
         wakers

@@ -40,7 +40,7 @@ variant() {
         missed=$((missed + 1))
     else
         # A model that fails can take the process with it, and so the names of others.
-        by=$(grep -oE "thread 'models::[a-z_]+" "$copy/log" | sed 's/.*:://' | sort -u || true)
+        by=$(grep -oE "thread 'models::[a-z_:]+" "$copy/log" | sed 's/.*:://' | sort -u || true)
         case $(echo "$by" | grep -c . || true) in
             0) echo "caught  $name, by a crash" ;;
             1) echo "caught  $name, by $by" ;;
@@ -118,6 +118,7 @@ variant "a thread that ends keeps its buffers" $cache \
     '/fn retire/,/^}/s/magazine.empty_into(&self.depot);//' magazine
 
 core=src/pool_core.rs
+queue=src/pool_core/waiting.rs
 variant "waiting: the heads of the stacks stay as they are" $treiber \
     's/with_index_and_next_tag(head.index())/with_index(head.index())/' waiting
 variant "waiting: the flag is published with Relaxed" $treiber \
@@ -128,16 +129,30 @@ variant "waiting: magazines are not emptied" $cache \
     '/fn start_waiting/,/fn stop_waiting/s/self.revoke(&mut registry, false);//' waiting
 variant "waiting: magazines open meanwhile" $cache \
     's/!self.closed && !self.wanted/!self.closed/' waiting
-variant "waiting: who leaves keeps what he was handed" $core \
-    's/Outcome::Handed(slot) => Some(unsafe { self.lend(slot) })/Outcome::Handed(_) => None/' waiting
-variant "waiting: who joins does not look again" $core \
+variant "waiting: who leaves keeps what he was handed" $queue \
+    's/let Outcome::Handed(slot) = outcome else {/let Outcome::Handed(slot) = Outcome::<Slot>::Waiting else {/' waiting
+variant "waiting: who joins does not look again" $queue \
     '/if queue.is_empty() {/,/Ok(Turned::Queued/s/match self.free_list.pop() {/match Err::<Slot, _>(Empty::AllInUse(0)) {/' waiting
-variant "waiting: nobody says that nobody waits any more" $core \
+variant "waiting: nobody says that nobody waits any more" $queue \
     '/fn leave/,/^}/s/core.stop_waiting_if_empty(&queue);//' waiting
 variant "waiting: closing wakes nobody" $core \
     's/wake_all(wakers);/drop(wakers);/' waiting
-variant "waiting: who is served is not woken" $core \
+variant "waiting: who is served is not woken" $queue \
     's/        waker.wake();/        drop(waker);/' waiting
+
+budget=src/budget.rs
+variant "budget: who joins does not say so" $budget \
+    's/self.shared.state.fetch_or(WANTED, Ordering::Relaxed);//' budget
+variant "budget: who joins does not look again" $budget \
+    '/fn charge_or_join/,/fn check/s/if self.take(bytes, |_| true).is_ok()/if false/' budget
+variant "budget: bytes that come back serve nobody" $budget \
+    's/if before & WANTED == 0 {/if true {/' budget
+variant "budget: who leaves keeps what he was granted" $queue \
+    's/budget.is_some_and(|budget| budget.leave(&ticket, ending))/{ budget.map(|budget| budget.leave(\&ticket, ending)); false }/' budget
+variant "budget: more is lent than there is" $budget \
+    's/let fits = lent(state) + bytes <= self.shared.limit;/let fits = lent(state) <= self.shared.limit;/' budget
+variant "budget: closing forgets those who wait for bytes" $core \
+    's/budget.close(self.id());/let _ = budget;/' budget
 
 echo "$caught caught, $missed missed"
 [ "$caught" -gt 0 ] && [ "$missed" -eq 0 ]

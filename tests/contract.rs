@@ -31,21 +31,21 @@ fn pools_with(wipe: Wipe) -> Vec<Closable> {
     let tiers = MultiSizeConfig::new().tier(SIZE, 1, MAX).wipe(wipe);
     let mut pools = vec![entry(
         LockFreePool::<MAX>::with_config(config()).unwrap(),
-        LockFreePool::close,
+        |pool| drop(pool.close()),
     )];
     for magazine in [0, 1, 2, usize::MAX] {
         pools.extend([
             entry(
                 BufferPool::with_config(config().initial(1).magazine(magazine)).unwrap(),
-                BufferPool::close,
+                |pool| drop(pool.close()),
             ),
             entry(
                 AlignedPool::with_config(config().magazine(magazine)).unwrap(),
-                AlignedPool::close,
+                |pool| drop(pool.close()),
             ),
             entry(
                 MultiSizePool::with_config(tiers.clone().magazine(magazine)).unwrap(),
-                MultiSizePool::close,
+                |pool| drop(pool.close()),
             ),
         ]);
     }
@@ -65,7 +65,8 @@ fn take_all(pool: &dyn Pool) -> Vec<PooledBuf> {
         pool.acquire().unwrap_err(),
         AcquireError::Exhausted {
             in_use: MAX,
-            max: MAX
+            max: MAX,
+            held_by: None
         }
     );
     held
@@ -689,7 +690,11 @@ fn bad_configurations_are_refused_with_the_numbers() {
 
 #[test]
 fn errors_become_io_errors_and_keep_themselves() {
-    let in_use = AcquireError::Exhausted { in_use: 1, max: 1 };
+    let in_use = AcquireError::Exhausted {
+        in_use: 1,
+        max: 1,
+        held_by: None,
+    };
     let large = AcquireError::TooLarge {
         requested: 2,
         max: 1,
@@ -753,7 +758,11 @@ fn an_empty_tier_refuses_or_goes_one_tier_up() {
         )
         .unwrap()
     };
-    let full = AcquireError::Exhausted { in_use: 1, max: 1 };
+    let full = AcquireError::Exhausted {
+        in_use: 1,
+        max: 1,
+        held_by: None,
+    };
 
     let refusing = pool(Overflow::Refuse);
     let _held = refusing.acquire_for(100).unwrap();

@@ -94,6 +94,7 @@ impl Model {
         Err(AcquireError::Exhausted {
             in_use: self.in_use[home],
             max: self.tiers[home].max,
+            held_by: None,
         })
     }
 }

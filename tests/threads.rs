@@ -62,6 +62,7 @@ fn assert_whole(pool: &dyn Pool) {
     let refused = AcquireError::Exhausted {
         in_use: MAX,
         max: MAX,
+        held_by: None,
     };
     assert_eq!(pool.acquire().unwrap_err(), refused);
     drop(held);

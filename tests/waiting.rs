@@ -29,31 +29,31 @@ fn closable_pools() -> Vec<Closable> {
         (Arc::new(pool), Box::new(move || close(&closed)))
     }
     let config = || PoolConfig::new(SIZE).max(MAX);
-    let mut pools = vec![entry(
-        LockFreePool::<MAX>::new(SIZE).unwrap(),
-        LockFreePool::close,
-    )];
+    let mut pools = vec![entry(LockFreePool::<MAX>::new(SIZE).unwrap(), |pool| {
+        drop(pool.close())
+    })];
     for magazine in [0, 1, usize::MAX] {
         let with = config().magazine(magazine);
         let both = MultiSizeConfig::new().tier(SIZE / 2, 0, 1).tier(SIZE, 0, 1);
         pools.extend([
-            entry(
-                BufferPool::with_config(with.clone()).unwrap(),
-                BufferPool::close,
-            ),
-            entry(AlignedPool::with_config(with).unwrap(), AlignedPool::close),
+            entry(BufferPool::with_config(with.clone()).unwrap(), |pool| {
+                drop(pool.close())
+            }),
+            entry(AlignedPool::with_config(with).unwrap(), |pool| {
+                drop(pool.close())
+            }),
             entry(
                 MultiSizePool::with_config(
                     MultiSizeConfig::new().tier(SIZE, 0, MAX).magazine(magazine),
                 )
                 .unwrap(),
-                MultiSizePool::close,
+                |pool| drop(pool.close()),
             ),
             // Half of its buffers in one tier, half in the next.
             entry(
                 MultiSizePool::with_config(both.overflow(Overflow::NextTier).magazine(magazine))
                     .unwrap(),
-                MultiSizePool::close,
+                |pool| drop(pool.close()),
             ),
         ]);
     }

@@ -215,21 +215,21 @@ fn close_against_waiter<P: Pool + Clone + 'static>(pool: P, close: fn(&P)) {
 #[test]
 fn buffer_pool_close_against_waiter() {
     schedules_within(3, || {
-        close_against_waiter(buffer_pool(1), |pool| pool.close())
+        close_against_waiter(buffer_pool(1), |pool| drop(pool.close()))
     });
 }
 
 #[test]
 fn magazine_close_against_waiter() {
     schedules_within(2, || {
-        close_against_waiter(magazine_pool(1, 1), |pool| pool.close())
+        close_against_waiter(magazine_pool(1, 1), |pool| drop(pool.close()))
     });
 }
 
 #[test]
 fn lock_free_pool_close_against_waiter() {
     schedules_within(2, || {
-        close_against_waiter(lock_free_pool::<1>(), |pool| pool.close())
+        close_against_waiter(lock_free_pool::<1>(), |pool| drop(pool.close()))
     });
 }
 

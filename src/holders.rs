@@ -1,0 +1,203 @@
+//! Who holds what: the line of code that acquired each buffer that is out, and when.
+#![forbid(unsafe_code)]
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::fmt;
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
+use crate::error::{ConfigError, HeldBy};
+use crate::sync::Mutex;
+
+/// The line of code that acquires.
+pub(crate) type Caller = &'static Location<'static>;
+
+/// What a pool with [`PoolConfig::track_holders`](crate::PoolConfig::track_holders) knows of the buffers that are
+/// out, grouped by the line of code that acquired them, the line that holds most first: what
+/// [`Pool::holders`](crate::Pool::holders) and closing a pool return.
+///
+/// `Display` is a table for a log:
+///
+/// ```
+/// use poolbuf::{BufferPool, Pool, PoolConfig};
+///
+/// let pool = BufferPool::with_config(PoolConfig::new(64).max(10).track_holders(true))?;
+/// let _many: Vec<_> = (0..3).map(|_| pool.acquire()).collect::<Result<_, _>>()?;
+/// let _one = pool.acquire()?;
+///
+/// let holders = pool.holders();
+/// assert_eq!(holders.outstanding(), 4);
+/// assert_eq!(holders.lines()[0].buffers(), 3);
+/// println!("{holders}"); // 3 acquired at src/main.rs:5:38, the oldest 1.2ms ago …
+///
+/// // At a dead end the error says where to look.
+/// let _rest: Vec<_> = std::iter::from_fn(|| pool.acquire().ok()).collect();
+/// assert!(pool.acquire().unwrap_err().to_string().contains("acquired at"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Holders {
+    outstanding: usize,
+    lines: Vec<Holder>,
+}
+
+/// The buffers that are out and were acquired by one line of code. Part of [`Holders`], where the example is.
+#[derive(Clone, Debug)]
+pub struct Holder {
+    location: &'static Location<'static>,
+    buffers: usize,
+    oldest: Duration,
+}
+
+impl Holders {
+    /// Buffers that are out, in all: also where the pool does not track who holds them.
+    pub fn outstanding(&self) -> usize {
+        self.outstanding
+    }
+
+    /// The lines that hold them, the one that holds most first; empty where the pool does not track them.
+    pub fn lines(&self) -> &[Holder] {
+        &self.lines
+    }
+
+    /// Of a pool that tracks nothing.
+    pub(crate) fn untracked(outstanding: usize) -> Self {
+        Holders {
+            outstanding,
+            lines: Vec::new(),
+        }
+    }
+
+    /// Those of several pools together.
+    pub(crate) fn merge(parts: impl Iterator<Item = Holders>) -> Self {
+        let mut outstanding = 0;
+        let lines = parts.flat_map(|part| {
+            outstanding += part.outstanding;
+            part.lines
+        });
+        let lines = group(lines);
+        Holders { outstanding, lines }
+    }
+}
+
+/// One holder for each line of code, the one with most buffers first.
+fn group(holders: impl Iterator<Item = Holder>) -> Vec<Holder> {
+    let mut lines: HashMap<_, Holder> = HashMap::new();
+    for holder in holders {
+        let line = lines.entry(holder.location).or_insert(Holder {
+            buffers: 0,
+            ..holder
+        });
+        line.buffers += holder.buffers;
+        line.oldest = line.oldest.max(holder.oldest);
+    }
+    let mut lines: Vec<_> = lines.into_values().collect();
+    lines.sort_by_key(|line| (Reverse((line.buffers, line.oldest)), line.location));
+    lines
+}
+
+impl Holder {
+    /// The line.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
+    /// How many of the buffers that are out it acquired.
+    pub fn buffers(&self) -> usize {
+        self.buffers
+    }
+
+    /// How long ago it acquired the one of them that is out longest.
+    pub fn oldest(&self) -> Duration {
+        self.oldest
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} acquired at {}, the oldest {:.1?} ago",
+            self.buffers, self.location, self.oldest
+        )
+    }
+}
+
+/// One line of text for each line of code.
+impl fmt::Display for Holders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.lines.is_empty() {
+            return write!(f, "{} buffers are out", self.outstanding);
+        }
+        for (number, line) in self.lines.iter().enumerate() {
+            if number > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Remembers who acquired each buffer. A lock for each, which nobody else wants but who asks for the whole.
+pub(crate) struct Tracker {
+    entries: Box<[Mutex<Option<Entry>>]>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    caller: Caller,
+    since: Instant,
+}
+
+impl Tracker {
+    /// For that many buffers.
+    pub(crate) fn new(buffers: u32) -> Result<Self, ConfigError> {
+        let mut entries = Vec::new();
+        let bytes = (buffers as usize).saturating_mul(size_of::<Mutex<Option<Entry>>>());
+        entries
+            .try_reserve_exact(buffers as usize)
+            .map_err(|_| ConfigError::OutOfMemory { bytes })?;
+        entries.extend((0..buffers).map(|_| Mutex::new(None)));
+        Ok(Tracker {
+            entries: entries.into(),
+        })
+    }
+
+    /// The buffer is lent to `caller`.
+    pub(crate) fn enter(&self, buffer: u32, caller: Caller) {
+        let since = Instant::now();
+        *self.entries[buffer as usize].lock() = Some(Entry { caller, since });
+    }
+
+    /// The buffer has come back.
+    pub(crate) fn remove(&self, buffer: u32) {
+        *self.entries[buffer as usize].lock() = None;
+    }
+
+    /// Looks at each buffer in turn, while others acquire and release.
+    pub(crate) fn holders(&self) -> Holders {
+        let entries = self.entries.iter().filter_map(|entry| *entry.lock());
+        let lines = group(entries.map(|entry| Holder {
+            location: entry.caller,
+            buffers: 1,
+            oldest: entry.since.elapsed(),
+        }));
+        Holders {
+            outstanding: lines.iter().map(Holder::buffers).sum(),
+            lines,
+        }
+    }
+
+    /// The line that holds most, and the one that has held one longest.
+    pub(crate) fn held_by(&self) -> Option<HeldBy> {
+        let holders = self.holders();
+        let most = holders.lines.first()?;
+        let oldest = holders.lines.iter().max_by_key(|line| line.oldest)?;
+        Some(HeldBy::new(
+            (most.location, most.buffers),
+            (oldest.location, oldest.oldest),
+        ))
+    }
+}

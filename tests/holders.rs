@@ -1,0 +1,150 @@
+//! Who holds what: the lines that acquired, on every pool and by every way to acquire.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use poolbuf::{
+    AcquireError, AlignedPool, BufferPool, Holders, LockFreePool, MultiSizeConfig, MultiSizePool,
+    Overflow, Pool, PoolConfig,
+};
+
+const SIZE: usize = 64;
+const MAX: usize = 4;
+
+fn pools(track: bool) -> Vec<Arc<dyn Pool>> {
+    let config = || PoolConfig::new(SIZE).track_holders(track);
+    let tiers = MultiSizeConfig::new().tier(SIZE, 0, 3).tier(2 * SIZE, 0, 1);
+    let tiers = tiers.overflow(Overflow::NextTier).track_holders(track);
+    vec![
+        Arc::new(BufferPool::with_config(config().max(MAX)).unwrap()),
+        Arc::new(AlignedPool::with_config(config().max(MAX)).unwrap()),
+        Arc::new(LockFreePool::<MAX>::with_config(config()).unwrap()),
+        Arc::new(MultiSizePool::with_config(tiers).unwrap()),
+    ]
+}
+
+/// The lines that hold buffers, and how many each.
+fn lines(holders: &Holders) -> Vec<(u32, usize)> {
+    let here = holders.lines().iter().map(|line| {
+        let location = line.location();
+        assert_eq!(location.file(), file!());
+        (location.line(), line.buffers())
+    });
+    here.collect()
+}
+
+#[test]
+fn lines_are_named_the_one_that_holds_most_first() {
+    for pool in pools(true) {
+        assert_eq!(pool.holders().outstanding(), 0);
+        let (one, first) = (pool.acquire_for(SIZE).unwrap(), line!());
+        let acquire = || pool.acquire_for(SIZE).unwrap();
+        let second = line!() - 1;
+        let two = [acquire(), acquire()];
+        assert_eq!(lines(&pool.holders()), [(second, 2), (first, 1)]);
+        assert_eq!(pool.holders().outstanding(), 3);
+        drop(two);
+        assert_eq!(lines(&pool.holders()), [(first, 1)]);
+        drop(one);
+        assert!(pool.holders().lines().is_empty());
+    }
+}
+
+#[test]
+fn the_error_names_the_line_that_holds_most_and_the_oldest() {
+    for pool in pools(true) {
+        let (_oldest, first) = (pool.acquire_for(SIZE).unwrap(), line!());
+        std::thread::sleep(Duration::from_millis(2));
+        let most = line!() + 1;
+        let _many: Vec<_> = (1..MAX).map(|_| pool.acquire_for(SIZE).unwrap()).collect();
+        let error = pool.acquire_for(SIZE).unwrap_err();
+        let text = error.to_string();
+        match error {
+            AcquireError::Exhausted {
+                held_by: Some(held_by),
+                ..
+            } => {
+                // A tier speaks for itself.
+                assert!(held_by.buffers() >= MAX - 2);
+                assert_eq!(held_by.most().line(), most);
+                assert_eq!(held_by.oldest().line(), first);
+                assert!(held_by.age() >= Duration::from_millis(2));
+            }
+            other => panic!("{other}"),
+        }
+        assert!(text.contains(&format!("{}:{most}:", file!())), "{text}");
+    }
+}
+
+#[test]
+fn every_way_to_acquire_names_its_caller() {
+    for pool in pools(true) {
+        let start = line!();
+        let _held = [
+            pool.acquire_for(SIZE).unwrap(),
+            pool.acquire_timeout(SIZE, Duration::MAX).unwrap(),
+            block_on(pool.acquire_async(SIZE)).unwrap(),
+        ];
+        let mut named: Vec<_> = lines(&pool.holders()).iter().map(|line| line.0).collect();
+        named.sort_unstable();
+        assert_eq!(named, [start + 2, start + 3, start + 4]);
+    }
+    // However the pool is wrapped.
+    let pools = pools(true);
+    let pool: Box<&dyn Pool> = Box::new(&*pools[0]);
+    let (_held, line) = (pool.acquire().unwrap(), line!());
+    assert_eq!(lines(&pool.holders()), [(line, 1)]);
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(future)
+}
+
+#[test]
+fn a_buffer_that_was_handed_over_is_its_new_holders() {
+    for pool in pools(true) {
+        let held: Vec<_> = (0..MAX).map(|_| pool.acquire_for(SIZE).unwrap()).collect();
+        std::thread::scope(|scope| {
+            let (buf, line) = (
+                scope.spawn(|| pool.acquire_timeout(SIZE, Duration::MAX).unwrap()),
+                line!() - 1,
+            );
+            drop(held);
+            let buf = buf.join().unwrap();
+            assert_eq!(lines(&pool.holders()), [(line, 1)]);
+            drop(buf);
+        });
+        assert_eq!(pool.holders().outstanding(), 0);
+    }
+}
+
+#[test]
+fn without_tracking_only_the_number_is_known() {
+    for pool in pools(false) {
+        let held: Vec<_> = (0..MAX).map(|_| pool.acquire_for(SIZE).unwrap()).collect();
+        let holders = pool.holders();
+        assert_eq!((holders.outstanding(), holders.lines().len()), (MAX, 0));
+        assert_eq!(holders.to_string(), "4 buffers are out");
+        let error = pool.acquire_for(SIZE).unwrap_err();
+        assert!(matches!(
+            error,
+            AcquireError::Exhausted { held_by: None, .. }
+        ));
+        drop(held);
+    }
+}
+
+#[test]
+fn closing_says_who_still_holds_buffers() {
+    let config = PoolConfig::new(SIZE).max(MAX).track_holders(true);
+    let pool = BufferPool::with_config(config).unwrap();
+    let (held, line) = (pool.acquire().unwrap(), line!());
+    assert_eq!(lines(&pool.close()), [(line, 1)]);
+    drop(held);
+    assert_eq!(pool.holders().outstanding(), 0);
+
+    let pool = LockFreePool::<MAX>::new(SIZE).unwrap();
+    let _held = [pool.acquire().unwrap(), pool.acquire().unwrap()];
+    assert_eq!(pool.close().outstanding(), 2);
+}
