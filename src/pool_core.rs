@@ -161,7 +161,14 @@ impl<F: FreeList> PoolHandle<F> {
                 max: self.buffer_size(),
             });
         }
-        self.try_pop(caller).map_err(|refusal| self.refuse(refusal))
+        let core = self.core();
+        let popped = if core.short_way > 0 {
+            // That was tried, and has not found anything at hand.
+            core.free_list.pop().map_err(Refusal::Empty)
+        } else {
+            self.try_pop(caller)
+        };
+        popped.map_err(|refusal| self.refuse(refusal))
     }
 
     /// Lends a buffer if the free list has one at hand, and nothing is to be done but that.
@@ -394,23 +401,43 @@ unsafe fn release<F: FreeList>(
 unsafe fn release_elsewhere<F: FreeList>(handle: NonNull<PoolCore<F>>, slot: Slot) {
     // SAFETY: the core is alive because this buffer is out.
     let core = unsafe { handle.as_ref() };
-    loop {
-        // A hint: most of who comes here while somebody waits need not ask the free list first.
-        if core.wanted.load(Ordering::Relaxed) && core.hand_over(slot) {
+    // A hint: most of who comes here while somebody waits need not ask the free list first.
+    if core.wanted.load(Ordering::Relaxed) && core.hand_over(slot) {
+        return;
+    }
+    if let Err(reason) = core.free_list.push(slot) {
+        // SAFETY: passed on, as the list did not take the buffer.
+        unsafe { release_not_taken(handle, slot, reason) };
+    }
+}
+
+/// Hands a buffer over that the free list did not take, or counts it down.
+///
+/// # Safety
+///
+/// As for `release_elsewhere`; and the list has just said so.
+#[cold]
+#[inline(never)]
+unsafe fn release_not_taken<F: FreeList>(
+    handle: NonNull<PoolCore<F>>,
+    slot: Slot,
+    mut reason: NotTaken,
+) {
+    // SAFETY: the core is alive because this buffer is out.
+    let core = unsafe { handle.as_ref() };
+    while reason == NotTaken::Wanted {
+        if core.hand_over(slot) {
             return;
         }
+        // Whoever waited has left.
         match core.free_list.push(slot) {
             Ok(()) => return,
-            Err(NotTaken::Wanted) if core.hand_over(slot) => return,
-            // Whoever waited has left.
-            Err(NotTaken::Wanted) => {}
-            Err(NotTaken::Closed) => {
-                // SAFETY: `close` has counted this buffer as out, or is about to and holds a handle; and the
-                // list did not take it back.
-                return unsafe { PoolHandle::give_up(handle, 1) };
-            }
+            Err(again) => reason = again,
         }
     }
+    // SAFETY: `close` has counted this buffer as out, or is about to and holds a handle; and the list did not
+    // take it back.
+    unsafe { PoolHandle::give_up(handle, 1) };
 }
 
 /// Takes a popped buffer back that has become no guard.
