@@ -21,7 +21,7 @@ use crate::waiters::{Ending, Locked, Outcome, Ticket, Waiters, wake_all};
 /// Clones are the same budget.
 ///
 /// *Cost.* Two atomic read-modify-writes for each buffer, on a word that all these pools share, and a call that is not
-/// inlined: `cargo bench --bench budget` prints it beside a pool without one. No lock, unless somebody waits.
+/// inlined: `cargo bench --bench extras` prints it beside a pool without one. No lock, unless somebody waits.
 ///
 /// ```
 /// use poolbuf::{AcquireError, Budget, BufferPool, Pool, PoolConfig};

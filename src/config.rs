@@ -140,7 +140,7 @@ impl PoolConfig {
     /// Remembers for each buffer that is out which line of code acquired it, and when, for
     /// [`Pool::holders`](crate::Pool::holders) and [`AcquireError::Exhausted`](crate::AcquireError::Exhausted).
     /// Costs nothing when off, as it is by default. On, each acquire and release costs a lock that is
-    /// hardly ever contended and reads the clock (`cargo bench --bench budget` prints how much that is), a refusal
+    /// hardly ever contended and reads the clock (`cargo bench --bench extras` prints how much that is), a refusal
     /// looks at all buffers that are out, and each buffer takes 32 bytes more.
     pub fn track_holders(mut self, track: bool) -> Self {
         self.track_holders = track;
