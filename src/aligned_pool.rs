@@ -6,7 +6,7 @@ use crate::error::ConfigError;
 use crate::free_list::mutex_stack::MutexStack;
 use crate::free_list::thread_cache::ThreadCache;
 use crate::pool_core::PoolHandle;
-use crate::public_pool::public_pool;
+use crate::public_pool::{public_pool, resizable_pool};
 
 /// A pool of equal buffers each of which starts at a multiple of 64 bytes, or of a larger power of two.
 ///
@@ -68,3 +68,4 @@ impl AlignedPool {
 }
 
 public_pool!(AlignedPool);
+resizable_pool!(AlignedPool);

@@ -7,7 +7,7 @@ use crate::error::ConfigError;
 use crate::free_list::mutex_stack::MutexStack;
 use crate::free_list::thread_cache::ThreadCache;
 use crate::pool_core::PoolHandle;
-use crate::public_pool::public_pool;
+use crate::public_pool::{public_pool, resizable_pool};
 
 /// A pool of equal buffers, from `initial` to `max` of them.
 ///
@@ -78,3 +78,4 @@ impl BufferPool {
 }
 
 public_pool!(BufferPool);
+resizable_pool!(BufferPool);

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::budget::Budget;
 use crate::error::ConfigError;
@@ -44,6 +45,8 @@ pub struct PoolConfig {
     budget: Option<Budget>,
     track_holders: bool,
     name: Option<Arc<str>>,
+    reserve: Option<usize>,
+    decay: Option<Duration>,
 }
 
 impl PoolConfig {
@@ -68,6 +71,8 @@ impl PoolConfig {
             budget: None,
             track_holders: false,
             name: None,
+            reserve: None,
+            decay: None,
         }
     }
 
@@ -153,6 +158,42 @@ impl PoolConfig {
         self
     }
 
+    /// Buffers that `max` can ever be raised to while the pool lives: `max` to 4,294,967,294; as many as `max` if
+    /// it is not set. Costs address space for each, and 8 bytes of it in the free list, but no memory before they
+    /// are used. Without effect in a [`LockFreePool<N>`](crate::LockFreePool) unless it is not `N`, which is an
+    /// error.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, PoolConfig};
+    ///
+    /// let pool = BufferPool::with_config(PoolConfig::new(8192).max(100).reserve(1000))?;
+    /// pool.set_max(500)?;
+    /// assert!(pool.set_max(1001).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reserve(mut self, buffers: usize) -> Self {
+        self.reserve = Some(buffers);
+        self
+    }
+
+    /// Lets the memory of buffers that nobody needed for long go back to the operating system by itself, as
+    /// [`trim`](crate::BufferPool::trim) gives it back when called; off unless set.
+    ///
+    /// Time is cut into generations of this length. Buffers that lay in the free-stack all through two generations
+    /// in a row are trimmed at the end of the second: after a load that lasted for one, nothing is lost when the
+    /// next comes soon. As many as [`initial`](PoolConfig::initial) keep their memory. What rests in
+    /// magazines counts as used, and keeps it.
+    ///
+    /// There is no thread that would do it: whoever next goes to the free-stack, or asks for
+    /// [`stats`](crate::Pool::stats), does, and is held up by it for as long as a `trim` of those buffers takes. A pool
+    /// that nobody uses and nobody asks for its statistics keeps its memory. The price is a look at the clock for each visit to the
+    /// free-stack, some ten nanoseconds; acquire and release at the magazine cost what they did. Without effect in a
+    /// [`LockFreePool`](crate::LockFreePool). A generation of less than a microsecond counts as one.
+    pub fn decay(mut self, generation: Duration) -> Self {
+        self.decay = Some(generation);
+        self
+    }
+
     /// The values with `defaults` in place of what was not set, or what is wrong with them.
     pub(crate) fn check(self, defaults: Defaults) -> Result<CheckedConfig, ConfigError> {
         let buffer_size = match self.buffer_size {
@@ -190,6 +231,21 @@ impl PoolConfig {
                 });
             }
         }
+        let reserve = match (self.reserve, defaults.fixed_max) {
+            (Some(requested), Some(fixed)) if requested != fixed => {
+                return Err(ConfigError::FixedMax { requested, fixed });
+            }
+            (Some(reserve), _) if reserve < max => {
+                return Err(ConfigError::ReserveBelowMax { reserve, max });
+            }
+            (Some(reserve), _) if reserve > MAX_LIMIT => {
+                return Err(ConfigError::TooManyBuffers {
+                    max: reserve,
+                    limit: MAX_LIMIT,
+                });
+            }
+            (reserve, _) => reserve.unwrap_or(max),
+        };
         let initial = self.initial.or(defaults.fixed_max).unwrap_or(0);
         if initial > max {
             return Err(ConfigError::InitialExceedsMax { initial, max });
@@ -202,13 +258,13 @@ impl PoolConfig {
         let alignment = self.alignment.max(defaults.alignment);
         let too_large = ConfigError::AddressSpace {
             buffer_size,
-            max,
+            max: reserve,
             alignment,
         };
         let stride = stride(buffer_size, alignment).ok_or(too_large)?;
         // Room for the first buffer to start at a multiple of the alignment, wherever the memory lies.
         stride
-            .checked_mul(max)
+            .checked_mul(reserve)
             .and_then(|bytes| bytes.checked_add(alignment))
             .filter(|&bytes| bytes <= isize::MAX as usize)
             .ok_or(too_large)?;
@@ -223,6 +279,8 @@ impl PoolConfig {
             budget: self.budget,
             track_holders: self.track_holders,
             name: self.name.unwrap_or_else(|| Arc::from(defaults.name)),
+            reserve: reserve as u32,
+            decay: self.decay,
         })
     }
 }
@@ -251,7 +309,7 @@ pub(crate) struct Defaults {
     pub(crate) fixed_max: Option<usize>,
 }
 
-/// Values that a pool can be made from: none is 0 except `initial`, and the `max * stride + alignment`
+/// Values that a pool can be made from: none is 0 except `initial`, and the `reserve * stride + alignment`
 /// bytes of all buffers are at most `isize::MAX`.
 pub(crate) struct CheckedConfig {
     pub(crate) buffer_size: u32,
@@ -266,6 +324,10 @@ pub(crate) struct CheckedConfig {
     pub(crate) budget: Option<Budget>,
     pub(crate) track_holders: bool,
     pub(crate) name: Arc<str>,
+    /// What `max` can be raised to; at least `max`.
+    pub(crate) reserve: u32,
+    /// The length of a generation, if buffers are to decay.
+    pub(crate) decay: Option<Duration>,
 }
 
 #[cfg(all(test, not(loom)))]

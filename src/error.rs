@@ -223,6 +223,13 @@ pub enum ConfigError {
         /// Buffers at most.
         max: usize,
     },
+    /// Fewer buffers reserved than the pool can have from the start.
+    ReserveBelowMax {
+        /// Buffers that the max can be raised to.
+        reserve: usize,
+        /// Buffers at most.
+        max: usize,
+    },
     /// The number of buffers is part of the pool's type and differs from the one configured.
     FixedMax {
         /// Buffers that the configuration asks for.
@@ -290,6 +297,10 @@ impl fmt::Display for ConfigError {
                     "initial is {initial} buffers, more than the max of {max}"
                 )
             }
+            ConfigError::ReserveBelowMax { reserve, max } => write!(
+                f,
+                "the reserve is {reserve} buffers, fewer than the max of {max}"
+            ),
             ConfigError::FixedMax { requested, fixed } => write!(
                 f,
                 "the max is configured as {requested} buffers, but the pool's type fixes it at {fixed}"
@@ -334,6 +345,62 @@ impl From<ConfigError> for io::Error {
             _ => io::ErrorKind::InvalidInput,
         };
         io::Error::new(kind, error)
+    }
+}
+
+/// Why the max of a pool was not changed. It is as it was.
+///
+/// Converts to [`std::io::Error`] with the kind [`InvalidInput`](io::ErrorKind::InvalidInput).
+///
+/// ```
+/// use poolbuf::{BufferPool, PoolConfig, ResizeError};
+///
+/// let pool = BufferPool::with_config(PoolConfig::new(1024).max(10).reserve(100))?;
+/// let error = pool.set_max(200).unwrap_err();
+/// assert_eq!(error, ResizeError::AboveReserve { requested: 200, reserve: 100 });
+/// assert_eq!(pool.max(), 10);
+/// # Ok::<(), poolbuf::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResizeError {
+    /// The pool could lend nothing any more: no buffer would be left.
+    NoneLeft {
+        /// Buffers that the pool could lend at most before.
+        max: usize,
+        /// Buffers to take away from them.
+        shrink_by: usize,
+    },
+    /// More than [`PoolConfig::reserve`](crate::PoolConfig::reserve) has made room for.
+    AboveReserve {
+        /// Buffers that were asked for.
+        requested: usize,
+        /// Buffers that the max can be raised to.
+        reserve: usize,
+    },
+}
+
+impl fmt::Display for ResizeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ResizeError::NoneLeft { max, shrink_by } => write!(
+                f,
+                "the max of {max} buffers less {shrink_by} leaves none: a pool has at least 1"
+            ),
+            ResizeError::AboveReserve { requested, reserve } => write!(
+                f,
+                "a max of {requested} buffers requested, but the pool has room for {reserve}: \
+                 ask for less, or make the pool with a larger reserve"
+            ),
+        }
+    }
+}
+
+impl Error for ResizeError {}
+
+impl From<ResizeError> for io::Error {
+    fn from(error: ResizeError) -> Self {
+        io::Error::new(io::ErrorKind::InvalidInput, error)
     }
 }
 

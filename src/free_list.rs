@@ -9,9 +9,11 @@ pub(crate) mod mutex_stack;
 pub(crate) mod shards;
 pub(crate) mod thread_cache;
 pub(crate) mod treiber_stack;
+pub(crate) mod trimming;
 
 use crate::config::CheckedConfig;
 use crate::error::ConfigError;
+use crate::free_list::trimming::Trimming;
 
 /// A buffer as a free list knows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,12 +73,15 @@ pub(crate) struct Counts {
     pub(crate) high_water: u32,
     /// How often a buffer was taken since the list was made.
     pub(crate) acquired: u64,
+    /// Bytes of buffers that have been given back to the operating system by trimming, and that nobody has taken
+    /// since. An estimate where some of those that were trimmed together have been taken again.
+    pub(crate) given_back: usize,
 }
 
-/// The buffers `0..max`, each either free or taken.
+/// The buffers `0..reserve`, each either free or taken, and at most `max` of them taken.
 ///
 /// An implementation promises that
-/// - `pop` takes a buffer that is free and returns it; it fails only at a moment when none is free, or
+/// - `pop` takes a buffer that is free and returns it; it fails only at a moment when `max` or more are taken, or
 ///   after `close`;
 /// - what comes back to a thread last is what that thread is lent first, and one that was never taken only
 ///   when nothing that was is at hand;
@@ -84,7 +89,7 @@ pub(crate) struct Counts {
 /// - once `push` has put the buffer back or failed because the list was closed, it touches the list no more: the memory of the list may
 ///   be gone before `push` returns.
 pub(crate) trait FreeList: Send + Sync + Sized + 'static {
-    /// All of `0..max` free. Fails when the allocator has no memory.
+    /// All of `0..reserve` free. Fails when the allocator has no memory.
     fn new(config: &CheckedConfig) -> Result<Self, ConfigError>;
 
     /// Takes a free buffer.
@@ -139,4 +144,28 @@ pub(crate) trait FreeList: Send + Sync + Sized + 'static {
         let back = slots.map(|slot| self.push(slot));
         back.take_while(Result::is_ok).count()
     }
+
+    /// Buffers that can be taken at most.
+    fn max(&self) -> u32;
+
+    /// Whether buffers may rest outside the list, as if taken, and be lent again from there. Not while more than
+    /// `max` are taken.
+    fn may_lend_onward(&self) -> bool {
+        true
+    }
+
+    /// Gives the pages of the free buffers back to the operating system; returns how many bytes that were. Should
+    /// the list take buffers for that, it puts them back with `put_back`, which calls `push`.
+    fn trim(&self, trimming: &mut Trimming<'_>, put_back: &mut dyn FnMut(Slot)) -> usize;
+
+    /// Ends a generation: gives back the pages of the buffers that were free all through this one and the one
+    /// before, but for as many as were there from the start.
+    fn end_generation(&self, _trimming: &mut Trimming<'_>) {}
+}
+
+/// A free list whose `max` can be changed.
+pub(crate) trait Resizable: FreeList {
+    /// Sets `max` to what `change` makes of it, at least 1 and at most the reserve, or leaves it; returns it as it
+    /// was and as it is. What is taken stays so, however much: `pop` fails until enough is back.
+    fn resize<E>(&self, change: impl FnOnce(u32) -> Result<u32, E>) -> Result<(u32, u32), E>;
 }

@@ -10,7 +10,9 @@
 mod barrier;
 mod budget;
 mod config;
+mod decay;
 mod error;
+mod pages;
 mod stats;
 mod sync;
 mod tagged_index;
@@ -48,7 +50,7 @@ pub use aligned_pool::AlignedPool;
 pub use budget::Budget;
 pub use buffer_pool::BufferPool;
 pub use config::PoolConfig;
-pub use error::{AcquireError, CapacityError, ConfigError, HeldBy};
+pub use error::{AcquireError, CapacityError, ConfigError, HeldBy, ResizeError};
 pub use holders::{Holder, Holders};
 pub use lock_free_pool::LockFreePool;
 pub use multi_size_pool::{MultiSizeConfig, MultiSizePool, Overflow};

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::acquire::{Acquire, Lender};
 use crate::budget::Budget;
@@ -95,6 +96,8 @@ pub struct MultiSizeConfig {
     budget: Option<Budget>,
     track_holders: bool,
     name: Option<Arc<str>>,
+    reserve: usize,
+    decay: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -156,6 +159,30 @@ impl MultiSizeConfig {
         self.name = Some(name.into());
         self
     }
+
+    /// Buffers that the max of each tier can be raised to, where that is more than its max; see
+    /// [`PoolConfig::reserve`].
+    ///
+    /// ```
+    /// use poolbuf::{MultiSizeConfig, MultiSizePool, Pool};
+    ///
+    /// let tiers = MultiSizeConfig::new().tier(64, 0, 100).tier(2048, 0, 10).reserve(500);
+    /// let pool = MultiSizePool::with_config(tiers)?;
+    /// pool.tiers()[1].grow(40)?;
+    /// assert_eq!(pool.stats().max, 150);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reserve(mut self, buffers: usize) -> Self {
+        self.reserve = buffers;
+        self
+    }
+
+    /// Lets the memory of buffers that nobody needed for long go back to the operating system by itself; see
+    /// [`PoolConfig::decay`].
+    pub fn decay(mut self, generation: Duration) -> Self {
+        self.decay = Some(generation);
+        self
+    }
 }
 
 impl MultiSizePool {
@@ -195,9 +222,13 @@ impl MultiSizePool {
                 .wipe(config.wipe)
                 .magazine(config.magazine.unwrap_or(usize::MAX))
                 .track_holders(config.track_holders)
-                .name(format!("{name}, {} bytes", tier.buffer_size));
+                .name(format!("{name}, {} bytes", tier.buffer_size))
+                .reserve(config.reserve.max(tier.max));
             if let Some(budget) = &config.budget {
                 pool = pool.budget(budget);
+            }
+            if let Some(generation) = config.decay {
+                pool = pool.decay(generation);
             }
             BufferPool::with_config(pool)
         };
@@ -274,6 +305,12 @@ impl MultiSizePool {
             next.and_then(|next| next.handle.try_acquire(caller).ok())
                 .ok_or_else(|| home.handle.refuse(refusal))
         })
+    }
+
+    /// Gives the memory of free buffers of all tiers back to the operating system, and returns how many bytes that
+    /// were; see [`BufferPool::trim`].
+    pub fn trim(&self) -> usize {
+        self.tiers().iter().map(BufferPool::trim).sum()
     }
 
     /// Closes every tier; see [`BufferPool::close`].

@@ -7,14 +7,17 @@
 
 mod waiting;
 
+use std::ops::Range;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::budget::{Budget, Exceeded};
 use crate::config::CheckedConfig;
-use crate::error::{AcquireError, ConfigError};
-use crate::free_list::{Empty, FreeList, NotTaken, Slot};
+use crate::decay::Decay;
+use crate::error::{AcquireError, ConfigError, ResizeError};
+use crate::free_list::trimming::Trimming;
+use crate::free_list::{Empty, FreeList, NotTaken, Resizable, Slot};
 use crate::holders::{Caller, Holders, Tracker};
 use crate::pooled_buf::{PooledBuf, ReleaseHeader};
 use crate::region::Region;
@@ -42,7 +45,6 @@ struct PoolCore<F: FreeList> {
     /// Requests for fewer bytes may take the short way, which knows neither budget nor tracker. All that the
     /// buffers can hold, or none.
     short_way: usize,
-    max: u32,
     initial: u32,
     wipe: Wipe,
     alignment: usize,
@@ -64,6 +66,9 @@ struct PoolCore<F: FreeList> {
     keepers: AtomicU64,
     name: Arc<str>,
     witness: Witness,
+    /// What the max can be raised to.
+    reserve: u32,
+    decay: Option<Decay>,
     _leak: LeakTracker,
 }
 
@@ -85,7 +90,7 @@ impl<F: FreeList> RefUnwindSafe for PoolHandle<F> {}
 impl<F: FreeList> PoolHandle<F> {
     pub(crate) fn new(config: CheckedConfig) -> Result<Self, ConfigError> {
         let region = Region::reserve(&config)?;
-        let tracker = config.track_holders.then(|| Tracker::new(config.max));
+        let tracker = config.track_holders.then(|| Tracker::new(config.reserve));
         let tracker = tracker.transpose()?;
         let plain = config.budget.is_none() && tracker.is_none();
         let core = Box::new(PoolCore {
@@ -101,7 +106,6 @@ impl<F: FreeList> PoolHandle<F> {
                 true => (config.buffer_size as usize).saturating_add(1),
                 false => 0,
             },
-            max: config.max,
             initial: config.initial,
             wipe: config.wipe,
             alignment: config.alignment,
@@ -117,7 +121,9 @@ impl<F: FreeList> PoolHandle<F> {
             handles: AtomicUsize::new(1),
             keepers: AtomicU64::new(HANDLES),
             name: config.name,
-            witness: Witness::new(config.max),
+            witness: Witness::new(config.reserve),
+            reserve: config.reserve,
+            decay: config.decay.map(Decay::new),
             _leak: LeakTracker::new(),
         });
         Ok(PoolHandle {
@@ -162,6 +168,7 @@ impl<F: FreeList> PoolHandle<F> {
             });
         }
         let core = self.core();
+        core.decay();
         let popped = if core.short_way > 0 {
             // That was tried, and has not found anything at hand.
             core.free_list.pop().map_err(Refusal::Empty)
@@ -185,6 +192,7 @@ impl<F: FreeList> PoolHandle<F> {
 
     /// Lends a buffer, or says why not; counts no refusal.
     pub(crate) fn try_acquire(&self, caller: Caller) -> Result<PooledBuf, Refusal> {
+        self.core().decay();
         let slot = self.try_pop(caller)?;
         // SAFETY: just popped.
         Ok(unsafe { self.lend(slot) })
@@ -277,7 +285,7 @@ impl<F: FreeList> PoolHandle<F> {
     }
 
     pub(crate) fn max(&self) -> usize {
-        self.core().max as usize
+        self.core().free_list.max() as usize
     }
 
     pub(crate) fn alignment(&self) -> usize {
@@ -290,6 +298,7 @@ impl<F: FreeList> PoolHandle<F> {
 
     pub(crate) fn stats(&self) -> PoolStats {
         let core = self.core();
+        core.decay();
         let waits = core.waiters.lock().figures();
         let counts = core.free_list.counts();
         let high_water = counts.high_water as usize;
@@ -320,7 +329,7 @@ impl<F: FreeList> PoolHandle<F> {
             waited: waits.waited,
             timed_out: waits.timed_out,
             waiting: waits.waiting,
-            resident_bytes: total * core.stride,
+            resident_bytes: (total * core.stride).saturating_sub(counts.given_back),
             tiers: Vec::new(),
         }
     }
@@ -401,10 +410,8 @@ unsafe fn release<F: FreeList>(
 unsafe fn release_elsewhere<F: FreeList>(handle: NonNull<PoolCore<F>>, slot: Slot) {
     // SAFETY: the core is alive because this buffer is out.
     let core = unsafe { handle.as_ref() };
-    // A hint: most of who comes here while somebody waits need not ask the free list first.
-    if core.wanted.load(Ordering::Relaxed) && core.hand_over(slot) {
-        return;
-    }
+    // Before the push, after which the core may be gone.
+    core.decay();
     if let Err(reason) = core.free_list.push(slot) {
         // SAFETY: passed on, as the list did not take the buffer.
         unsafe { release_not_taken(handle, slot, reason) };
@@ -509,6 +516,102 @@ impl<F: FreeList> PoolCore<F> {
     fn track(&self, slot: Slot, caller: Caller) {
         if let Some(tracker) = &self.tracker {
             tracker.enter(slot.index, caller);
+        }
+    }
+
+    /// Ends a generation of the buffers if it is time.
+    #[inline]
+    fn decay(&self) {
+        if self.decay.as_ref().is_some_and(Decay::is_due) {
+            self.end_generation();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn end_generation(&self) {
+        self.with_trimming(|trimming| self.free_list.end_generation(trimming));
+    }
+
+    /// Calls `f` with what the core's own free list needs to give back pages.
+    fn with_trimming<R>(&self, f: impl FnOnce(&mut Trimming<'_>) -> R) -> R {
+        let (span, overlap) = self.region.batch();
+        let mut last = 0..0;
+        let mut discard = |free: Range<u32>, wanted: Range<u32>| {
+            free.clone().for_each(|index| self.witness.holds(index));
+            // SAFETY: the region's own free list is what calls this, with buffers that are free and that it lends
+            // to nobody before this returns; what their last holders did has happened before.
+            unsafe { self.region.discard(free, wanted, &mut last) }
+        };
+        f(&mut Trimming {
+            span,
+            overlap,
+            discard: &mut discard,
+        })
+    }
+}
+
+impl<F: FreeList> PoolHandle<F> {
+    /// Gives the pages of free buffers back to the operating system; returns how many bytes that were.
+    pub(crate) fn trim(&self) -> usize {
+        let mut put_back = |slot| {
+            // SAFETY: the free list took it to trim it, so it is out, and it has no guard.
+            unsafe { release_elsewhere(self.core, slot) };
+        };
+        let core = self.core();
+        core.with_trimming(|trimming| core.free_list.trim(trimming, &mut put_back))
+    }
+
+    pub(crate) fn reserve(&self) -> usize {
+        self.core().reserve as usize
+    }
+}
+
+impl<F: Resizable> PoolHandle<F> {
+    /// Sets the max; returns the one before.
+    pub(crate) fn set_max(&self, max: usize) -> Result<usize, ResizeError> {
+        let change = |before: u32| match max {
+            0 => Err(ResizeError::NoneLeft {
+                max: before as usize,
+                shrink_by: before as usize,
+            }),
+            max => self.within_reserve(max),
+        };
+        let (before, _) = self.core().free_list.resize(change)?;
+        self.core().serve_waiters();
+        Ok(before as usize)
+    }
+
+    /// Raises the max; returns it.
+    pub(crate) fn grow(&self, by: usize) -> Result<usize, ResizeError> {
+        let change = |max: u32| self.within_reserve((max as usize).saturating_add(by));
+        let (_, after) = self.core().free_list.resize(change)?;
+        self.core().serve_waiters();
+        Ok(after as usize)
+    }
+
+    /// Lowers the max; returns it.
+    pub(crate) fn shrink(&self, by: usize) -> Result<usize, ResizeError> {
+        let change = |max: u32| match (max as usize).saturating_sub(by) {
+            0 => Err(ResizeError::NoneLeft {
+                max: max as usize,
+                shrink_by: by,
+            }),
+            // Less than `max`.
+            left => Ok(left as u32),
+        };
+        let (_, after) = self.core().free_list.resize(change)?;
+        Ok(after as usize)
+    }
+
+    fn within_reserve(&self, requested: usize) -> Result<u32, ResizeError> {
+        let reserve = self.core().reserve;
+        match u32::try_from(requested) {
+            Ok(max) if max <= reserve => Ok(max),
+            _ => Err(ResizeError::AboveReserve {
+                requested,
+                reserve: reserve as usize,
+            }),
         }
     }
 }

@@ -5,15 +5,19 @@
 //! alignment and the base is rounded up here: with a large one `alloc_zeroed` writes every byte.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ops::Range;
 use std::ptr::NonNull;
 
 use crate::config::CheckedConfig;
 use crate::error::ConfigError;
+use crate::pages;
 
 /// What the allocator is asked to align to, in bytes: no more than `malloc` gives anyway.
 const ALLOCATION_ALIGNMENT: usize = 16;
 /// The smallest page of the systems that we know, in bytes: writing one byte of each commits them all.
 const PAGE: usize = 4096;
+/// About so many bytes of buffers are given back at once: on Linux it takes some ten microseconds.
+const BATCH: usize = 1 << 20;
 
 pub(crate) struct Region {
     allocation: NonNull<u8>,
@@ -30,14 +34,14 @@ unsafe impl Send for Region {}
 unsafe impl Sync for Region {}
 
 impl Region {
-    /// Reserves `max` buffers and touches the first `initial` of them.
+    /// Reserves `reserve` buffers and touches the first `initial` of them.
     pub(crate) fn reserve(config: &CheckedConfig) -> Result<Region, ConfigError> {
-        let used = config.stride * config.max as usize;
+        let used = config.stride * config.reserve as usize;
         let slack = config.alignment.saturating_sub(ALLOCATION_ALIGNMENT);
         let layout = Layout::from_size_align(used + slack, ALLOCATION_ALIGNMENT).map_err(|_| {
             ConfigError::AddressSpace {
                 buffer_size: config.buffer_size as usize,
-                max: config.max as usize,
+                max: config.reserve as usize,
                 alignment: config.alignment,
             }
         })?;
@@ -57,7 +61,7 @@ impl Region {
             layout,
             base,
             stride: config.stride,
-            count: config.max,
+            count: config.reserve,
         };
         region.touch(config.stride * config.initial as usize);
         Ok(region)
@@ -78,8 +82,58 @@ impl Region {
     #[inline]
     pub(crate) fn slot(&self, index: u32) -> NonNull<u8> {
         debug_assert!(index < self.count);
-        // SAFETY: free lists hand out indices below `max` only, so this stays inside the reservation.
+        // SAFETY: free lists hand out indices below `reserve` only, so this stays inside the reservation.
         unsafe { self.base.add(index as usize * self.stride) }
+    }
+
+    /// Buffers that are given back at once, and buffers that lie, at least in part, in the page where one begins.
+    pub(crate) fn batch(&self) -> (u32, u32) {
+        let buffers = |bytes: usize| u32::try_from(bytes.div_ceil(self.stride)).unwrap_or(u32::MAX);
+        (buffers(BATCH), buffers(pages::size()))
+    }
+
+    /// Gives the operating system back the pages that lie in the buffers `free` and touch the buffers `wanted`,
+    /// which are among them, but for those in `last`; returns how many bytes these pages are, and sets `last` to
+    /// their addresses. 0 where none is or the system refuses.
+    ///
+    /// # Safety
+    ///
+    /// The caller has the buffers `free` to itself, as if it held them, until this returns.
+    pub(crate) unsafe fn discard(
+        &self,
+        free: Range<u32>,
+        wanted: Range<u32>,
+        last: &mut Range<usize>,
+    ) -> usize {
+        debug_assert!(free.start <= wanted.start && wanted.end <= free.end.min(self.count));
+        let page = pages::size();
+        let base = self.base.as_ptr() as usize;
+        // In an allocation, so no address overflows; rounding up stays below `isize::MAX` + a page.
+        let address = |index: u32| base + index as usize * self.stride;
+        let (down, up) = (
+            |address: usize| address & !(page - 1),
+            |address: usize| (address + page - 1) & !(page - 1),
+        );
+        let mut start = up(address(free.start)).max(down(address(wanted.start)));
+        let mut end = down(address(free.end)).min(up(address(wanted.end)));
+        // Buffers that share a page are asked for one after the other, upwards or downwards.
+        if last.contains(&start) {
+            start = last.end;
+        }
+        if start < last.start && last.start < end {
+            end = last.start;
+        }
+        if start >= end {
+            return 0;
+        }
+        // SAFETY: `start` is at least `base`, and `end` at most the end of the buffer that `free` ends with: the
+        // pages between lie in buffers that are the caller's, in the allocation.
+        let given_back = unsafe { pages::discard(self.base.add(start - base), end - start) };
+        if !given_back {
+            return 0;
+        }
+        *last = start..end;
+        end - start
     }
 }
 

@@ -409,3 +409,26 @@ fn a_request_may_cross_threads() {
         });
     }
 }
+
+#[test]
+fn raising_the_max_serves_those_who_wait_and_lowering_it_does_not() {
+    for magazine in [0, 1, usize::MAX] {
+        let config = PoolConfig::new(SIZE).max(1).reserve(3).magazine(magazine);
+        let pool = BufferPool::with_config(config).unwrap();
+        let first = pool.acquire().unwrap();
+        let (mut one, one_bell) = queued(&pool);
+        let (mut other, other_bell) = queued(&pool);
+        pool.grow(1).unwrap();
+        assert_eq!((one_bell.rung(), other_bell.rung()), (1, 0));
+        let Poll::Ready(Ok(second)) = poll(&mut one, &one_bell) else {
+            panic!("there are two now");
+        };
+        // Two are in use; of one, which is one too many, nobody is to have the use.
+        pool.shrink(1).unwrap();
+        drop(second);
+        assert!(poll(&mut other, &other_bell).is_pending());
+        drop(first);
+        assert_eq!(poll_state(&mut other, &other_bell), "served");
+        assert_eq!((pool.stats().in_use, pool.stats().waiting), (0, 0));
+    }
+}

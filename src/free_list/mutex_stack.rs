@@ -1,11 +1,14 @@
 //! A stack of free buffers behind a mutex, and a counter for those that were never used.
 #![forbid(unsafe_code)]
 
+mod trim;
+
 use crossbeam_utils::CachePadded;
 
 use crate::config::CheckedConfig;
 use crate::error::ConfigError;
-use crate::free_list::{Counts, Empty, FreeList, NotTaken, Slot};
+use crate::free_list::trimming::{GivenBack, Trimming};
+use crate::free_list::{Counts, Empty, FreeList, NotTaken, Resizable, Slot};
 use crate::sync::Mutex;
 
 /// See the module. Every operation is one lock held for a few instructions.
@@ -14,16 +17,38 @@ pub(crate) struct MutexStack {
 }
 
 struct Stack {
-    /// Free, and used before. Its capacity is `max` until it is closed, so a push never allocates.
+    /// Free, and used before. Its capacity is `reserve` until it is closed, so a push never allocates.
     free: Vec<Slot>,
-    /// Buffers from here up to `max` were never taken. One is taken only when all below are, so this is
+    /// Buffers from here up to `reserve` were never taken. One is taken only when all below are, so this is
     /// the high-water mark as well.
     fresh: u32,
+    /// How many may be taken; at most `reserve`. Fewer than are, after it was lowered.
     max: u32,
     acquired: u64,
     closed: bool,
     /// Somebody waits for what is pushed.
     wanted: bool,
+    /// Fewest buffers that were in `free` since this was last set: those at the bottom were not touched. All that
+    /// trimming wants of `pop`.
+    low: usize,
+    idle: Idle,
+    /// Of the ones from `fresh` on, those that were touched when the pool was made.
+    initial: u32,
+    reserve: u32,
+}
+
+/// What is known of buffers that nobody used for a while.
+#[derive(Default)]
+struct Idle {
+    /// Those at the bottom of `free` whose pages have been given back; of them, what lies below `low` is left.
+    given_back: GivenBack,
+    /// The same of those from `fresh` up to `initial`.
+    fresh_given_back: GivenBack,
+    /// Fewest buffers in `free` in this generation, until `low` was last set, and in the one before.
+    low_before: Option<usize>,
+    low_last_generation: usize,
+    /// Somebody is trimming, and relies on `low`.
+    trimming: bool,
 }
 
 impl Stack {
@@ -32,22 +57,29 @@ impl Stack {
         self.fresh - self.free.len() as u32
     }
 
-    /// Takes the next buffer that was never taken, if there is one.
-    fn pop_fresh(&mut self) -> Result<Slot, Empty> {
-        if self.fresh == self.max {
-            return Err(Empty::AllInUse(self.max));
-        }
+    /// Takes the next buffer that was never taken. There is one if `free` is empty and fewer than `max` are taken.
+    fn pop_fresh(&mut self) -> Slot {
+        debug_assert!(self.fresh < self.reserve);
         self.fresh += 1;
-        Ok(Slot::fresh(self.fresh - 1))
+        Slot::fresh(self.fresh - 1)
+    }
+
+    /// How many more may be taken; 0 is an error.
+    fn may_take(&self) -> Result<usize, Empty> {
+        let in_use = self.in_use();
+        match self.max.saturating_sub(in_use) {
+            0 => Err(Empty::AllInUse(in_use)),
+            left => Ok(left as usize),
+        }
     }
 }
 
 impl FreeList for MutexStack {
     fn new(config: &CheckedConfig) -> Result<Self, ConfigError> {
         let mut free = Vec::new();
-        free.try_reserve_exact(config.max as usize)
+        free.try_reserve_exact(config.reserve as usize)
             .map_err(|_| ConfigError::OutOfMemory {
-                bytes: (config.max as usize).saturating_mul(size_of::<Slot>()),
+                bytes: (config.reserve as usize).saturating_mul(size_of::<Slot>()),
             })?;
         Ok(MutexStack {
             stack: CachePadded::new(Mutex::new(Stack {
@@ -57,6 +89,10 @@ impl FreeList for MutexStack {
                 acquired: 0,
                 closed: false,
                 wanted: false,
+                low: 0,
+                idle: Idle::default(),
+                initial: config.initial,
+                reserve: config.reserve,
             })),
         })
     }
@@ -66,10 +102,12 @@ impl FreeList for MutexStack {
         if stack.closed {
             return Err(Empty::Closed);
         }
+        stack.may_take()?;
         let slot = match stack.free.pop() {
             Some(slot) => slot,
-            None => stack.pop_fresh()?,
+            None => stack.pop_fresh(),
         };
+        stack.low = stack.low.min(stack.free.len());
         stack.acquired += 1;
         Ok(slot)
     }
@@ -79,7 +117,8 @@ impl FreeList for MutexStack {
         if stack.closed {
             return Err(NotTaken::Closed);
         }
-        if stack.wanted {
+        // Not while more are in use than the max: then nobody may have it.
+        if stack.wanted && stack.in_use() <= stack.max {
             return Err(NotTaken::Wanted);
         }
         debug_assert!(stack.free.len() < stack.fresh as usize);
@@ -104,6 +143,7 @@ impl FreeList for MutexStack {
         stack.closed = true;
         // Whoever keeps a closed list need not keep its array.
         stack.free = Vec::new();
+        stack.low = 0;
         in_use
     }
 
@@ -113,6 +153,7 @@ impl FreeList for MutexStack {
             in_use: (!stack.closed).then(|| stack.in_use()),
             high_water: stack.fresh,
             acquired: stack.acquired,
+            given_back: stack.given_back(),
         }
     }
 
@@ -123,14 +164,15 @@ impl FreeList for MutexStack {
         if stack.closed {
             return Err(Empty::Closed);
         }
+        let most = most.clamp(1, stack.may_take()?);
         let Some(first) = stack.free.pop() else {
-            let fresh = stack.pop_fresh()?;
             stack.acquired += 1;
-            return Ok(fresh);
+            return Ok(stack.pop_fresh());
         };
-        let left = (stack.free.len() + 1).saturating_sub(most.max(1));
+        let left = (stack.free.len() + 1).saturating_sub(most);
         stack.acquired += 1 + (stack.free.len() - left) as u64;
         stack.free.drain(left..).for_each(keep);
+        stack.low = stack.low.min(left);
         Ok(first)
     }
 
@@ -144,5 +186,32 @@ impl FreeList for MutexStack {
         stack.free.extend(slots);
         debug_assert!(stack.free.len() <= stack.fresh as usize);
         stack.free.len() - before
+    }
+
+    fn max(&self) -> u32 {
+        self.stack.lock().max
+    }
+
+    fn may_lend_onward(&self) -> bool {
+        let stack = self.stack.lock();
+        stack.in_use() <= stack.max
+    }
+
+    fn trim(&self, trimming: &mut Trimming<'_>, _put_back: &mut dyn FnMut(Slot)) -> usize {
+        self.trim_free(trimming)
+    }
+
+    fn end_generation(&self, trimming: &mut Trimming<'_>) {
+        self.trim_decayed(trimming);
+    }
+}
+
+impl Resizable for MutexStack {
+    fn resize<E>(&self, change: impl FnOnce(u32) -> Result<u32, E>) -> Result<(u32, u32), E> {
+        let mut stack = self.stack.lock();
+        let before = stack.max;
+        stack.max = change(before)?;
+        debug_assert!((1..=stack.reserve).contains(&stack.max));
+        Ok((before, stack.max))
     }
 }

@@ -15,10 +15,12 @@
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use crate::config::CheckedConfig;
 use crate::error::ConfigError;
 use crate::free_list::treiber_stack::{EmptyHead, TreiberStack};
+use crate::free_list::trimming::Trimming;
 use crate::free_list::{Counts, Empty, FreeList, NotTaken, Slot};
 use crate::sync::{next_thread_number, static_thread_local};
 
@@ -69,7 +71,9 @@ impl<const N: usize> FreeList for Shards<N> {
         let shares = (0..Self::SHARDS).map(|place| {
             let left = N.saturating_sub(place * Self::SHARE);
             // At most `N`, which fits a `u32`.
-            TreiberStack::new(left.min(Self::SHARE) as u32)
+            let share = left.min(Self::SHARE) as u32;
+            let before = (place * Self::SHARE) as u32;
+            TreiberStack::new(share, config.initial.saturating_sub(before).min(share))
         });
         Ok(Shards {
             shards: shares.collect::<Result<_, _>>()?,
@@ -146,12 +150,40 @@ impl<const N: usize> FreeList for Shards<N> {
             in_use: Some(0),
             high_water: 0,
             acquired: 0,
+            given_back: 0,
         };
         shards.fold(none, |sum, shard| Counts {
             in_use: sum.in_use.zip(shard.in_use).map(|(sum, shard)| sum + shard),
             high_water: sum.high_water + shard.high_water,
             acquired: sum.acquired + shard.acquired,
+            given_back: sum.given_back.saturating_add(shard.given_back),
         })
+    }
+
+    fn max(&self) -> u32 {
+        // `N` fits a `u32`.
+        N as u32
+    }
+
+    /// One shard after the other.
+    fn trim(&self, trimming: &mut Trimming<'_>, put_back: &mut dyn FnMut(Slot)) -> usize {
+        let mut bytes = 0;
+        for (place, shard) in self.shards.iter().enumerate() {
+            // Below `N`.
+            let first = (place * Self::SHARE) as u32;
+            let discard = &mut *trimming.discard;
+            let mut in_shard = Trimming {
+                discard: &mut |free, wanted| {
+                    let in_whole = |part: Range<u32>| first + part.start..first + part.end;
+                    discard(in_whole(free), in_whole(wanted))
+                },
+                ..*trimming
+            };
+            bytes += shard.trim(&mut in_shard, &mut |slot| {
+                put_back(Self::in_whole(place, slot));
+            });
+        }
+        bytes
     }
 }
 

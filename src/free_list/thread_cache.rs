@@ -29,7 +29,8 @@ use crate::error::ConfigError;
 use crate::free_list::hand::NOBODY;
 use crate::free_list::hand::{Hand, NOWHERE};
 use crate::free_list::magazine::{LARGEST, Magazine};
-use crate::free_list::{Counts, Empty, FreeList, NotTaken, Slot};
+use crate::free_list::trimming::Trimming;
+use crate::free_list::{Counts, Empty, FreeList, NotTaken, Resizable, Slot};
 use crate::sync::{
     AtomicU32, Mutex, Ordering, StaticMutex, lazy_thread_local, static_thread_local,
 };
@@ -50,7 +51,6 @@ pub(crate) struct ThreadCache<D: FreeList> {
 
 struct Shared<D> {
     depot: D,
-    max: u32,
     /// Most buffers in one magazine, however few threads there are.
     limit: u32,
     registry: Mutex<Registry>,
@@ -70,12 +70,8 @@ struct Registry {
     closed: bool,
     /// Somebody waits at the depot for what comes back: magazines stay shut.
     wanted: bool,
-}
-
-impl Registry {
-    fn may_open(&self) -> bool {
-        !self.closed && !self.wanted && self.share > 0
-    }
+    /// The depot's.
+    max: u32,
 }
 
 struct Member {
@@ -90,7 +86,6 @@ impl<D: FreeList> FreeList for ThreadCache<D> {
         let limit = by_bytes.min(config.magazine).min(LARGEST) as u32;
         let shared = Shared {
             depot: D::new(config)?,
-            max: config.max,
             limit,
             registry: Mutex::new(Registry {
                 members: Vec::new(),
@@ -100,6 +95,7 @@ impl<D: FreeList> FreeList for ThreadCache<D> {
                 retired: 0,
                 closed: false,
                 wanted: false,
+                max: config.max,
             }),
         };
         let id = IDS.lock().take();
@@ -184,6 +180,42 @@ impl<D: FreeList> FreeList for ThreadCache<D> {
             ..depot
         }
     }
+
+    fn max(&self) -> u32 {
+        self.shared.depot.max()
+    }
+
+    /// Also what rests in magazines.
+    fn trim(&self, trimming: &mut Trimming<'_>, put_back: &mut dyn FnMut(Slot)) -> usize {
+        let mut registry = self.shared.registry.lock();
+        if !registry.closed {
+            self.revoke(&mut registry, false);
+        }
+        drop(registry);
+        self.shared.depot.trim(trimming, put_back)
+    }
+
+    /// Only what lies in the depot.
+    fn end_generation(&self, trimming: &mut Trimming<'_>) {
+        self.shared.depot.end_generation(trimming);
+    }
+}
+
+impl<D: Resizable> Resizable for ThreadCache<D> {
+    fn resize<E>(&self, change: impl FnOnce(u32) -> Result<u32, E>) -> Result<(u32, u32), E> {
+        let mut registry = self.shared.registry.lock();
+        // Only `resize` changes the depot's max, under this lock.
+        let before = registry.max;
+        let after = change(before)?;
+        if after < before && !registry.closed {
+            // What rests in magazines counts as taken, and could be lent from there beyond the new max.
+            self.revoke(&mut registry, false);
+        }
+        let changed = self.shared.depot.resize(|_| Ok(after))?;
+        registry.max = after;
+        self.shared.deal(&mut registry);
+        Ok(changed)
+    }
 }
 
 impl<D: FreeList> ThreadCache<D> {
@@ -217,12 +249,21 @@ impl<D: FreeList> ThreadCache<D> {
 
     fn open(&self, mine: &Mine, magazine: &Magazine) -> bool {
         let mut registry = self.shared.registry.lock();
-        if !registry.may_open() {
+        if !self.may_open(&registry) {
             magazine.be_patient();
             return false;
         }
         self.open_as_member(&mut registry, &mine.hand, magazine);
         true
+    }
+
+    /// Not while somebody waits, nor while more buffers are lent than the max, or else one could be lent again before
+    /// enough are back.
+    fn may_open(&self, registry: &Registry) -> bool {
+        !registry.closed
+            && !registry.wanted
+            && registry.share > 0
+            && self.shared.depot.may_lend_onward()
     }
 
     fn open_as_member(&self, registry: &mut Registry, hand: &Hand, magazine: &Magazine) {
@@ -243,7 +284,7 @@ impl<D: FreeList> ThreadCache<D> {
             hand: Arc::clone(&mine.hand),
         });
         self.shared.deal(&mut registry);
-        if registry.may_open() {
+        if self.may_open(&registry) {
             self.open_as_member(&mut registry, &mine.hand, &magazine);
         }
         drop(registry);
@@ -306,7 +347,7 @@ impl<D> Shared<D> {
         let share = match u32::try_from(threads) {
             // Or models would need many buffers.
             _ if cfg!(loom) => self.limit,
-            Ok(threads) => self.limit.min(self.max / threads),
+            Ok(threads) => self.limit.min(registry.max / threads),
             Err(_) => 0,
         };
         if share != registry.share {

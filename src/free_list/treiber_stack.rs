@@ -4,11 +4,13 @@
 //! Lock-free: whenever one thread's compare-and-swap fails, another's has succeeded.
 #![forbid(unsafe_code)]
 
+mod trim;
+
 use crossbeam_utils::CachePadded;
 
 use crate::error::ConfigError;
 use crate::free_list::{Counts, NotTaken, Slot};
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Backoff, Ordering};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Backoff, Mutex, Ordering};
 use crate::tagged_index::TaggedIndex;
 
 /// See the module. It has `N` indices or fewer.
@@ -28,13 +30,17 @@ pub(crate) struct TreiberStack<const N: usize> {
     /// Top of the stack, and the number of pops so far as the tag.
     head: CachePadded<AtomicU64>,
     nodes: Box<[Node]>,
-    /// Most indices ever in use. Read by each pop, seldom written.
+    /// Most indices in use since the last trim. Read by each pop, seldom written.
     high_water: AtomicU32,
     closed: AtomicBool,
     /// Somebody waits for what is pushed.
     wanted: AtomicBool,
-    /// How often the tag went up though nothing was popped.
+    /// How often the tag went up though nothing was lent.
     marks: AtomicU64,
+    /// Indices that whoever trims has taken.
+    held: AtomicU32,
+    /// Held for as long as a trim takes; not needed to take or put back an index.
+    trimmed: Mutex<trim::Trimmed>,
 }
 
 /// What is known of an index while it is in the stack.
@@ -121,8 +127,8 @@ impl<const N: usize> TreiberStack<N> {
         self.nodes.len() as u32
     }
 
-    /// All of `0..indices` free.
-    pub(crate) fn new(indices: u32) -> Result<Self, ConfigError> {
+    /// All of `0..indices` free, the first `initial` of them touched.
+    pub(crate) fn new(indices: u32, initial: u32) -> Result<Self, ConfigError> {
         debug_assert!(indices as usize <= N);
         let mut nodes = Vec::new();
         nodes
@@ -149,12 +155,25 @@ impl<const N: usize> TreiberStack<N> {
             closed: AtomicBool::new(false),
             wanted: AtomicBool::new(false),
             marks: AtomicU64::new(0),
+            held: AtomicU32::new(0),
+            trimmed: Mutex::new(trim::Trimmed::new(initial)),
         })
     }
 
     /// Takes the index on top.
     #[inline]
     pub(crate) fn pop(&self) -> Result<Slot, EmptyHead> {
+        let (slot, in_use) = self.take()?;
+        if in_use > self.high_water.load(Ordering::Relaxed) {
+            let in_use = in_use.saturating_sub(self.held.load(Ordering::Relaxed));
+            self.high_water.fetch_max(in_use, Ordering::Relaxed);
+        }
+        Ok(slot)
+    }
+
+    /// Takes the index on top; says also how many are taken then.
+    #[inline]
+    fn take(&self) -> Result<(Slot, u32), EmptyHead> {
         let backoff = Backoff::new();
         let mut head = self.load_head();
         let (index, link) = loop {
@@ -176,11 +195,8 @@ impl<const N: usize> TreiberStack<N> {
             backoff.spin();
         };
         let in_use = self.indices() - (link.depth - 1);
-        if in_use > self.high_water.load(Ordering::Relaxed) {
-            self.high_water.fetch_max(in_use, Ordering::Relaxed);
-        }
         let stale = self.nodes[index as usize].stale.load(Ordering::Relaxed);
-        Ok(Slot { index, stale })
+        Ok((Slot { index, stale }, in_use))
     }
 
     /// Puts an index on top. The caller has it from `pop`.
@@ -261,14 +277,19 @@ impl<const N: usize> TreiberStack<N> {
     /// depth is that of the moment when the head was read or, if the index has been put back since, of a
     /// later one.
     pub(crate) fn counts(&self) -> Counts {
+        let trimmed = self.trimmed.lock();
         let head = self.load_head();
         let closed = self.is_closed();
+        let held = self.held.load(Ordering::Relaxed);
+        let in_use = self.indices() - self.depth(head.index());
+        let high_water = self.high_water.load(Ordering::Relaxed);
         Counts {
-            in_use: (!closed).then(|| self.indices() - self.depth(head.index())),
-            high_water: self.high_water.load(Ordering::Relaxed),
+            in_use: (!closed).then(|| in_use.saturating_sub(held)),
+            high_water: trimmed.high_water_before().max(high_water),
             acquired: head
                 .tag()
                 .saturating_sub(self.marks.load(Ordering::Relaxed)),
+            given_back: trimmed.left(high_water).bytes,
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::holders::Caller;
 use crate::pool_core::{PoolCore, PoolHandle, Refusal, give_back};
 use crate::pooled_buf::PooledBuf;
 use crate::sync::Ordering;
-use crate::waiters::{Ending, Outcome, Queue, Ticket};
+use crate::waiters::{Ending, Outcome, Queue, Ticket, wake_all};
 
 impl<F: FreeList> PoolCore<F> {
     /// Hands a buffer to the first who waits. False if nobody does. Afterwards the core may be gone.
@@ -30,6 +30,21 @@ impl<F: FreeList> PoolCore<F> {
         drop(queue);
         waker.wake();
         true
+    }
+
+    /// Hands over what has become free without a release.
+    pub(super) fn serve_waiters(&self) {
+        let mut wakers = Vec::new();
+        let mut queue = self.waiters.lock();
+        while !queue.is_empty() {
+            let Ok(slot) = self.free_list.pop() else {
+                break;
+            };
+            wakers.extend(queue.hand(slot));
+        }
+        self.stop_waiting_if_empty(&queue);
+        drop(queue);
+        wake_all(wakers);
     }
 
     fn start_waiting(&self, _queue: &Queue<(), Slot>) {

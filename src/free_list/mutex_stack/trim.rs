@@ -1,0 +1,219 @@
+//! Giving back the pages of free buffers while others take and return some.
+//!
+//! Nobody may take a buffer while its pages are given back, and nobody may be refused for it, so that happens under
+//! the stack's lock, a batch at a time. Between the batches the stack is anybody's. What is still free is told by
+//! one number: as long as the stack never had fewer than `low` buffers, those at its bottom, so many, are those that
+//! were there before. Whoever takes others in the meantime keeps them as they are; they are in use, after all.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+
+use super::{Idle, MutexStack, Stack};
+use crate::free_list::trimming::{Bytes, Pieces, Reason, Trimming};
+
+/// A buffer that was free when trimming began.
+struct Candidate {
+    index: u32,
+    /// Where in the stack, from the bottom.
+    position: usize,
+}
+
+/// What is to be trimmed, beside the lock.
+struct Plan {
+    /// By index.
+    candidates: Vec<Candidate>,
+    /// For one batch.
+    pieces: Pieces,
+    /// The pages of those below this position have been given back already.
+    done: usize,
+    /// Also those that were never taken and lie below this one.
+    fresh_end: u32,
+}
+
+impl Plan {
+    /// Notes in `pieces` which buffers of `window` are free still, and which of the `overlap` before.
+    fn collect(&mut self, stack: &Stack, window: &Range<u32>, overlap: u32) {
+        let reason = |index, reason| match index {
+            index if index < window.start => Reason::Leave,
+            _ => reason,
+        };
+        let from = window.start.saturating_sub(overlap);
+        let first = self.candidates.partition_point(|c| c.index < from);
+        self.pieces.clear();
+        for &Candidate { index, position } in &self.candidates[first..] {
+            if index >= window.end {
+                break;
+            }
+            if position < stack.low {
+                let why = if position < self.done {
+                    Reason::Leave
+                } else {
+                    reason(index, Reason::Used)
+                };
+                self.pieces.add(index..index + 1, why);
+            }
+        }
+        // Those after the window in the same page are free as well.
+        let end = window.end.saturating_add(overlap).min(stack.reserve);
+        let fresh_end = self.fresh_end.min(window.end);
+        let mut index = stack.fresh.max(from);
+        for (until, why) in [
+            (window.start, Reason::Leave),
+            (fresh_end, Reason::Fresh),
+            (end, Reason::Leave),
+        ] {
+            if index < until {
+                self.pieces.add(index..until, why);
+                index = until;
+            }
+        }
+    }
+
+    /// Where the window after the one that ends at `end` begins.
+    fn next_window(&self, stack: &Stack, end: u32) -> Option<u32> {
+        let next = self.candidates.partition_point(|c| c.index < end);
+        match self.candidates.get(next) {
+            Some(candidate) => Some(candidate.index),
+            None => Some(end.max(stack.fresh)).filter(|&start| start < self.fresh_end),
+        }
+    }
+}
+
+impl Stack {
+    /// Bytes that have been given back, of buffers that are free still.
+    pub(super) fn given_back(&self) -> usize {
+        let Idle {
+            given_back,
+            fresh_given_back,
+            ..
+        } = self.idle;
+        // The bottom of the stack fits a `u32`, as do all buffers.
+        let free = given_back.left(self.low.min(u32::MAX as usize) as u32);
+        let fresh = fresh_given_back.left(self.initial.saturating_sub(self.fresh));
+        free.bytes.saturating_add(fresh.bytes)
+    }
+
+    /// Sets `low` anew, after passing on what it was to those that want to know.
+    fn restart_low(&mut self) {
+        let low = self.low;
+        // As in `given_back`.
+        let left = low.min(u32::MAX as usize) as u32;
+        self.idle.given_back = self.idle.given_back.left(left);
+        let before = self.idle.low_before.unwrap_or(usize::MAX);
+        self.idle.low_before = Some(before.min(low));
+        self.low = self.free.len();
+    }
+
+    /// Notes what was given back.
+    fn end_trimming(&mut self, plan: &Plan, bytes: Bytes) {
+        let idle = &mut self.idle;
+        idle.trimming = false;
+        // At most `reserve`. What has been taken since is found by `low`.
+        idle.given_back.buffers = plan.candidates.len().max(plan.done) as u32;
+        idle.given_back.bytes += bytes.used;
+        let fresh = self.initial.saturating_sub(self.fresh);
+        idle.fresh_given_back = idle.fresh_given_back.left(fresh);
+        if bytes.fresh > 0 {
+            idle.fresh_given_back.buffers = fresh;
+            idle.fresh_given_back.bytes += bytes.fresh;
+        }
+    }
+
+    /// How many buffers, from the bottom, were free all through this generation and the one before. Begins the
+    /// next one.
+    fn next_generation(&mut self) -> usize {
+        self.restart_low();
+        let low = self.idle.low_before.take().unwrap_or(0);
+        let long_idle = low.min(self.idle.low_last_generation);
+        self.idle.low_last_generation = low;
+        // As many as `initial` stay as they are.
+        let total = self.fresh.max(self.initial);
+        long_idle.min((total - self.initial) as usize)
+    }
+}
+
+impl MutexStack {
+    /// See [`FreeList::trim`](crate::free_list::FreeList::trim).
+    pub(super) fn trim_free(&self, trimming: &mut Trimming<'_>) -> usize {
+        self.trim_bottom(usize::MAX, true, trimming)
+    }
+
+    /// See [`FreeList::end_generation`](crate::free_list::FreeList::end_generation).
+    pub(super) fn trim_decayed(&self, trimming: &mut Trimming<'_>) {
+        let mut stack = self.stack.lock();
+        if stack.closed || stack.idle.trimming {
+            return;
+        }
+        let bottom = stack.next_generation();
+        let done = stack.idle.given_back.buffers as usize;
+        drop(stack);
+        if bottom > done {
+            self.trim_bottom(bottom, false, trimming);
+        }
+    }
+
+    /// Trims up to `bottom` buffers from the bottom of the stack.
+    fn trim_bottom(&self, bottom: usize, with_fresh: bool, trimming: &mut Trimming<'_>) -> usize {
+        let Some(mut plan) = self.plan(bottom, with_fresh, trimming) else {
+            return 0;
+        };
+        plan.candidates
+            .sort_unstable_by_key(|candidate| candidate.index);
+        let mut bytes = Bytes::default();
+        let mut next = Some(plan.candidates.first().map_or(0, |first| first.index));
+        while let Some(start) = next {
+            let window = start..start.saturating_add(trimming.span);
+            let mut stack = self.stack.lock();
+            if stack.closed {
+                break;
+            }
+            plan.collect(&stack, &window, trimming.overlap);
+            bytes += plan.pieces.discard(trimming);
+            next = plan.next_window(&stack, window.end);
+            if next.is_none() {
+                stack.end_trimming(&plan, bytes);
+            }
+        }
+        bytes.used + bytes.fresh
+    }
+
+    /// Notes which buffers are free, and that somebody is trimming; `None` if somebody else is, or there is no
+    /// memory for the notes.
+    fn plan(&self, bottom: usize, with_fresh: bool, trimming: &Trimming<'_>) -> Option<Plan> {
+        // What the allocator does is none of the lock's.
+        let room = self.stack.lock().free.len().min(bottom);
+        let mut candidates = Vec::new();
+        candidates.try_reserve_exact(room).ok()?;
+        let batch = trimming.span.saturating_add(trimming.overlap) as usize;
+        let pieces = Pieces::with_capacity(batch.min(room) + 3)?;
+        let mut stack = self.stack.lock();
+        if stack.closed || stack.idle.trimming {
+            return None;
+        }
+        let fresh = stack.initial.saturating_sub(stack.fresh);
+        let fresh_is_done = stack.idle.fresh_given_back.buffers >= fresh;
+        let bottom = if with_fresh {
+            room.min(stack.free.len())
+        } else {
+            // Those above have been taken since they were chosen.
+            room.min(stack.low)
+        };
+        let slots = stack.free.iter().take(bottom).enumerate();
+        candidates.extend(slots.map(|(position, slot)| Candidate {
+            index: slot.index,
+            position,
+        }));
+        stack.restart_low();
+        stack.idle.trimming = true;
+        Some(Plan {
+            candidates,
+            pieces,
+            done: stack.idle.given_back.buffers as usize,
+            fresh_end: match with_fresh {
+                true if fresh_is_done => stack.fresh,
+                true => stack.initial,
+                false => 0,
+            },
+        })
+    }
+}
