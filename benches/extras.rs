@@ -20,8 +20,10 @@ const THREADS: [u64; 3] = [1, 2, 4];
 /// Operations in one iteration.
 const SHARED_OUT: u64 = 100_000;
 
+type Configure = fn(PoolConfig) -> PoolConfig;
+
 /// What each pool has: its name in criterion's directories and in the table, and how it is configured.
-const VARIANTS: [(&str, &str, fn(PoolConfig) -> PoolConfig); 4] = [
+const VARIANTS: [(&str, &str, Configure); 4] = [
     ("plain", "`BufferPool`", |config| config),
     ("budget", "with a `Budget`", |config| {
         config.budget(&Budget::new(usize::MAX))
