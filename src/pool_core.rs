@@ -55,6 +55,8 @@ struct PoolCore<F: FreeList> {
     waiters: Waiters<(), Slot>,
     /// Whether there is anybody, as the free list knows it. Changed under the lock of `waiters`; elsewhere a hint.
     wanted: AtomicBool,
+    /// The max was lowered once: whether a buffer may be handed over, only the free list knows.
+    was_shrunk: AtomicBool,
     refused: AtomicU64,
     over_budget: AtomicU64,
     budget: Option<Budget>,
@@ -114,6 +116,7 @@ impl<F: FreeList> PoolHandle<F> {
             region,
             waiters: Waiters::new(),
             wanted: AtomicBool::new(false),
+            was_shrunk: AtomicBool::new(false),
             refused: AtomicU64::new(0),
             over_budget: AtomicU64::new(0),
             budget: config.budget,
@@ -410,6 +413,13 @@ unsafe fn release<F: FreeList>(
 unsafe fn release_elsewhere<F: FreeList>(handle: NonNull<PoolCore<F>>, slot: Slot) {
     // SAFETY: the core is alive because this buffer is out.
     let core = unsafe { handle.as_ref() };
+    // While others wait, most of who comes here need not ask the free list: a hint, which the list would correct.
+    if core.wanted.load(Ordering::Relaxed)
+        && !core.was_shrunk.load(Ordering::Relaxed)
+        && core.hand_over(slot)
+    {
+        return;
+    }
     // Before the push, after which the core may be gone.
     core.decay();
     if let Err(reason) = core.free_list.push(slot) {
@@ -577,6 +587,7 @@ impl<F: Resizable> PoolHandle<F> {
             }),
             max => self.within_reserve(max),
         };
+        self.core().was_shrunk.store(true, Ordering::Relaxed);
         let (before, _) = self.core().free_list.resize(change)?;
         self.core().serve_waiters();
         Ok(before as usize)
@@ -600,6 +611,7 @@ impl<F: Resizable> PoolHandle<F> {
             // Less than `max`.
             left => Ok(left as u32),
         };
+        self.core().was_shrunk.store(true, Ordering::Relaxed);
         let (_, after) = self.core().free_list.resize(change)?;
         Ok(after as usize)
     }

@@ -110,7 +110,7 @@ variant "a revoker leaves what it finds" $cache \
 variant "a request is refused without a revocation" $cache \
     '/fn reclaim/,/^    }/s/self.revoke(&mut registry, false);//' magazine
 variant "revokers do not take turns" $cache \
-    '/fn reclaim/,/^    }/s/let mut registry = self.shared.registry.lock();/let copy = |member: \&Member| Member { magazine: Arc::clone(\&member.magazine), hand: Arc::clone(\&member.hand) }; let members = self.shared.registry.lock().members.iter().map(copy).collect(); let mut registry = Registry { members, open: 1, unsure: false, share: 1, retired: 0, closed: false, wanted: false };/' \
+    '/fn reclaim/,/^    }/s/let mut registry = self.shared.registry.lock();/let copy = |member: \&Member| Member { magazine: Arc::clone(\&member.magazine), hand: Arc::clone(\&member.hand) }; let members = self.shared.registry.lock().members.iter().map(copy).collect(); let mut registry = Registry { members, open: 1, unsure: false, share: 1, retired: 0, closed: false, wanted: false, max: 2 };/' \
     magazine
 variant "close leaves the magazines open" $cache \
     's/if self.revoke(&mut registry, true) {/if true {/' magazine
@@ -128,7 +128,7 @@ variant "waiting: the mutex stack overlooks it" src/free_list/mutex_stack.rs \
 variant "waiting: magazines are not emptied" $cache \
     '/fn start_waiting/,/fn stop_waiting/s/self.revoke(&mut registry, false);//' waiting
 variant "waiting: magazines open meanwhile" $cache \
-    's/!self.closed && !self.wanted/!self.closed/' waiting
+    's/&& !registry.wanted//' waiting
 variant "waiting: who leaves keeps what he was handed" $queue \
     's/let Outcome::Handed(slot) = outcome else {/let Outcome::Handed(slot) = Outcome::<Slot>::Waiting else {/' waiting
 variant "waiting: who joins does not look again" $queue \
