@@ -1,0 +1,113 @@
+//! The runs of all rounds, and what follows from them.
+//!
+//! A figure is the median of its rounds. A ratio is the median of the rounds' ratios, each of runs that
+//! followed each other: so a machine that is slower for a while does not count.
+#![forbid(unsafe_code)]
+
+use crate::measure::{Cell, Load, Run};
+use crate::strategy::{Runtime, Strategy};
+
+/// A figure of a run, where there is one.
+pub(crate) type Figure = fn(&Run) -> Option<f64>;
+
+pub(crate) const PER_SECOND: Figure = |run| Some(run.per_second);
+pub(crate) const P50: Figure = |run| Some(run.p50_nanos);
+pub(crate) const P99: Figure = |run| Some(run.p99_nanos);
+pub(crate) const CPU: Figure = |run| run.cpu_nanos;
+pub(crate) const RESIDENT: Figure = |run| run.resident;
+
+/// The same load on the same runtime, by strategy: what is compared.
+pub(crate) struct Group {
+    pub(crate) runtime: Runtime,
+    pub(crate) message: usize,
+    pub(crate) connections: usize,
+    pub(crate) load: Load,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// The runs of one strategy, one for each round.
+pub(crate) struct Row {
+    pub(crate) strategy: Strategy,
+    pub(crate) runs: Vec<Run>,
+}
+
+impl Group {
+    pub(crate) fn new(
+        runtime: Runtime,
+        message: usize,
+        connections: usize,
+        load: Load,
+        strategies: &[Strategy],
+    ) -> Group {
+        let row = |&strategy| Row {
+            strategy,
+            runs: Vec::new(),
+        };
+        Group {
+            runtime,
+            message,
+            connections,
+            load,
+            rows: strategies.iter().map(row).collect(),
+        }
+    }
+
+    /// What is run for the row with that index.
+    pub(crate) fn cell(&self, row: usize) -> Cell {
+        Cell {
+            runtime: self.runtime,
+            strategy: self.rows[row].strategy,
+            message: self.message,
+            connections: self.connections,
+            load: self.load,
+        }
+    }
+
+    pub(crate) fn row(&self, strategy: Strategy) -> Option<&Row> {
+        self.rows.iter().find(|row| row.strategy == strategy)
+    }
+
+    /// A figure of a row as a multiple of that of a strategy.
+    pub(crate) fn ratio(&self, row: &Row, to: Strategy, figure: Figure) -> Option<f64> {
+        let base = self.row(to)?;
+        let ratios = row.runs.iter().zip(&base.runs);
+        median(ratios.filter_map(|(run, base)| Some(figure(run)? / figure(base)?)))
+    }
+}
+
+impl Row {
+    pub(crate) fn figure(&self, figure: Figure) -> Option<f64> {
+        median(self.runs.iter().filter_map(figure))
+    }
+
+    /// Connections that failed, and answers that differed, in all rounds.
+    pub(crate) fn faults(&self) -> u64 {
+        let faults = |run: &Run| run.failures + run.differences;
+        self.runs.iter().map(faults).sum()
+    }
+}
+
+/// How far a round lies from the median of its row at the most, as a share of it, on average over all rows
+/// under that load. What lies closer together than that is as good as equal.
+pub(crate) fn noise(groups: &[Group], load: Load, figure: Figure) -> f64 {
+    let mut distances = Vec::new();
+    let groups = groups.iter().filter(|group| group.load == load);
+    for row in groups.flat_map(|group| &group.rows) {
+        let Some(median) = row.figure(figure) else {
+            continue;
+        };
+        let rounds = row.runs.iter().filter_map(figure);
+        let distance = rounds.map(|round| (round / median - 1.0).abs());
+        distances.push(distance.fold(0.0, f64::max));
+    }
+    distances.iter().sum::<f64>() / distances.len().max(1) as f64
+}
+
+/// The one in the middle, or the mean of the two; `None` of nothing.
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let upper = *values.get(values.len() / 2)?;
+    let lower = *values.get((values.len() - 1) / 2)?;
+    Some((lower + upper) / 2.0)
+}

@@ -1,0 +1,106 @@
+//! What was wanted of the pool, and whether it is so.
+#![forbid(unsafe_code)]
+
+use crate::measure::Load;
+use crate::numbers::thousands;
+use crate::results::{Figure, Group, P50, PER_SECOND, RESIDENT, noise};
+use crate::strategy::Strategy;
+
+/// Of (a)'s resident memory, at the most players.
+const MEMORY: f64 = 0.20;
+/// Of (a)'s throughput, with all messages out at once.
+const ALL_AT_ONCE: f64 = 0.95;
+
+/// Something wanted of one load on one runtime.
+pub(crate) struct Target {
+    pub(crate) met: bool,
+    /// What came of it.
+    pub(crate) line: String,
+}
+
+/// All targets, in the order of the tables.
+pub(crate) fn targets(groups: &[Group]) -> Vec<Target> {
+    let of = |load| groups.iter().filter(move |group| group.load == load);
+    let most = of(Load::Usual).map(|group| group.connections).max();
+    let largest = |group: &&Group| Some(group.connections) == most;
+    let memory = of(Load::Usual).filter(largest).filter_map(memory);
+    let throughput_noise = noise(groups, Load::Usual, PER_SECOND);
+    let throughput = of(Load::Usual).filter_map(|group| {
+        beside_the_best(group, "messages/s", PER_SECOND, f64::min, |ratio| {
+            ratio >= 1.0 - throughput_noise
+        })
+    });
+    let p50_noise = noise(groups, Load::Usual, P50);
+    let p50 = of(Load::Usual).filter_map(|group| {
+        beside_the_best(group, "p50", P50, f64::max, |ratio| {
+            ratio <= 1.0 + p50_noise
+        })
+    });
+    let waiting = of(Load::AllAtOnce).filter_map(waiting);
+    memory.chain(throughput).chain(p50).chain(waiting).collect()
+}
+
+fn memory(group: &Group) -> Option<Target> {
+    let ours = group.row(Strategy::Pooled)?;
+    let ratio = group.ratio(ours, Strategy::Held, RESIDENT)?;
+    Some(Target {
+        met: ratio <= MEMORY,
+        line: format!(
+            "{}: resident memory {:.1} % of (a)'s, wanted at most {:.0} %",
+            title(group),
+            100.0 * ratio,
+            100.0 * MEMORY
+        ),
+    })
+}
+
+/// Ours as a multiple of the best of the others: the worst of its multiples of each.
+fn beside_the_best(
+    group: &Group,
+    what: &str,
+    figure: Figure,
+    worse: fn(f64, f64) -> f64,
+    met: impl Fn(f64) -> bool,
+) -> Option<Target> {
+    let ours = group.row(Strategy::Pooled)?;
+    let others = group.rows.iter().map(|row| row.strategy);
+    let others = others.filter(|&strategy| strategy != Strategy::Pooled);
+    let ratios = others.filter_map(|strategy| group.ratio(ours, strategy, figure));
+    let ratio = ratios.reduce(worse)?;
+    Some(Target {
+        met: met(ratio),
+        line: format!(
+            "{}: {what} {ratio:.2}× the best other's, wanted as good or better, within noise",
+            title(group)
+        ),
+    })
+}
+
+fn waiting(group: &Group) -> Option<Target> {
+    let ours = group.row(Strategy::Pooled)?;
+    let ratio = group.ratio(ours, Strategy::Held, PER_SECOND)?;
+    let faults = ours.faults();
+    Some(Target {
+        met: ratio >= ALL_AT_ONCE && faults == 0,
+        line: format!(
+            "{}: {:.0} % of (a)'s messages/s and {faults} failed, wanted at least {:.0} % and none",
+            title(group),
+            100.0 * ratio,
+            100.0 * ALL_AT_ONCE
+        ),
+    })
+}
+
+/// Which load on which runtime.
+pub(crate) fn title(group: &Group) -> String {
+    let load = match group.load {
+        Load::Usual => "",
+        Load::AllAtOnce => ", all at once",
+    };
+    format!(
+        "{}, {} B, {} players{load}",
+        group.runtime.name(),
+        thousands(group.message as u64),
+        thousands(group.connections as u64),
+    )
+}
