@@ -8,6 +8,7 @@
 //! the one to take. The rest is what it takes to measure them.
 #![forbid(unsafe_code)]
 
+mod cores;
 mod figures;
 mod measure;
 #[path = "../game_server/numbers.rs"]
@@ -27,6 +28,7 @@ mod usage;
 use std::io::Write;
 use std::process::ExitCode;
 
+use cores::Side;
 use options::{Options, Role};
 use players::PlayersConfig;
 
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Role::Table(options) => table(&options),
         Role::Server(config) => {
             program::raise_descriptors(config.connections)?;
+            cores::keep_to(Side::Server);
             servers::serve_as_process(config)?;
             Ok(ExitCode::SUCCESS)
         }
@@ -75,6 +78,7 @@ fn table(options: &Options) -> Result<ExitCode, String> {
 
 fn play(config: &PlayersConfig) -> Result<ExitCode, String> {
     program::raise_descriptors(config.connections)?;
+    cores::keep_to(Side::Players);
     let figures = players::play(config, |moment| print(measure::moment_line(moment)))?;
     print(&figures.to_string());
     Ok(ExitCode::SUCCESS)

@@ -90,7 +90,7 @@ pub(crate) fn play(
     let from = Instant::now() + config.warm_up;
     let until = from + config.duration;
     let failed = runtime.block_on(async {
-        tokio::spawn(async move {
+        let teller = tokio::spawn(async move {
             sleep_until(from.into()).await;
             tell(Moment::Counting);
             sleep_until(until.into()).await;
@@ -126,6 +126,8 @@ pub(crate) fn play(
                 }
             }
         }
+        // Players may be through a moment earlier.
+        let _ = teller.await;
         failed
     });
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);

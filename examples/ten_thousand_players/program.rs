@@ -3,6 +3,7 @@
 
 use std::thread;
 
+use crate::cores;
 use crate::measure::{Load, Run};
 use crate::numbers::thousands;
 use crate::options::Options;
@@ -55,6 +56,7 @@ pub(crate) fn measure_with(
         rounds: options.rounds,
         duration: options.duration,
         cores: thread::available_parallelism().map_or(1, usize::from),
+        apart: cores::apart(),
     })
 }
 

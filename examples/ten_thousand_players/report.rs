@@ -17,6 +17,8 @@ pub(crate) struct Report {
     pub(crate) duration: Duration,
     /// Of this machine.
     pub(crate) cores: usize,
+    /// Whether server and players had one each.
+    pub(crate) apart: bool,
 }
 
 impl Report {
@@ -59,12 +61,13 @@ impl Report {
 
     fn preface(&self) -> String {
         format!(
-            "{}, {}, {} cores, compio by {}; server and players are processes of one thread each; medians of \
+            "{}, {}, {} cores, compio by {}; server and players are processes of one thread each{}; medians of \
              {} rounds of {} s; × and % are of (a), in the same round.",
             std::env::consts::OS,
             std::env::consts::ARCH,
             self.cores,
             self.driver(),
+            if self.apart { ", on a core each" } else { "" },
             self.rounds,
             self.duration.as_secs_f64(),
         )
