@@ -91,7 +91,7 @@ impl Cell {
                 Load::AllAtOnce => self.connections,
             },
             message: self.message,
-            warm_up: (duration / 5).min(Duration::from_millis(500)),
+            warm_up: (duration / 5).max(Duration::from_millis(100)),
             duration,
         };
         let watched = watch(&server, &Process::start(&players.arguments())?, duration)?;

@@ -16,8 +16,8 @@ and resident memory, on tokio and on compio. Server and players are processes of
 cargo run --release --example ten_thousand_players -- [OPTIONS]
 
   --connections N,N  numbers of players [100,1000,10000]
-  --rounds N         runs of each kind, of which the median counts [3]
-  --seconds S        how long each run counts [3]
+  --rounds N         runs of each kind, of which the median counts [7]
+  --seconds S        how long each run counts [1]
   --quick            100 players, 1 round, 0.5 seconds: whether it all works
   --write            put the tables into README.md
   --help             this text
@@ -55,8 +55,8 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             connections: vec![100, 1000, 10_000],
-            rounds: 3,
-            duration: Duration::from_secs(3),
+            rounds: 7,
+            duration: Duration::from_secs(1),
             write: false,
         }
     }

@@ -113,7 +113,7 @@ pub(crate) fn play(
             match timeout_at(patience, task).await {
                 Ok(Ok(Ok(()))) => {}
                 Ok(Ok(Err(error))) => {
-                    complain(&error.to_string());
+                    complain(&format!("a connection failed: {error}"));
                     failed += 1;
                 }
                 Ok(Err(error)) => {
@@ -160,6 +160,7 @@ struct Group {
 }
 
 impl Group {
+    /// Until the time is over, or an answer differs: nothing that comes behind it would be in its place.
     async fn play(self, players: Vec<(u64, StdStream)>) -> io::Result<()> {
         let players: io::Result<Vec<(u64, TcpStream)>> = players
             .into_iter()
@@ -183,7 +184,12 @@ impl Group {
                         bytes => received += bytes,
                     }
                 }
-                self.saw(start, &answer[..received] == message);
+                let same = &answer[..received] == message;
+                self.saw(start, same);
+                if !same {
+                    complain(&format!("player {id} got another answer than it should"));
+                    return Ok(());
+                }
             }
         }
         Ok(())
@@ -210,7 +216,7 @@ impl Group {
 }
 
 fn complain(reason: &str) {
-    let _ = writeln!(io::stderr(), "players: a connection failed: {reason}");
+    let _ = writeln!(io::stderr(), "players: {reason}");
 }
 
 /// SplitMix64: the same bytes in every run.

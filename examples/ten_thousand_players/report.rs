@@ -91,8 +91,8 @@ impl Report {
         let met = targets.iter().filter(|target| target.met).count();
         writeln!(
             text,
-            "\nOf {} targets, {met} are met. Noise, which is how far the rounds of a figure lay from their \
-             median on average: {:.1} % in messages/s, {:.1} % in p50.",
+            "\nOf {} targets, {met} are met. Noise, which is how far a round's ratio lay from the median of \
+             its rounds on average: {:.1} % in messages/s, {:.1} % in p50.",
             targets.len(),
             100.0 * noise(&self.groups, Load::Usual, PER_SECOND),
             100.0 * noise(&self.groups, Load::Usual, P50),

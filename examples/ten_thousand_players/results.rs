@@ -69,15 +69,22 @@ impl Group {
 
     /// A figure of a row as a multiple of that of a strategy.
     pub(crate) fn ratio(&self, row: &Row, to: Strategy, figure: Figure) -> Option<f64> {
-        let base = self.row(to)?;
-        let ratios = row.runs.iter().zip(&base.runs);
-        median(ratios.filter_map(|(run, base)| Some(figure(run)? / figure(base)?)))
+        median(&self.ratios(row, to, figure))
+    }
+
+    /// The same for each round.
+    fn ratios(&self, row: &Row, to: Strategy, figure: Figure) -> Vec<f64> {
+        let bases = self.row(to).into_iter().flat_map(|base| &base.runs);
+        let pairs = row.runs.iter().zip(bases);
+        pairs
+            .filter_map(|(run, base)| Some(figure(run)? / figure(base)?))
+            .collect()
     }
 }
 
 impl Row {
     pub(crate) fn figure(&self, figure: Figure) -> Option<f64> {
-        median(self.runs.iter().filter_map(figure))
+        median(&self.runs.iter().filter_map(figure).collect::<Vec<_>>())
     }
 
     /// Connections that failed, and answers that differed, in all rounds.
@@ -87,25 +94,24 @@ impl Row {
     }
 }
 
-/// How far a round lies from the median of its row at the most, as a share of it, on average over all rows
-/// under that load. What lies closer together than that is as good as equal.
+/// How far a round's ratio to (a) lies from the median of its row's, as a share of it, on average over that
+/// load. What differs by less is as good as equal.
 pub(crate) fn noise(groups: &[Group], load: Load, figure: Figure) -> f64 {
     let mut distances = Vec::new();
-    let groups = groups.iter().filter(|group| group.load == load);
-    for row in groups.flat_map(|group| &group.rows) {
-        let Some(median) = row.figure(figure) else {
-            continue;
-        };
-        let rounds = row.runs.iter().filter_map(figure);
-        let distance = rounds.map(|round| (round / median - 1.0).abs());
-        distances.push(distance.fold(0.0, f64::max));
+    for group in groups.iter().filter(|group| group.load == load) {
+        for row in &group.rows {
+            let ratios = group.ratios(row, Strategy::Held, figure);
+            if let Some(median) = median(&ratios).filter(|_| row.strategy != Strategy::Held) {
+                distances.extend(ratios.iter().map(|ratio| (ratio / median - 1.0).abs()));
+            }
+        }
     }
     distances.iter().sum::<f64>() / distances.len().max(1) as f64
 }
 
 /// The one in the middle, or the mean of the two; `None` of nothing.
-pub(crate) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.collect();
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
+    let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     let upper = *values.get(values.len() / 2)?;
     let lower = *values.get((values.len() - 1) / 2)?;
