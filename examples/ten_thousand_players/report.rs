@@ -8,7 +8,7 @@ use crate::measure::{IN_FLIGHT, Load, Run};
 use crate::numbers::{millis, thousands};
 use crate::results::{CPU, Figure, Group, P50, P99, PER_SECOND, RESIDENT, Row, noise};
 use crate::strategy::Strategy;
-use crate::targets::targets;
+use crate::targets::{Kind, Target, targets};
 
 /// Everything that was measured.
 pub(crate) struct Report {
@@ -97,17 +97,13 @@ impl Report {
             100.0 * noise(&self.groups, Load::Usual, PER_SECOND),
             100.0 * noise(&self.groups, Load::Usual, P50),
         )?;
-        for (verdict, met) in [("Missed", false), ("Met", true)] {
-            let lines: Vec<&str> = targets
-                .iter()
-                .filter(|target| target.met == met)
-                .map(|target| &*target.line)
-                .collect();
-            if !lines.is_empty() {
-                writeln!(text, "\n{verdict}:\n")?;
-            }
-            for line in lines {
-                writeln!(text, "- {line}")?;
+        writeln!(text)?;
+        for kind in Kind::ALL {
+            let of_it: Vec<&Target> = targets.iter().filter(|it| it.kind == kind).collect();
+            let met = of_it.iter().filter(|target| target.met).count();
+            writeln!(text, "- {}: {met} of {}", kind.wish(), of_it.len())?;
+            for missed in of_it.iter().filter(|target| !target.met) {
+                writeln!(text, "  - missed: {}", missed.line)?;
             }
         }
         Ok(())
