@@ -115,7 +115,7 @@ impl Budget {
 
     /// Requests that wait for the budget now.
     pub fn waiting(&self) -> usize {
-        self.shared.waiters.lock().figures().waiting
+        self.shared.waiters.figures().waiting
     }
 
     /// Counts `bytes` as lent, unless that is too much or others wait.
@@ -194,9 +194,10 @@ impl Budget {
     /// Leaves the queue. Returns whether the bytes had been granted: then they are the caller's still.
     pub(crate) fn leave(&self, ticket: &Ticket, ending: Ending) -> bool {
         let mut queue = self.shared.waiters.lock();
-        let (outcome, waker) = queue.leave(ticket, ending);
+        let (outcome, waker, wait) = queue.leave(ticket, ending);
         // Those behind him may want less.
         let wakers = self.serve(queue);
+        self.shared.waiters.add(wait);
         drop(waker);
         wake_all(wakers);
         outcome == Outcome::Handed(())

@@ -145,9 +145,6 @@ pub(crate) trait FreeList: Send + Sync + Sized + 'static {
         back.take_while(Result::is_ok).count()
     }
 
-    /// Buffers that can be taken at most.
-    fn max(&self) -> u32;
-
     /// Whether buffers may rest outside the list, as if taken, and be lent again from there. Not while more than
     /// `max` are taken.
     fn may_lend_onward(&self) -> bool {

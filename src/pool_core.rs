@@ -22,7 +22,7 @@ use crate::holders::{Caller, Holders, Tracker};
 use crate::pooled_buf::{PooledBuf, ReleaseHeader};
 use crate::region::Region;
 use crate::stats::PoolStats;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, LeakTracker, Ordering, Witness};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, LeakTracker, Ordering, Witness};
 use crate::waiters::{Waiters, wake_all};
 use crate::wipe::Wipe;
 
@@ -53,10 +53,14 @@ struct PoolCore<F: FreeList> {
     region: Region,
     /// Who waits for a buffer. While there is anybody, what is released is handed to the first of them.
     waiters: Waiters<(), Slot>,
-    /// Whether there is anybody, as the free list knows it. Changed under the lock of `waiters`; elsewhere a hint.
+    /// Whether there is anybody. Changed under the lock of `waiters`, after the free list was told so and before it
+    /// is told otherwise. Relaxed elsewhere: whoever has seen a buffer come back to the free list after the last
+    /// one left has seen this change.
     wanted: AtomicBool,
     /// The max was lowered once: whether a buffer may be handed over, only the free list knows.
     was_shrunk: AtomicBool,
+    /// The free list's. Changed where it changes there.
+    max: AtomicU32,
     refused: AtomicU64,
     over_budget: AtomicU64,
     budget: Option<Budget>,
@@ -117,6 +121,7 @@ impl<F: FreeList> PoolHandle<F> {
             waiters: Waiters::new(),
             wanted: AtomicBool::new(false),
             was_shrunk: AtomicBool::new(false),
+            max: AtomicU32::new(config.max),
             refused: AtomicU64::new(0),
             over_budget: AtomicU64::new(0),
             budget: config.budget,
@@ -174,7 +179,7 @@ impl<F: FreeList> PoolHandle<F> {
         core.decay();
         let popped = if core.short_way > 0 {
             // That was tried, and has not found anything at hand.
-            core.free_list.pop().map_err(Refusal::Empty)
+            core.pop().map_err(Refusal::Empty)
         } else {
             self.try_pop(caller)
         };
@@ -206,7 +211,7 @@ impl<F: FreeList> PoolHandle<F> {
         let core = self.core();
         let slot = match core.free_list.pop_at_hand() {
             Some(slot) => slot,
-            None => core.free_list.pop().map_err(Refusal::Empty)?,
+            None => core.pop().map_err(Refusal::Empty)?,
         };
         if let Some(budget) = &core.budget {
             if let Err(exceeded) = budget.charge(core.buffer_size) {
@@ -288,7 +293,7 @@ impl<F: FreeList> PoolHandle<F> {
     }
 
     pub(crate) fn max(&self) -> usize {
-        self.core().free_list.max() as usize
+        self.core().max.load(Ordering::Relaxed) as usize
     }
 
     pub(crate) fn alignment(&self) -> usize {
@@ -302,7 +307,7 @@ impl<F: FreeList> PoolHandle<F> {
     pub(crate) fn stats(&self) -> PoolStats {
         let core = self.core();
         core.decay();
-        let waits = core.waiters.lock().figures();
+        let waits = core.waiters.figures();
         let counts = core.free_list.counts();
         let high_water = counts.high_water as usize;
         let in_use = match counts.in_use {
@@ -580,40 +585,52 @@ impl<F: FreeList> PoolHandle<F> {
 impl<F: Resizable> PoolHandle<F> {
     /// Sets the max; returns the one before.
     pub(crate) fn set_max(&self, max: usize) -> Result<usize, ResizeError> {
-        let change = |before: u32| match max {
+        let (before, _) = self.resize(|before| match max {
             0 => Err(ResizeError::NoneLeft {
                 max: before as usize,
                 shrink_by: before as usize,
             }),
             max => self.within_reserve(max),
-        };
-        self.core().was_shrunk.store(true, Ordering::Relaxed);
-        let (before, _) = self.core().free_list.resize(change)?;
-        self.core().serve_waiters();
-        Ok(before as usize)
+        })?;
+        Ok(before)
     }
 
     /// Raises the max; returns it.
     pub(crate) fn grow(&self, by: usize) -> Result<usize, ResizeError> {
-        let change = |max: u32| self.within_reserve((max as usize).saturating_add(by));
-        let (_, after) = self.core().free_list.resize(change)?;
-        self.core().serve_waiters();
-        Ok(after as usize)
+        let (_, after) =
+            self.resize(|max| self.within_reserve((max as usize).saturating_add(by)))?;
+        Ok(after)
     }
 
     /// Lowers the max; returns it.
     pub(crate) fn shrink(&self, by: usize) -> Result<usize, ResizeError> {
-        let change = |max: u32| match (max as usize).saturating_sub(by) {
+        let (_, after) = self.resize(|max| match (max as usize).saturating_sub(by) {
             0 => Err(ResizeError::NoneLeft {
                 max: max as usize,
                 shrink_by: by,
             }),
             // Less than `max`.
             left => Ok(left as u32),
-        };
-        self.core().was_shrunk.store(true, Ordering::Relaxed);
-        let (_, after) = self.core().free_list.resize(change)?;
-        Ok(after as usize)
+        })?;
+        Ok(after)
+    }
+
+    /// Changes the max; returns the one before and the one after.
+    fn resize(
+        &self,
+        change: impl FnOnce(u32) -> Result<u32, ResizeError>,
+    ) -> Result<(usize, usize), ResizeError> {
+        let core = self.core();
+        let (before, after) = core.free_list.resize(|before| {
+            let after = change(before)?;
+            if after < before {
+                core.was_shrunk.store(true, Ordering::Relaxed);
+            }
+            core.max.store(after, Ordering::Relaxed);
+            Ok(after)
+        })?;
+        core.serve_waiters();
+        Ok((before as usize, after as usize))
     }
 
     fn within_reserve(&self, requested: usize) -> Result<u32, ResizeError> {

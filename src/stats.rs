@@ -56,7 +56,8 @@ pub struct PoolStats {
     pub over_budget: u64,
     /// Requests that had to wait, since the pool was made, and have ended, with a buffer or without.
     pub waits: u64,
-    /// How long all of them together waited.
+    /// How long all of them together waited. From the 1,024th on, one wait in 16 is timed and stands for all of
+    /// them.
     pub waited: Duration,
     /// How many of them ended without a buffer, because their time was up.
     pub timed_out: u64,

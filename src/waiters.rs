@@ -8,11 +8,14 @@
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 
 /// See the module. `W` is what somebody wants, `T` what is handed to him.
 pub(crate) struct Waiters<W, T> {
     queue: Mutex<Queue<W, T>>,
+    /// Nanoseconds that waits that have ended took together. Not in the queue, so that most looks at the clock are not
+    /// under its lock.
+    waited: AtomicU64,
 }
 
 /// The queue, while its lock is held.
@@ -26,12 +29,15 @@ pub(crate) struct Queue<W, T> {
     /// Heads the list of vacant places, which are linked by `after`.
     vacant: Option<usize>,
     closed: bool,
+    /// How many have joined.
+    joined: u64,
     figures: Figures,
 }
 
 struct Place<W, T> {
     state: State<W, T>,
-    since: Instant,
+    /// `None` if this wait is not timed.
+    clock: Option<Clock>,
     /// Whether it counts even if it is left without having been served.
     counted: bool,
     before: Option<usize>,
@@ -62,6 +68,22 @@ pub(crate) enum Outcome<T> {
     Closed,
 }
 
+/// When a wait began, and for how many waits that are not timed it stands.
+#[derive(Clone, Copy)]
+struct Clock {
+    since: Instant,
+    stands_for: u64,
+}
+
+/// So many waits are timed each; beyond that, one in [`TIMED`]: looking at the clock would otherwise take a tenth of
+/// what it takes to wait and to be served.
+const TIMED_EACH: u64 = 1024;
+const TIMED: u64 = 16;
+
+/// A wait that has ended, to be [added](Waiters::add) when the lock has been let go.
+#[must_use]
+pub(crate) struct Wait(Option<Clock>);
+
 /// Why a place is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -83,7 +105,7 @@ pub(crate) struct Figures {
     pub(crate) served: u64,
     /// Those of them that ended because the time was up.
     pub(crate) timed_out: u64,
-    /// The time that all of them took together.
+    /// The time that all of them took together, or an estimate of it when there were many.
     pub(crate) waited: Duration,
 }
 
@@ -96,8 +118,26 @@ impl<W, T> Waiters<W, T> {
                 last: None,
                 vacant: None,
                 closed: false,
+                joined: 0,
                 figures: Figures::default(),
             }),
+            waited: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn figures(&self) -> Figures {
+        Figures {
+            waited: Duration::from_nanos(self.waited.load(Ordering::Relaxed)),
+            ..self.lock().figures
+        }
+    }
+
+    /// Adds up the time of a wait that has ended.
+    pub(crate) fn add(&self, wait: Wait) {
+        if let Wait(Some(Clock { since, stands_for })) = wait {
+            // Beyond 584 years it is no longer exact.
+            let waited = (since.elapsed().as_nanos() as u64).wrapping_mul(stands_for);
+            self.waited.fetch_add(waited, Ordering::Relaxed);
         }
     }
 
@@ -126,7 +166,12 @@ impl<W, T> Waiters<W, T> {
                         return Outcome::Waiting;
                     }
                 },
-                _ => return queue.finish(ticket),
+                _ => {
+                    let (outcome, wait) = queue.finish(ticket);
+                    drop(queue);
+                    self.add(wait);
+                    return outcome;
+                }
             }
         }
     }
@@ -142,15 +187,11 @@ impl<W, T> Queue<W, T> {
         self.closed
     }
 
-    pub(crate) fn figures(&self) -> Figures {
-        self.figures
-    }
-
     /// Goes to the end of the queue. `counted` says whether he stands in no other queue where he counts.
     pub(crate) fn join(&mut self, want: W, waker: Waker, counted: bool) -> Ticket {
         let place = Place {
             state: State::Waiting(want, waker),
-            since: Instant::now(),
+            clock: self.clock(),
             counted,
             before: self.last,
             after: None,
@@ -175,6 +216,21 @@ impl<W, T> Queue<W, T> {
         Ticket(number)
     }
 
+    /// For one who joins now.
+    fn clock(&mut self) -> Option<Clock> {
+        let number = self.joined;
+        self.joined = number.wrapping_add(1);
+        let stands_for = match number {
+            0..TIMED_EACH => 1,
+            _ if number % TIMED == 0 => TIMED,
+            _ => return None,
+        };
+        Some(Clock {
+            since: Instant::now(),
+            stands_for,
+        })
+    }
+
     /// What the first one wants.
     pub(crate) fn first_wants(&self) -> Option<&W> {
         match &self.places[self.first?].state {
@@ -196,37 +252,43 @@ impl<W, T> Queue<W, T> {
         }
     }
 
-    /// Gives up a place. Returns what has been handed to it, and the waker of one who was still waiting, which is
-    /// to be dropped after the lock.
-    pub(crate) fn leave(&mut self, ticket: &Ticket, ending: Ending) -> (Outcome<T>, Option<Waker>) {
+    /// Gives up a place. Returns what has been handed to it, and what is to be done after the lock: the waker of one
+    /// who was still waiting is to be dropped, and the wait to be added.
+    pub(crate) fn leave(
+        &mut self,
+        ticket: &Ticket,
+        ending: Ending,
+    ) -> (Outcome<T>, Option<Waker>, Wait) {
         let number = ticket.0;
         if matches!(self.places[number].state, State::Waiting(..)) {
             self.unlink(number);
         }
-        let wait = self.places[number].counted && ending != Ending::ServedElsewhere;
-        match self.vacate(number, wait) {
+        let counted = self.places[number].counted && ending != Ending::ServedElsewhere;
+        let (state, wait) = self.vacate(number, counted);
+        match state {
             State::Waiting(_, waker) => {
-                self.figures.timed_out += u64::from(wait && ending == Ending::TimedOut);
-                (Outcome::Waiting, Some(waker))
+                self.figures.timed_out += u64::from(counted && ending == Ending::TimedOut);
+                (Outcome::Waiting, Some(waker), wait)
             }
             State::Handed(thing) => {
                 self.figures.served += 1;
-                (Outcome::Handed(thing), None)
+                (Outcome::Handed(thing), None, wait)
             }
-            _ => (Outcome::Closed, None),
+            _ => (Outcome::Closed, None, wait),
         }
     }
 
     /// The end of one who waits no more.
-    fn finish(&mut self, ticket: &Ticket) -> Outcome<T> {
+    fn finish(&mut self, ticket: &Ticket) -> (Outcome<T>, Wait) {
         let served = matches!(self.places[ticket.0].state, State::Handed(_));
-        let wait = self.places[ticket.0].counted || served;
-        match self.vacate(ticket.0, wait) {
+        let counted = self.places[ticket.0].counted || served;
+        let (state, wait) = self.vacate(ticket.0, counted);
+        match state {
             State::Handed(thing) => {
                 self.figures.served += 1;
-                Outcome::Handed(thing)
+                (Outcome::Handed(thing), wait)
             }
-            _ => Outcome::Closed,
+            _ => (Outcome::Closed, wait),
         }
     }
 
@@ -255,17 +317,15 @@ impl<W, T> Queue<W, T> {
     }
 
     /// Takes a place that is not linked out of use, and counts its wait if it is one.
-    fn vacate(&mut self, number: usize, wait: bool) -> State<W, T> {
+    fn vacate(&mut self, number: usize, wait: bool) -> (State<W, T>, Wait) {
         let place = &mut self.places[number];
         let state = std::mem::replace(&mut place.state, State::Vacant);
         place.after = self.vacant;
         self.vacant = Some(number);
         self.figures.waiting -= usize::from(place.counted);
-        if wait {
-            self.figures.waits += 1;
-            self.figures.waited += place.since.elapsed();
-        }
-        state
+        self.figures.waits += u64::from(wait);
+        let clock = place.clock.filter(|_| wait);
+        (state, Wait(clock))
     }
 
     fn unlink(&mut self, number: usize) {

@@ -188,10 +188,6 @@ impl FreeList for MutexStack {
         stack.free.len() - before
     }
 
-    fn max(&self) -> u32 {
-        self.stack.lock().max
-    }
-
     fn may_lend_onward(&self) -> bool {
         let stack = self.stack.lock();
         stack.in_use() <= stack.max

@@ -160,11 +160,6 @@ impl<const N: usize> FreeList for Shards<N> {
         })
     }
 
-    fn max(&self) -> u32 {
-        // `N` fits a `u32`.
-        N as u32
-    }
-
     /// One shard after the other.
     fn trim(&self, trimming: &mut Trimming<'_>, put_back: &mut dyn FnMut(Slot)) -> usize {
         let mut bytes = 0;

@@ -181,10 +181,6 @@ impl<D: FreeList> FreeList for ThreadCache<D> {
         }
     }
 
-    fn max(&self) -> u32 {
-        self.shared.depot.max()
-    }
-
     /// Also what rests in magazines.
     fn trim(&self, trimming: &mut Trimming<'_>, put_back: &mut dyn FnMut(Slot)) -> usize {
         let mut registry = self.shared.registry.lock();

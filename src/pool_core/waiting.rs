@@ -47,11 +47,6 @@ impl<F: FreeList> PoolCore<F> {
         wake_all(wakers);
     }
 
-    fn start_waiting(&self, _queue: &Queue<(), Slot>) {
-        self.wanted.store(true, Ordering::Relaxed);
-        self.free_list.start_waiting();
-    }
-
     pub(super) fn stop_waiting_if_empty(&self, queue: &Queue<(), Slot>) {
         if queue.is_empty() && self.wanted.load(Ordering::Relaxed) {
             self.wanted.store(false, Ordering::Relaxed);
@@ -59,16 +54,22 @@ impl<F: FreeList> PoolCore<F> {
         }
     }
 
+    /// Takes a free buffer. While others wait there is none: that takes no lock to see.
+    pub(super) fn pop(&self) -> Result<Slot, Empty> {
+        if self.wanted.load(Ordering::Relaxed) {
+            return Err(Empty::AllInUse(self.max.load(Ordering::Relaxed)));
+        }
+        self.free_list.pop()
+    }
+
     /// Takes a free buffer, or joins the queue.
     fn pop_or_join(&self, request: &Request<'_>) -> Result<Turned, Empty> {
         if let Some(slot) = self.free_list.pop_at_hand() {
             return Ok(Turned::Served(slot));
         }
-        if !self.wanted.load(Ordering::Relaxed) {
-            match self.free_list.pop() {
-                Err(Empty::AllInUse(_)) => {}
-                result => return result.map(Turned::Served),
-            }
+        match self.pop() {
+            Err(Empty::AllInUse(_)) => {}
+            result => return result.map(Turned::Served),
         }
         // Before the lock: a user's code.
         let waker = request.waker.clone();
@@ -78,11 +79,11 @@ impl<F: FreeList> PoolCore<F> {
             return Err(Empty::Closed);
         }
         if queue.is_empty() {
-            self.start_waiting(&queue);
+            self.free_list.start_waiting();
             match self.free_list.pop() {
-                Err(Empty::AllInUse(_)) => {}
+                Err(Empty::AllInUse(_)) => self.wanted.store(true, Ordering::Relaxed),
                 result => {
-                    self.stop_waiting_if_empty(&queue);
+                    self.free_list.stop_waiting();
                     drop(queue);
                     return result.map(Turned::Served);
                 }
@@ -163,9 +164,10 @@ impl<F: FreeList> Lender for PoolHandle<F> {
             Turn::New => None,
             Turn::ForBuffer(ticket) => {
                 let mut queue = core.waiters.lock();
-                let (outcome, waker) = queue.leave(&ticket, ending);
+                let (outcome, waker, wait) = queue.leave(&ticket, ending);
                 core.stop_waiting_if_empty(&queue);
                 drop(queue);
+                core.waiters.add(wait);
                 drop(waker);
                 let Outcome::Handed(slot) = outcome else {
                     return None;
