@@ -64,7 +64,11 @@ fn take(pool: &(impl Pool + ?Sized), count: usize) -> Vec<PooledBuf> {
 }
 
 fn assert_refuses(pool: &(impl Pool + ?Sized), in_use: usize, max: usize) {
-    let refused = AcquireError::Exhausted { in_use, max };
+    let refused = AcquireError::Exhausted {
+        in_use,
+        max,
+        held_by: None,
+    };
     assert_eq!(pool.acquire().unwrap_err(), refused);
     assert_eq!((pool.stats().in_use, pool.stats().max), (in_use, max));
 }
@@ -208,7 +212,11 @@ fn tiers_are_resized_one_by_one() {
     assert_eq!(pool.tiers()[1].shrink(49), Ok(1));
     let held: Vec<_> = (0..6).map(|_| pool.acquire_for(64).unwrap()).collect();
     assert_eq!(held.iter().filter(|buf| buf.capacity() == 64).count(), 5);
-    let refused = AcquireError::Exhausted { in_use: 5, max: 5 };
+    let refused = AcquireError::Exhausted {
+        in_use: 5,
+        max: 5,
+        held_by: None,
+    };
     assert_eq!(pool.acquire_for(64).unwrap_err(), refused);
     assert_eq!(pool.stats().max, 6);
 }
