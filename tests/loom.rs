@@ -588,3 +588,192 @@ fn magazine_owner_against_last_handle() {
         other.join().unwrap();
     });
 }
+
+/// A pool of `buffers` of which `max` may be lent.
+fn resizable_pool(buffers: usize, max: usize, magazine: usize) -> BufferPool {
+    let config = PoolConfig::new(SIZE).max(max).reserve(buffers);
+    BufferPool::with_config(config.magazine(magazine)).unwrap()
+}
+
+/// The max is lowered to 1 while the owner of a magazine, in which both buffers rest, acquires and releases. Once
+/// it is, and the two of them have one buffer, nobody is lent a second.
+fn shrink_against_owner(magazine: usize) {
+    let (pool, ledger) = (resizable_pool(2, 2, magazine), Ledger::default());
+    let both = [pool.acquire().unwrap(), pool.acquire().unwrap()];
+    drop(both);
+    let other = {
+        let (pool, ledger) = (pool.clone(), ledger.clone());
+        thread::spawn(move || {
+            assert_eq!(pool.set_max(1), Ok(2));
+            let buf = pool.acquire().ok()?;
+            ledger.enter(&buf);
+            Some(buf)
+        })
+    };
+    let first = pool.acquire();
+    first.iter().for_each(|buf| ledger.enter(buf));
+    first.into_iter().for_each(|buf| ledger.give_back(buf));
+    let second = pool.acquire();
+    second.iter().for_each(|buf| ledger.enter(buf));
+    let others = other.join().unwrap();
+    // Both, if this thread acquired before the max was lowered and the other after it released.
+    let held = [second.ok(), others];
+    let lent = held.iter().flatten().count();
+    assert!(lent >= 1, "one was free, and both were refused");
+    assert!(
+        lent == 1,
+        "two are lent, and the max was 1 when the second was"
+    );
+    held.into_iter()
+        .flatten()
+        .for_each(|buf| ledger.give_back(buf));
+    assert_eq!(pool.stats().in_use, 0);
+    let _only = pool.acquire().unwrap();
+    assert!(pool.acquire().is_err());
+}
+
+#[test]
+fn shrink_against_the_owner_of_a_magazine() {
+    schedules_within(3, || shrink_against_owner(2));
+}
+
+#[test]
+fn shrink_against_acquire_and_release_without_magazines() {
+    every_schedule(|| shrink_against_owner(0));
+}
+
+/// Lowered below what is lent, and raised again, while the holders give back and acquire.
+#[test]
+fn shrink_and_grow_against_holders() {
+    schedules_within(3, || {
+        let (pool, ledger) = (resizable_pool(3, 2, 2), Ledger::default());
+        let held = [pool.acquire().unwrap(), pool.acquire().unwrap()];
+        held.iter().for_each(|buf| ledger.enter(buf));
+        let other = {
+            let pool = pool.clone();
+            thread::spawn(move || {
+                assert_eq!(pool.shrink(1), Ok(1));
+                assert_eq!(pool.grow(2), Ok(3));
+            })
+        };
+        held.into_iter().for_each(|buf| ledger.give_back(buf));
+        one_round(&pool, &ledger, 1);
+        other.join().unwrap();
+        assert_whole(&pool, 3);
+    });
+}
+
+/// Under loom every byte is a page, and what is given back is overwritten: a buffer that is trimmed and lent at the
+/// same time is seen by its cell and by its bytes.
+fn trim_against_the_rest<P: Pool + Clone + 'static>(
+    pool: P,
+    buffers: usize,
+    trim: fn(&P) -> usize,
+) {
+    let ledger = Ledger::default();
+    let held: Vec<_> = (0..buffers).map(|_| pool.acquire().unwrap()).collect();
+    drop(held);
+    let other = {
+        let pool = pool.clone();
+        thread::spawn(move || trim(&pool))
+    };
+    one_round(&pool, &ledger, 1);
+    one_round(&pool, &ledger, 2);
+    let given_back = other.join().unwrap();
+    assert!(given_back <= buffers * SIZE);
+    let stats = pool.stats();
+    assert_eq!((stats.in_use, stats.high_water), (0, buffers));
+    assert_whole(&pool, buffers);
+}
+
+#[test]
+fn trim_against_acquire_and_release() {
+    every_schedule(|| trim_against_the_rest(buffer_pool(2), 2, BufferPool::trim));
+}
+
+#[test]
+fn trim_against_the_owner_of_a_magazine() {
+    schedules_within(3, || {
+        trim_against_the_rest(magazine_pool(2, 2), 2, BufferPool::trim);
+    });
+}
+
+#[test]
+fn lock_free_pool_trim_against_acquire_and_release() {
+    schedules_within(3, || {
+        trim_against_the_rest(lock_free_pool::<2>(), 2, LockFreePool::trim);
+    });
+}
+
+#[test]
+fn shards_trim_against_acquire_and_release() {
+    schedules_within(2, || {
+        trim_against_the_rest(lock_free_pool::<4>(), 4, LockFreePool::trim);
+    });
+}
+
+/// Nobody is refused for a trim where there is a lock.
+#[test]
+fn trim_refuses_nobody() {
+    every_schedule(|| {
+        let pool = buffer_pool(1);
+        drop(pool.acquire());
+        let other = {
+            let pool = pool.clone();
+            thread::spawn(move || pool.trim())
+        };
+        let held = pool.acquire().unwrap();
+        other.join().unwrap();
+        drop(held);
+    });
+}
+
+#[test]
+fn trim_against_trim() {
+    every_schedule(|| {
+        let pool = buffer_pool(2);
+        drop([pool.acquire().unwrap(), pool.acquire().unwrap()]);
+        let other = {
+            let pool = pool.clone();
+            thread::spawn(move || pool.trim())
+        };
+        let given_back = pool.trim() + other.join().unwrap();
+        assert_eq!(given_back, 2 * SIZE, "once, and all");
+        assert_eq!(pool.stats().resident_bytes, 0);
+        assert_whole(&pool, 2);
+    });
+}
+
+#[test]
+fn trim_against_close() {
+    every_schedule(|| {
+        let pool = buffer_pool(2);
+        let held = pool.acquire().unwrap();
+        drop(pool.acquire());
+        let other = {
+            let pool = pool.clone();
+            thread::spawn(move || pool.trim())
+        };
+        pool.close();
+        drop(held);
+        other.join().unwrap();
+        assert_eq!(pool.stats().in_use, 0);
+    });
+}
+
+/// Whoever trims the lock-free pool holds buffers when it is closed, and no guard of them.
+#[test]
+fn lock_free_pool_trim_against_close() {
+    schedules_within(4, || {
+        let pool = lock_free_pool::<2>();
+        let held = pool.acquire().unwrap();
+        let other = {
+            let pool = pool.clone();
+            thread::spawn(move || pool.trim())
+        };
+        pool.close();
+        drop(held);
+        other.join().unwrap();
+        assert_eq!(pool.stats().in_use, 0);
+    });
+}

@@ -34,9 +34,9 @@ trims!(
 );
 
 /// In every pool here.
-const BUFFERS: usize = 512;
+const BUFFERS: usize = 256;
 /// Bytes; larger than the pages of any system.
-const LARGE: usize = 100_000;
+const LARGE: usize = 70_000;
 
 /// Every pool, with `BUFFERS` buffers of `size` bytes; those with magazines with all kinds of them.
 fn pools(size: usize) -> Vec<Arc<dyn Trims>> {
@@ -327,8 +327,8 @@ fn others_go_on_meanwhile() {
                         scope.spawn(move || {
                             start.wait();
                             let mut held = Vec::new();
-                            for round in 0..2000 {
-                                // Of the lock-free pool's, a shard may be taken: see there.
+                            for round in 0..500 {
+                                // At most 42 are held by all, and 32 by the one that trims the lock-free pool.
                                 let number = thread * 64 + round % 64;
                                 let mut buf = pool.acquire().unwrap();
                                 fill(&mut buf, number as u8);
@@ -355,7 +355,7 @@ fn others_go_on_meanwhile() {
             });
             let stats = pool.stats();
             assert_eq!((stats.in_use, stats.refused), (0, 0));
-            assert_eq!(stats.acquired, 2000 * THREADS as u64);
+            assert_eq!(stats.acquired, 500 * THREADS as u64);
             let mut held = all_of(&*pool);
             held.sort_by_key(|buf| buf.as_ptr());
             held.dedup_by_key(|buf| buf.as_ptr());
