@@ -642,6 +642,47 @@ fn shrink_against_acquire_and_release_without_magazines() {
     every_schedule(|| shrink_against_owner(0));
 }
 
+/// Lowered below what rests in the magazine of a thread that acquires and releases meanwhile.
+#[test]
+fn shrink_below_what_rests_in_a_magazine() {
+    every_schedule(|| {
+        let (pool, ledger) = (full_magazine(2), Ledger::default());
+        let other = {
+            let pool = pool.clone();
+            thread::spawn(move || pool.set_max(1))
+        };
+        one_round(&pool, &ledger, 1);
+        other.join().unwrap().unwrap();
+        let _only = pool.acquire().unwrap();
+        assert!(pool.acquire().is_err(), "one is lent, and the max is 1");
+    });
+}
+
+/// Lowered below what is lent while its holder asks for more, long enough for its magazine to be opened again: a
+/// buffer that comes back then is not lent on.
+#[test]
+fn shrink_against_a_holder_who_asks_for_more() {
+    schedules_within(3, || {
+        let (pool, ledger) = (resizable_pool(2, 2, 2), Ledger::default());
+        let first = pool.acquire().unwrap();
+        let second = pool.acquire().unwrap();
+        ledger.enter(&first);
+        let other = {
+            let pool = pool.clone();
+            thread::spawn(move || pool.set_max(1))
+        };
+        assert!(pool.acquire().is_err());
+        other.join().unwrap().unwrap();
+        for _ in 0..4 {
+            assert!(pool.acquire().is_err());
+        }
+        drop(second);
+        assert!(pool.acquire().is_err(), "one is lent, and the max is 1");
+        ledger.give_back(first);
+        drop(pool.acquire().unwrap());
+    });
+}
+
 /// Lowered below what is lent, and raised again, while the holders give back and acquire.
 #[test]
 fn shrink_and_grow_against_holders() {
