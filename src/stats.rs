@@ -33,11 +33,12 @@ pub struct PoolStats {
     pub name: Arc<str>,
     /// Bytes that a buffer holds; of a multi-size pool, the largest.
     pub buffer_size: usize,
-    /// Buffers that can exist at most.
+    /// Buffers that can be lent at most, as it is now: see [`BufferPool::set_max`](crate::BufferPool::set_max).
     pub max: usize,
     /// Buffers that exist: the initial ones, and those made since because more were in use at once.
     pub total: usize,
-    /// Buffers that exist and are free: `total - in_use`. The pool can still lend `max - in_use`.
+    /// Buffers that exist and are free: `total - in_use`. The pool can still lend `max - in_use`,
+    /// or none where a lowered `max` is below what is in use.
     pub available: usize,
     /// Buffers that are lent.
     pub in_use: usize,
@@ -63,7 +64,8 @@ pub struct PoolStats {
     pub timed_out: u64,
     /// Requests that are waiting now.
     pub waiting: usize,
-    /// Bytes of buffers that have been touched, and so take up memory; rounding to pages not counted.
+    /// Bytes of buffers that have been touched, and so take up memory, less what trimming gave back of those that
+    /// were not lent since; an estimate where only some of them were. Rounding to pages not counted.
     pub resident_bytes: usize,
     /// The tiers of a multi-size pool, smallest first; empty for any other pool.
     pub tiers: Vec<PoolStats>,
