@@ -185,9 +185,10 @@ impl PoolConfig {
     /// magazines counts as used, and keeps it.
     ///
     /// There is no thread that would do it: whoever next goes to the free-stack, or asks for
-    /// [`stats`](crate::Pool::stats), does, and is held up by it for as long as a `trim` of those buffers takes. A pool
-    /// that nobody uses and nobody asks for its statistics keeps its memory. The price is a look at the clock for each visit to the
-    /// free-stack, some ten nanoseconds; acquire and release at the magazine cost what they did. Without effect in a
+    /// [`stats`](crate::Pool::stats), does, and is held up for as long as a `trim` of those buffers takes. A pool that
+    /// nobody uses and whose statistics nobody asks for keeps its memory. The price is a look at the clock for each
+    /// visit to the free-stack (where it was measured, acquire and release without magazines took 67 ns together
+    /// instead of 18); acquire and release at the magazine cost what they did. Without effect in a
     /// [`LockFreePool`](crate::LockFreePool). A generation of less than a microsecond counts as one.
     pub fn decay(mut self, generation: Duration) -> Self {
         self.decay = Some(generation);

@@ -155,6 +155,9 @@ pub(crate) trait FreeList: Send + Sync + Sized + 'static {
     /// the list take buffers for that, it puts them back with `put_back`, which calls `push`.
     fn trim(&self, trimming: &mut Trimming<'_>, put_back: &mut dyn FnMut(Slot)) -> usize;
 
+    /// Whether `end_generation` does anything.
+    const DECAYS: bool = false;
+
     /// Ends a generation: gives back the pages of the buffers that were free all through this one and the one
     /// before, but for as many as were there from the start.
     fn end_generation(&self, _trimming: &mut Trimming<'_>) {}

@@ -130,7 +130,7 @@ impl<F: FreeList> PoolHandle<F> {
             name: config.name,
             witness: Witness::new(config.reserve),
             reserve: config.reserve,
-            decay: config.decay.map(Decay::new),
+            decay: config.decay.filter(|_| F::DECAYS).map(Decay::new),
             _leak: LeakTracker::new(),
         });
         Ok(PoolHandle {

@@ -16,7 +16,7 @@ use crate::pages;
 const ALLOCATION_ALIGNMENT: usize = 16;
 /// The smallest page of the systems that we know, in bytes: writing one byte of each commits them all.
 const PAGE: usize = 4096;
-/// About so many bytes of buffers are given back at once: on Linux it takes some ten microseconds.
+/// About so many bytes of buffers are given back at once: on Linux that takes less than a tenth of a millisecond.
 const BATCH: usize = 1 << 20;
 
 pub(crate) struct Region {

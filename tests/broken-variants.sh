@@ -120,7 +120,7 @@ variant "a lowered max leaves the magazines open" $cache 's/if after < before .*
 variant "magazines open while too many are lent" $cache \
     's/&& self.shared.depot.may_lend_onward()//' shrink
 variant "trim takes what was lent meanwhile for free" src/free_list/mutex_stack/trim.rs \
-    's/if position < stack.low {/if true {/' trim
+    's/if (position as usize) < stack.low {/if true {/' trim
 variant "what a trim took from a lock-free stack is lost" src/free_list/treiber_stack/trim.rs \
     's/put_back(slot);//' trim
 variant "two trims rely on the same mark" src/free_list/mutex_stack/trim.rs \

@@ -197,6 +197,8 @@ impl FreeList for MutexStack {
         self.trim_free(trimming)
     }
 
+    const DECAYS: bool = true;
+
     fn end_generation(&self, trimming: &mut Trimming<'_>) {
         self.trim_decayed(trimming);
     }

@@ -191,6 +191,8 @@ impl<D: FreeList> FreeList for ThreadCache<D> {
         self.shared.depot.trim(trimming, put_back)
     }
 
+    const DECAYS: bool = D::DECAYS;
+
     /// Only what lies in the depot.
     fn end_generation(&self, trimming: &mut Trimming<'_>) {
         self.shared.depot.end_generation(trimming);

@@ -11,11 +11,14 @@ use std::ops::Range;
 use super::{Idle, MutexStack, Stack};
 use crate::free_list::trimming::{Bytes, Pieces, Reason, Trimming};
 
+/// Slots that are looked at under one lock.
+const AT_ONCE: usize = 1 << 14;
+
 /// A buffer that was free when trimming began.
 struct Candidate {
     index: u32,
     /// Where in the stack, from the bottom.
-    position: usize,
+    position: u32,
 }
 
 /// What is to be trimmed, beside the lock.
@@ -25,7 +28,7 @@ struct Plan {
     /// For one batch.
     pieces: Pieces,
     /// The pages of those below this position have been given back already.
-    done: usize,
+    done: u32,
     /// Also those that were never taken and lie below this one.
     fresh_end: u32,
 }
@@ -44,7 +47,7 @@ impl Plan {
             if index >= window.end {
                 break;
             }
-            if position < stack.low {
+            if (position as usize) < stack.low {
                 let why = if position < self.done {
                     Reason::Leave
                 } else {
@@ -109,7 +112,7 @@ impl Stack {
         let idle = &mut self.idle;
         idle.trimming = false;
         // At most `reserve`. What has been taken since is found by `low`.
-        idle.given_back.buffers = plan.candidates.len().max(plan.done) as u32;
+        idle.given_back.buffers = (plan.candidates.len() as u32).max(plan.done);
         idle.given_back.bytes += bytes.used;
         let fresh = self.initial.saturating_sub(self.fresh);
         idle.fresh_given_back = idle.fresh_given_back.left(fresh);
@@ -198,22 +201,38 @@ impl MutexStack {
             // Those above have been taken since they were chosen.
             room.min(stack.low)
         };
-        let slots = stack.free.iter().take(bottom).enumerate();
-        candidates.extend(slots.map(|(position, slot)| Candidate {
-            index: slot.index,
-            position,
-        }));
         stack.restart_low();
+        let done = stack.idle.given_back.buffers;
+        if bottom <= done as usize && (fresh_is_done || !with_fresh) {
+            return None;
+        }
         stack.idle.trimming = true;
+        let fresh_end = match with_fresh {
+            true if fresh_is_done => stack.fresh,
+            true => stack.initial,
+            false => 0,
+        };
+        drop(stack);
+        while candidates.len() < bottom {
+            let stack = self.stack.lock();
+            let from = candidates.len();
+            let to = bottom.min(from + AT_ONCE).min(stack.free.len());
+            // Fewer are there than were: of those that came since, `low` knows.
+            let Some(slots) = stack.free.get(from..to).filter(|slots| !slots.is_empty()) else {
+                break;
+            };
+            // There are at most as many positions as buffers.
+            let places = (from as u32..).zip(slots);
+            candidates.extend(places.map(|(position, slot)| Candidate {
+                index: slot.index,
+                position,
+            }));
+        }
         Some(Plan {
             candidates,
             pieces,
-            done: stack.idle.given_back.buffers as usize,
-            fresh_end: match with_fresh {
-                true if fresh_is_done => stack.fresh,
-                true => stack.initial,
-                false => 0,
-            },
+            done,
+            fresh_end,
         })
     }
 }
