@@ -64,13 +64,14 @@ impl Stack {
         Slot::fresh(self.fresh - 1)
     }
 
-    /// How many more may be taken; 0 is an error.
-    fn may_take(&self) -> Result<usize, Empty> {
+    /// Fails if as many are taken as may be.
+    #[inline(always)]
+    fn may_take(&self) -> Result<(), Empty> {
         let in_use = self.in_use();
-        match self.max.saturating_sub(in_use) {
-            0 => Err(Empty::AllInUse(in_use)),
-            left => Ok(left as usize),
+        if in_use >= self.max {
+            return Err(Empty::AllInUse(in_use));
         }
+        Ok(())
     }
 }
 
@@ -164,7 +165,10 @@ impl FreeList for MutexStack {
         if stack.closed {
             return Err(Empty::Closed);
         }
-        let most = most.clamp(1, stack.may_take()?);
+        stack.may_take()?;
+        // At least 1.
+        let allowed = (stack.max - stack.in_use()) as usize;
+        let most = most.clamp(1, allowed);
         let Some(first) = stack.free.pop() else {
             stack.acquired += 1;
             return Ok(stack.pop_fresh());

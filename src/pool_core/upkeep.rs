@@ -11,17 +11,20 @@ use crate::sync::Ordering;
 
 impl<F: FreeList> PoolCore<F> {
     /// Ends a generation of the buffers if it is time.
-    #[inline]
+    #[inline(always)]
     pub(super) fn decay(&self) {
-        if self.decay.as_ref().is_some_and(Decay::is_due) {
-            self.end_generation();
+        if let Some(decay) = &self.decay {
+            self.decay_if_due(decay);
         }
     }
 
+    /// A function of its own, so that its callers, which seldom need it, have no registers to save for it.
     #[cold]
     #[inline(never)]
-    fn end_generation(&self) {
-        self.with_trimming(|trimming| self.free_list.end_generation(trimming));
+    fn decay_if_due(&self, decay: &Decay) {
+        if decay.is_due() {
+            self.with_trimming(|trimming| self.free_list.end_generation(trimming));
+        }
     }
 
     /// Calls `f` with what the core's own free list needs to give back pages.
