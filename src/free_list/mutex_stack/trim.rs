@@ -236,3 +236,125 @@ impl MutexStack {
         })
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::ops::Range;
+
+    use super::MutexStack;
+    use crate::config::{Defaults, PoolConfig};
+    use crate::free_list::trimming::Trimming;
+    use crate::free_list::{FreeList, Slot};
+
+    fn stack(config: PoolConfig) -> MutexStack {
+        let defaults = Defaults {
+            name: "stack",
+            alignment: 1,
+            fixed_max: None,
+        };
+        MutexStack::new(&config.check(defaults).unwrap()).unwrap()
+    }
+
+    fn take(stack: &MutexStack, count: usize) -> Vec<Slot> {
+        (0..count).map(|_| stack.pop().unwrap()).collect()
+    }
+
+    /// The last one first, so that the next is lent what this one was lent first.
+    fn put_back(stack: &MutexStack, slots: Vec<Slot>) {
+        for slot in slots.into_iter().rev() {
+            stack.push(slot).unwrap();
+        }
+    }
+
+    /// Calls `f` with something that notes which buffers are to be given back, a byte for each.
+    fn noting(f: impl FnOnce(&mut Trimming<'_>)) -> Vec<(Range<u32>, Range<u32>)> {
+        let mut calls = Vec::new();
+        f(&mut Trimming {
+            span: 4,
+            overlap: 2,
+            discard: &mut |free, wanted| {
+                let bytes = wanted.len();
+                calls.push((free, wanted));
+                bytes
+            },
+        });
+        calls
+    }
+
+    fn generation(stack: &MutexStack) -> BTreeSet<u32> {
+        let calls = noting(|trimming| stack.end_generation(trimming));
+        calls.into_iter().flat_map(|(_, wanted)| wanted).collect()
+    }
+
+    #[test]
+    fn what_lay_free_for_two_generations_is_trimmed_and_nothing_else() {
+        let stack = stack(PoolConfig::new(64).max(20));
+        let all = take(&stack, 20);
+        put_back(&stack, all);
+        assert!(generation(&stack).is_empty(), "all were in use");
+        // How many are used in a generation, 0 before the others, and what is trimmed after it.
+        let generations = [
+            (3, 0..0),
+            (5, 5..20),
+            (2, 0..0),
+            (2, 2..5),
+            (4, 0..0),
+            (0, 0..0),
+            (0, 0..4),
+        ];
+        for (number, (used, trimmed)) in generations.into_iter().enumerate() {
+            let lent = take(&stack, used);
+            put_back(&stack, lent);
+            let expected = trimmed.collect::<BTreeSet<u32>>();
+            assert_eq!(generation(&stack), expected, "generation {number}");
+        }
+        assert_eq!(stack.counts().given_back, 20);
+    }
+
+    #[test]
+    fn as_many_as_at_first_do_not_decay() {
+        let stack = stack(PoolConfig::new(64).initial(6).max(20));
+        let all = take(&stack, 10);
+        put_back(&stack, all);
+        for _ in 0..2 {
+            assert!(generation(&stack).is_empty());
+        }
+        // The ones that were used last stay.
+        assert_eq!(generation(&stack), BTreeSet::from([6, 7, 8, 9]));
+        assert_eq!(stack.counts().given_back, 4);
+        assert!(generation(&stack).is_empty(), "they are gone");
+    }
+
+    /// Whatever is in use, and however it lies to the batches, which are of four here.
+    #[test]
+    fn all_that_is_free_is_trimmed_once_and_with_its_neighbours() {
+        for pattern in 0_u32..1 << 10 {
+            let stack = stack(PoolConfig::new(64).initial(13).max(14).reserve(20));
+            let (free, in_use): (Vec<_>, Vec<_>) =
+                (take(&stack, 10).into_iter()).partition(|slot| pattern >> slot.index & 1 == 0);
+            put_back(&stack, free);
+            let calls = noting(|trimming| {
+                stack.trim(trimming, &mut |_| ());
+            });
+            let mut trimmed = Vec::new();
+            for (free, wanted) in calls {
+                assert!(in_use.iter().all(|slot| !free.contains(&slot.index)));
+                assert!(free.start <= wanted.start && wanted.end <= free.end && free.end <= 20);
+                // Those in the same page.
+                let before = [1, 2].map(|back| wanted.start.checked_sub(back));
+                let before = before.into_iter().map_while(|index| {
+                    index.filter(|index| in_use.iter().all(|slot| slot.index != *index))
+                });
+                assert!(before.into_iter().all(|index| free.contains(&index)));
+                trimmed.extend(wanted);
+            }
+            let expected = (0..13).filter(|index| *index >= 10 || pattern >> index & 1 == 0);
+            assert!(trimmed.into_iter().eq(expected), "{pattern:b}");
+            let again = noting(|trimming| {
+                stack.trim(trimming, &mut |_| ());
+            });
+            assert_eq!(again, []);
+        }
+    }
+}
