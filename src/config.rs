@@ -105,7 +105,8 @@ impl PoolConfig {
         self
     }
 
-    /// Buffers that can exist at most: 1 to 4,294,967,294.
+    /// Buffers that can be lent at most: 1 to 4,294,967,294. Can be changed later, up to
+    /// [`reserve`](PoolConfig::reserve), with [`set_max`](crate::BufferPool::set_max).
     pub fn max(mut self, buffers: usize) -> Self {
         self.max = Some(buffers);
         self
@@ -189,7 +190,7 @@ impl PoolConfig {
     /// nobody uses and whose statistics nobody asks for keeps its memory. The price is a look at the clock for each
     /// visit to the free-stack (where it was measured, acquire and release without magazines took 67 ns together
     /// instead of 18); acquire and release at the magazine cost what they did. Without effect in a
-    /// [`LockFreePool`](crate::LockFreePool). A generation of less than a microsecond counts as one.
+    /// [`LockFreePool`](crate::LockFreePool), and not for memory that `trim` is not for. A generation of less than a microsecond counts as one.
     pub fn decay(mut self, generation: Duration) -> Self {
         self.decay = Some(generation);
         self

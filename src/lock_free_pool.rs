@@ -20,13 +20,16 @@ use crate::public_pool::public_pool;
 /// empty. A [`BufferPool`](crate::BufferPool), whose threads need no compare-and-swap at all, is faster; there
 /// a thread may have to wait for another, though.
 ///
-/// *Exhaustion is exact.* A request is refused only if at one moment all `N` buffers were in use: the stacks are
+/// *Exhaustion is exact.* A request is refused only if at one moment all `N` buffers were in use, or being trimmed: the stacks are
 /// looked at again until none has changed between two looks (a double collect: Y. Afek et al., *Atomic
 /// Snapshots of Shared Memory*, 1993).
 ///
 /// *The tag* of each stack has all the bits of a 64-bit word that `N` leaves: 48 for `N` up to 65,535, 32 at the least.
 /// An operation could go wrong only if, while its thread is stopped between two instructions, others
 /// acquired a buffer exactly 2⁴⁸ times, or a multiple of that: at a hundred million a second, after 32 days.
+///
+/// *Its max is its type:* it can't be changed while the pool lives. Memory of free buffers can be given back:
+/// [`trim`](LockFreePool::trim).
 ///
 /// ```
 /// use poolbuf::{LockFreePool, Pool};
