@@ -68,8 +68,8 @@ macro_rules! public_pool {
             /// when another thread is trimming it.
             ///
             /// Not for a pool whose memory is registered with the kernel, as fixed buffers of io_uring are: the kernel
-            /// would go on to use the pages that were given back. Nor for a global allocator that takes its memory from
-            /// hugetlbfs: Linux 5.18 to 6.0 gave back more there than they were asked to.
+            /// would go on to use the pages that were given back. Nor where the global allocator
+            /// takes its memory from hugetlbfs, whose pages are larger than those reckoned with here.
             ///
             /// *Cost.* A sort of the free buffers, and a system call for each row of free ones side by side: for 256 MiB
             /// in memory 15 to 20 ms where it was measured (Linux), and 40 ms if these are 4 million buffers of 64

@@ -62,6 +62,8 @@ fn memory_is_taken_when_it_is_used_and_given_back_at_the_end() {
     a_pool_that_could_not_be_made_leaves_nothing_behind();
     #[cfg(target_os = "linux")]
     buffers_beyond_initial_take_no_memory_before_they_are_written();
+    #[cfg(target_os = "linux")]
+    trimming_gives_memory_back_to_the_system();
 }
 
 fn pools() -> Vec<Box<dyn Pool>> {
@@ -192,5 +194,34 @@ fn buffers_beyond_initial_take_no_memory_before_they_are_written() {
         drop(held);
         let lent = resident() - before;
         assert!(lent < 128 * MIB, "nor are they by being lent: {lent}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn trimming_gives_memory_back_to_the_system() {
+    const MIB: usize = 1 << 20;
+    for decay in [false, true] {
+        let config = PoolConfig::new(MIB).max(128).magazine(0);
+        let config = if decay {
+            // A generation is over whenever anybody looks.
+            config.decay(std::time::Duration::ZERO)
+        } else {
+            config
+        };
+        let pool = BufferPool::with_config(config).unwrap();
+        let before = resident();
+        let mut held: Vec<_> = (0..128).map(|_| pool.acquire().unwrap()).collect();
+        held.iter_mut().for_each(|buf| buf.spare_mut().fill(1));
+        assert!(resident() - before >= 120 * MIB);
+        held.truncate(32);
+        if decay {
+            // Comes to an end, or else the test hangs: the clock goes on.
+            while pool.stats().resident_bytes > 40 * MIB {}
+        } else {
+            assert!(pool.trim() >= 95 * MIB);
+        }
+        let after = resident() - before;
+        assert!(after >= 30 * MIB && after <= 48 * MIB, "{after}");
+        assert!(pool.stats().resident_bytes <= 40 * MIB);
     }
 }
