@@ -40,6 +40,7 @@ mod lock_free_pool;
 mod multi_size_pool;
 
 // Floor 4.
+pub mod guide;
 mod integrations;
 
 #[cfg(doctest)]
@@ -52,10 +53,13 @@ pub use buffer_pool::BufferPool;
 pub use config::PoolConfig;
 pub use error::{AcquireError, CapacityError, ConfigError, HeldBy, ResizeError};
 pub use holders::{Holder, Holders};
+#[cfg(feature = "metrics")]
+pub use integrations::metrics;
 pub use lock_free_pool::LockFreePool;
 pub use multi_size_pool::{MultiSizeConfig, MultiSizePool, Overflow};
 pub use pool::Pool;
 pub use pooled_buf::PooledBuf;
 pub use recycler::{Recycle, Recycler};
+pub use region::MemoryRegion;
 pub use stats::{Health, PoolStats};
 pub use wipe::{POISON, Wipe};

@@ -176,13 +176,4 @@ mod std_read_into_a_fresh_guard {}
 ///     Ok(buf.advance(received)?)
 /// }
 /// ```
-///
-/// ```compile_fail,E0277
-/// use poolbuf::{BufferPool, Pool, PooledBuf};
-/// use tokio::{io::AsyncReadExt, net::TcpStream};
-/// async fn receive(socket: &mut TcpStream, buf: &mut PooledBuf) -> std::io::Result<()> {
-///     socket.read_buf(buf).await?;
-///     Ok(())
-/// }
-/// ```
 mod tokio_read_into_a_fresh_guard {}

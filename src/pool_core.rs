@@ -11,6 +11,7 @@ mod waiting;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::task::Waker;
 
 use crate::budget::{Budget, Exceeded};
 use crate::config::CheckedConfig;
@@ -19,7 +20,7 @@ use crate::error::{AcquireError, ConfigError};
 use crate::free_list::{Empty, FreeList, NotTaken, Slot};
 use crate::holders::{Caller, Holders, Tracker};
 use crate::pooled_buf::{PooledBuf, ReleaseHeader};
-use crate::region::Region;
+use crate::region::{MemoryRegion, Region};
 use crate::stats::PoolStats;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, LeakTracker, Ordering, Witness};
 use crate::waiters::{Waiters, wake_all};
@@ -295,6 +296,10 @@ impl<F: FreeList> PoolHandle<F> {
         self.core().max.load(Ordering::Relaxed) as usize
     }
 
+    pub(crate) fn region(&self) -> MemoryRegion {
+        self.core().region.public()
+    }
+
     pub(crate) fn alignment(&self) -> usize {
         self.core().alignment
     }
@@ -333,6 +338,7 @@ impl<F: FreeList> PoolHandle<F> {
             refused: core.refused.load(Ordering::Relaxed),
             over_budget: core.over_budget.load(Ordering::Relaxed),
             waits: waits.waits,
+            handed_over: waits.served,
             waited: waits.waited,
             timed_out: waits.timed_out,
             waiting: waits.waiting,
@@ -418,11 +424,10 @@ unsafe fn release_elsewhere<F: FreeList>(handle: NonNull<PoolCore<F>>, slot: Slo
     // SAFETY: the core is alive because this buffer is out.
     let core = unsafe { handle.as_ref() };
     // While others wait, most of who comes here need not ask the free list: a hint, which the list would correct.
-    if core.wanted.load(Ordering::Relaxed)
-        && !core.was_shrunk.load(Ordering::Relaxed)
-        && core.hand_over(slot)
-    {
-        return;
+    if core.wanted.load(Ordering::Relaxed) && !core.was_shrunk.load(Ordering::Relaxed) {
+        if let Some(waker) = core.hand_over(slot) {
+            return waker.wake();
+        }
     }
     // Before the push, after which the core may be gone.
     core.decay();
@@ -442,23 +447,49 @@ unsafe fn release_elsewhere<F: FreeList>(handle: NonNull<PoolCore<F>>, slot: Slo
 unsafe fn release_not_taken<F: FreeList>(
     handle: NonNull<PoolCore<F>>,
     slot: Slot,
-    mut reason: NotTaken,
+    reason: NotTaken,
 ) {
+    // SAFETY: passed on.
+    if let Some(waker) = unsafe { settle_not_taken(handle, slot, reason) } {
+        waker.wake();
+    }
+}
+
+/// Takes back a buffer, and returns whom to wake, who has been handed it.
+///
+/// # Safety
+///
+/// As for `release_elsewhere`.
+unsafe fn put_back_quietly<F: FreeList>(handle: NonNull<PoolCore<F>>, slot: Slot) -> Option<Waker> {
+    // SAFETY: the core is alive because this buffer is out.
+    let reason = unsafe { handle.as_ref() }.free_list.push(slot).err()?;
+    // SAFETY: passed on, as the list did not take the buffer.
+    unsafe { settle_not_taken(handle, slot, reason) }
+}
+
+/// Hands a buffer over that the free list did not take, and returns whom to wake; or counts it down.
+///
+/// # Safety
+///
+/// As for `release_not_taken`.
+unsafe fn settle_not_taken<F: FreeList>(
+    handle: NonNull<PoolCore<F>>,
+    slot: Slot,
+    mut reason: NotTaken,
+) -> Option<Waker> {
     // SAFETY: the core is alive because this buffer is out.
     let core = unsafe { handle.as_ref() };
     while reason == NotTaken::Wanted {
-        if core.hand_over(slot) {
-            return;
+        if let Some(waker) = core.hand_over(slot) {
+            return Some(waker);
         }
         // Whoever waited has left.
-        match core.free_list.push(slot) {
-            Ok(()) => return,
-            Err(again) => reason = again,
-        }
+        reason = core.free_list.push(slot).err()?;
     }
     // SAFETY: `close` has counted this buffer as out, or is about to and holds a handle; and the list did not
     // take it back.
     unsafe { PoolHandle::give_up(handle, 1) };
+    None
 }
 
 /// Takes a popped buffer back that has become no guard.

@@ -127,6 +127,13 @@ impl PooledBuf {
         self.capacity as usize
     }
 
+    /// Which of its pool's buffers it is: see [`MemoryRegion`](crate::MemoryRegion). 0 for memory that was lent by a
+    /// [`Recycler`](crate::Recycler).
+    #[inline]
+    pub fn slot(&self) -> usize {
+        self.slot as usize
+    }
+
     /// Bytes that can still be added: `capacity() - len()`.
     #[inline]
     pub fn spare_len(&self) -> usize {

@@ -40,6 +40,12 @@ macro_rules! public_pool {
                 self.handle.alignment()
             }
 
+            /// Where all its buffers lie, side by side: for registering them with the kernel at once, as a single
+            /// `iovec` of io_uring (then `buf_index` is 0 and the address a guard's own).
+            pub fn region(&self) -> $crate::region::MemoryRegion {
+                self.handle.region()
+            }
+
             /// What statistics call the pool.
             pub fn name(&self) -> &str {
                 self.handle.name()
@@ -197,9 +203,9 @@ macro_rules! resizable_pool {
             /// )?;
             /// let mut held = vec![pool.acquire()?, pool.acquire()?];
             /// assert_eq!(pool.set_max(1)?, 2);
-            /// assert_eq!(pool.acquire().unwrap_err(), AcquireError::Exhausted { in_use: 2, max: 1 });
+            /// assert_eq!(pool.acquire().unwrap_err(), AcquireError::Exhausted { in_use: 2, max: 1, held_by: None });
             /// held.pop();
-            /// assert_eq!(pool.acquire().unwrap_err(), AcquireError::Exhausted { in_use: 1, max: 1 });
+            /// assert_eq!(pool.acquire().unwrap_err(), AcquireError::Exhausted { in_use: 1, max: 1, held_by: None });
             /// assert_eq!(pool.grow(9)?, 10);
             /// held.push(pool.acquire()?);
             /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -19,6 +19,62 @@ const PAGE: usize = 4096;
 /// About so many bytes of buffers are given back at once: on Linux that takes less than a tenth of a millisecond.
 const BATCH: usize = 1 << 20;
 
+/// Where the buffers of a pool lie: what [`BufferPool::region`](crate::BufferPool::region) returns, for handing all of
+/// them to the kernel or to a device at once.
+///
+/// Buffer [`slot`](crate::PooledBuf::slot) of the pool starts `slot * stride` bytes behind the start; all buffers lie
+/// within `len` bytes. The addresses stay the same, and the memory stays there, while there is a handle of the pool or
+/// a guard of one of its buffers: a registration with the kernel has to end before.
+///
+/// ```
+/// use poolbuf::{BufferPool, Pool};
+///
+/// let pool = BufferPool::new(4096, 2, 8)?;
+/// let region = pool.region();
+/// let buf = pool.acquire()?;
+/// let offset = buf.as_ptr() as usize - region.as_ptr() as usize;
+/// assert_eq!(offset, buf.slot() * region.stride());
+/// assert!(offset + buf.capacity() <= region.len());
+/// assert_eq!(region.buffers(), 8);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryRegion {
+    base: NonNull<u8>,
+    stride: usize,
+    buffers: u32,
+}
+
+// SAFETY: an address and two numbers; whoever reads or writes there needs unsafe code to do so.
+unsafe impl Send for MemoryRegion {}
+// SAFETY: as above.
+unsafe impl Sync for MemoryRegion {}
+
+// There is always at least one buffer.
+#[allow(clippy::len_without_is_empty)]
+impl MemoryRegion {
+    /// Where the first buffer starts. What lies there may be read and written by whoever holds the guard of that
+    /// buffer, and by nobody else.
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
+    /// Bytes from the start of the first buffer to the end of the last.
+    pub fn len(&self) -> usize {
+        self.stride * self.buffers as usize
+    }
+
+    /// Bytes from the start of one buffer to the start of the next: the size of a buffer, rounded up.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Buffers that there is room for: the pool's `max`, or what it [reserves](crate::PoolConfig::reserve).
+    pub fn buffers(&self) -> usize {
+        self.buffers as usize
+    }
+}
+
 pub(crate) struct Region {
     allocation: NonNull<u8>,
     layout: Layout,
@@ -74,6 +130,14 @@ impl Region {
             // reservation, whose bytes are 0 and not lent to anybody yet. Volatile, or else the compiler
             // could see that the bytes are 0 already.
             unsafe { self.base.add(offset).write_volatile(0) };
+        }
+    }
+
+    pub(crate) fn public(&self) -> MemoryRegion {
+        MemoryRegion {
+            base: self.base,
+            stride: self.stride,
+            buffers: self.count,
         }
     }
 

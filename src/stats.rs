@@ -57,6 +57,8 @@ pub struct PoolStats {
     pub over_budget: u64,
     /// Requests that had to wait, since the pool was made, and have ended, with a buffer or without.
     pub waits: u64,
+    /// How many of them were served: buffers lent by hand-over, which count as acquired too.
+    pub handed_over: u64,
     /// How long all of them together waited. From the 1,024th on, one wait in 16 is timed and stands for all of
     /// them.
     pub waited: Duration,
@@ -173,6 +175,7 @@ impl PoolStats {
             sum.acquired += tier.acquired;
             sum.refused += tier.refused;
             sum.over_budget += tier.over_budget;
+            sum.handed_over += tier.handed_over;
             sum.waits += tier.waits;
             sum.waited += tier.waited;
             sum.timed_out += tier.timed_out;

@@ -146,8 +146,8 @@ variant "waiting: nobody says that nobody waits any more" $queue \
     '/fn leave/,/^}/s/core.stop_waiting_if_empty(&queue);//' waiting
 variant "waiting: closing wakes nobody" $core \
     's/wake_all(wakers);/drop(wakers);/' waiting
-variant "waiting: who is served is not woken" $queue \
-    's/        waker.wake();/        drop(waker);/' waiting
+variant "waiting: who is served is not woken" $core \
+    's/waker.wake()/drop(waker)/' waiting
 
 budget=src/budget.rs
 variant "budget: who joins does not say so" $budget \

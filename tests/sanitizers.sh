@@ -13,7 +13,8 @@ host=$(rustc +nightly -vV | sed -n 's/^host: //p')
 # The loom models are left out: loom runs its threads as coroutines, which neither sanitizer follows.
 # A test asks for more memory than there is, and expects an error.
 export ASAN_OPTIONS="allocator_may_return_null=1"
-tests=(-p poolbuf --lib --test contract --test threads --test resize --test trim --test game_server --target "$host")
+tests=(-p poolbuf --lib --test contract --test threads --test waiting --test budget --test holders
+    --test resize --test trim --test game_server --target "$host")
 
 address() {
     # tests/memory.rs reads the resident size, to which this sanitizer adds its own memory.

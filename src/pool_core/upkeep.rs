@@ -6,8 +6,9 @@ use crate::decay::Decay;
 use crate::error::ResizeError;
 use crate::free_list::trimming::Trimming;
 use crate::free_list::{FreeList, Resizable};
-use crate::pool_core::{PoolCore, PoolHandle, release_elsewhere};
+use crate::pool_core::{PoolCore, PoolHandle, put_back_quietly};
 use crate::sync::Ordering;
+use crate::waiters::wake_all;
 
 impl<F: FreeList> PoolCore<F> {
     /// Ends a generation of the buffers if it is time.
@@ -48,12 +49,16 @@ impl<F: FreeList> PoolCore<F> {
 impl<F: FreeList> PoolHandle<F> {
     /// Gives the pages of free buffers back to the operating system; returns how many bytes that were.
     pub(crate) fn trim(&self) -> usize {
+        let core = self.core();
+        // Woken afterwards: wakers are a user's code, and the free list may hold a lock while it puts back.
+        let mut wakers = Vec::new();
         let mut put_back = |slot| {
             // SAFETY: the free list took it to trim it, so it is out, and it has no guard.
-            unsafe { release_elsewhere(self.core, slot) };
+            wakers.extend(unsafe { put_back_quietly(self.core, slot) });
         };
-        let core = self.core();
-        core.with_trimming(|trimming| core.free_list.trim(trimming, &mut put_back))
+        let bytes = core.with_trimming(|trimming| core.free_list.trim(trimming, &mut put_back));
+        wake_all(wakers);
+        bytes
     }
 
     pub(crate) fn reserve(&self) -> usize {

@@ -7,7 +7,7 @@
 //!
 //! *What is handed over* is still out, as the free list sees it: it was not pushed, and is not popped.
 
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 use crate::acquire::{Lender, Lent, Request, Turn};
 use crate::budget::Granted;
@@ -20,16 +20,13 @@ use crate::sync::Ordering;
 use crate::waiters::{Ending, Outcome, Queue, Ticket, wake_all};
 
 impl<F: FreeList> PoolCore<F> {
-    /// Hands a buffer to the first who waits. False if nobody does. Afterwards the core may be gone.
-    pub(super) fn hand_over(&self, slot: Slot) -> bool {
+    /// Hands a buffer to the first who waits, and returns his waker; `None` if nobody waits. Afterwards the core may
+    /// be gone.
+    pub(super) fn hand_over(&self, slot: Slot) -> Option<Waker> {
         let mut queue = self.waiters.lock();
-        let Ok(waker) = queue.hand(slot) else {
-            return false;
-        };
+        let waker = queue.hand(slot).ok()?;
         self.stop_waiting_if_empty(&queue);
-        drop(queue);
-        waker.wake();
-        true
+        Some(waker)
     }
 
     /// Hands over what has become free without a release.

@@ -1,0 +1,136 @@
+//! The buffer traits of the crate bytes, and guards as `Bytes`.
+
+use bytes::buf::UninitSlice;
+use bytes::{Buf, BufMut, Bytes};
+
+use crate::pooled_buf::PooledBuf;
+
+impl PooledBuf {
+    /// With the feature `bytes`: the bytes written so far as [`Bytes`], without a copy. The buffer goes back to its
+    /// pool when the last clone and the last slice of them is dropped, on whatever thread. Costs one allocation of
+    /// some ten bytes, and what `Bytes` does: an atomic count for each clone.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    ///
+    /// let pool = BufferPool::new(1024, 1, 16)?;
+    /// let mut page = pool.acquire()?;
+    /// page.extend_from_slice(b"<h1>hello</h1>")?;
+    ///
+    /// let body = page.freeze();
+    /// let title = body.slice(4..9);
+    /// drop(body);
+    /// assert_eq!((&title[..], pool.stats().in_use), (&b"hello"[..], 1));
+    /// drop(title);
+    /// assert_eq!(pool.stats().in_use, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn freeze(self) -> Bytes {
+        if self.is_empty() {
+            // Or else an empty `Bytes` would keep a whole buffer.
+            return Bytes::new();
+        }
+        Bytes::from_owner(self)
+    }
+}
+
+/// With the feature `bytes`; see [`PooledBuf::freeze`].
+impl From<PooledBuf> for Bytes {
+    fn from(buf: PooledBuf) -> Bytes {
+        buf.freeze()
+    }
+}
+
+/// With the feature `bytes`: writes behind the bytes written so far, and never reallocates.
+///
+/// `put_slice` and the like panic when there is no room, as the trait has it;
+/// [`extend_from_slice`](PooledBuf::extend_from_slice) returns an error instead. All spare bytes count as exposed
+/// when the guard is wiped.
+///
+/// With it a guard goes into `tokio::io::AsyncReadExt::read_buf` and `tokio::net::TcpStream::try_read_buf`. Into a full
+/// guard these read 0 bytes, which looks like the end: ask [`spare_len`](PooledBuf::spare_len) first.
+///
+/// ```
+/// use poolbuf::{BufferPool, Pool};
+/// use tokio::io::AsyncReadExt;
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(async {
+/// let pool = BufferPool::new(1024, 1, 16)?;
+/// let mut socket: &[u8] = b"hello";
+/// let mut buf = pool.acquire()?;
+/// socket.read_buf(&mut buf).await?;
+/// assert_eq!(&buf[..], b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+// SAFETY: `chunk_mut` is what of the guard's own memory is not yet written, and `remaining_mut` its length.
+unsafe impl BufMut for PooledBuf {
+    #[inline]
+    fn remaining_mut(&self) -> usize {
+        self.spare_len()
+    }
+
+    /// # Panics
+    ///
+    /// If there are fewer bytes than that, as the trait has it.
+    #[inline]
+    unsafe fn advance_mut(&mut self, count: usize) {
+        assert!(
+            count <= self.spare_len(),
+            "{count} bytes do not fit: {} of the buffer's {} are free",
+            self.spare_len(),
+            self.capacity()
+        );
+        // SAFETY: within the capacity; our caller has written these bytes, as the trait asks.
+        unsafe { self.set_len(self.len() + count) };
+    }
+
+    #[inline]
+    fn chunk_mut(&mut self) -> &mut UninitSlice {
+        // SAFETY: nothing but bytes can be written through an `UninitSlice` but by unsafe code, which is told so.
+        UninitSlice::uninit(unsafe { self.spare_capacity_mut() })
+    }
+}
+
+/// With the feature `bytes`: reads the bytes written so far, and takes away what was read.
+///
+/// Taking away moves the rest to the front, as [`consume`](PooledBuf::consume) does; to take a large message apart in
+/// many small pieces, [`freeze`](PooledBuf::freeze) it first, or read from a `&[u8]` of it, which only moves a pointer.
+/// `frame.advance(n)` is the guard's own [`advance`](PooledBuf::advance), which adds; `Buf`'s is called
+/// [`consume`](PooledBuf::consume) on a guard, or `Buf::advance(&mut frame, n)`.
+///
+/// ```
+/// use bytes::Buf;
+/// use poolbuf::{BufferPool, Pool};
+///
+/// let mut frame = BufferPool::new(64, 1, 1)?.acquire()?;
+/// frame.extend_from_slice(b"\0\x05hello, and the next")?;
+/// let length = usize::from(frame.get_u16());
+/// assert_eq!(&frame[..length], b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl Buf for PooledBuf {
+    #[inline]
+    fn remaining(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn chunk(&self) -> &[u8] {
+        self
+    }
+
+    /// # Panics
+    ///
+    /// If there are fewer bytes than that, as the trait has it.
+    fn advance(&mut self, count: usize) {
+        assert!(
+            count <= self.len(),
+            "{count} bytes are not there: {} are",
+            self.len()
+        );
+        self.consume(count);
+    }
+}

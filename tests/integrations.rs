@@ -1,0 +1,245 @@
+//! Guards and pools in the types and traits of other crates.
+
+use std::io::{BufRead, Cursor, Seek, SeekFrom, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, Bytes};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use poolbuf::{BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig, Wipe};
+
+fn pool() -> BufferPool {
+    BufferPool::new(64, 0, 2).unwrap()
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_io().build();
+    runtime.unwrap().block_on(future)
+}
+
+#[test]
+fn a_frozen_buffer_returns_with_the_last_slice_on_whatever_thread() {
+    let pool = pool();
+    let mut buf = pool.acquire().unwrap();
+    buf.extend_from_slice(b"hello, world").unwrap();
+    let address = buf.as_ptr();
+    let whole: Bytes = buf.into();
+    assert_eq!(whole.as_ptr(), address, "no copy");
+    let (clone, slice) = (whole.clone(), whole.slice(7..));
+    drop(whole);
+    thread::spawn(move || drop(clone)).join().unwrap();
+    assert_eq!(pool.stats().in_use, 1);
+    let last = thread::spawn(move || {
+        assert_eq!(&slice[..], b"world");
+    });
+    last.join().unwrap();
+    assert_eq!(pool.stats().in_use, 0);
+}
+
+#[test]
+fn a_frozen_buffer_outlives_its_pool() {
+    let pool = pool();
+    let mut buf = pool.acquire().unwrap();
+    buf.extend_from_slice(b"late").unwrap();
+    let bytes = buf.freeze();
+    drop(pool);
+    assert_eq!(&bytes[..], b"late");
+}
+
+#[test]
+fn nothing_frozen_keeps_no_buffer() {
+    let pool = pool();
+    let empty = pool.acquire().unwrap().freeze();
+    assert_eq!((empty.len(), pool.stats().in_use), (0, 0));
+    let mut buf = pool.acquire().unwrap();
+    buf.extend_from_slice(b"some").unwrap();
+    let mut some = buf.freeze();
+    some.truncate(0);
+    let rest = some.split_off(0);
+    drop(some);
+    drop(rest);
+    assert_eq!(pool.stats().in_use, 0);
+}
+
+#[test]
+fn buf_mut_writes_behind_what_is_there_and_never_beyond_the_capacity() {
+    let pool = pool();
+    let mut buf = pool.acquire().unwrap();
+    buf.extend_from_slice(b"ab").unwrap();
+    assert_eq!(buf.remaining_mut(), 62);
+    buf.put_u16(0x6364);
+    buf.put_slice(b"ef");
+    buf.put_bytes(b'g', 2);
+    assert_eq!(&buf[..], b"abcdefgg");
+    assert_eq!(buf.remaining_mut(), 56);
+    let overflow = catch_unwind(AssertUnwindSafe(|| buf.put_slice(&[0; 57])));
+    assert!(overflow.is_err());
+    // SAFETY: not reached beyond the check.
+    let advanced = catch_unwind(AssertUnwindSafe(|| unsafe { buf.advance_mut(57) }));
+    assert!(advanced.is_err());
+    assert_eq!((&buf[..], buf.capacity()), (&b"abcdefgg"[..], 64));
+}
+
+#[test]
+fn what_was_handed_out_through_buf_mut_is_wiped() {
+    let config = PoolConfig::new(64).max(1).wipe(Wipe::OnRelease);
+    let pool = BufferPool::with_config(config).unwrap();
+    let mut buf = pool.acquire().unwrap();
+    // Written, and never counted as such.
+    buf.chunk_mut()[40..46].copy_from_slice(b"secret");
+    drop(buf);
+    let mut next = pool.acquire().unwrap();
+    // SAFETY: only read.
+    let spare = unsafe { next.spare_capacity_mut() };
+    // SAFETY: a pool's bytes are always initialised.
+    assert!(spare.iter().all(|byte| unsafe { byte.assume_init() } == 0));
+}
+
+#[test]
+fn buf_reads_from_the_front_and_takes_away_what_was_read() {
+    let pool = pool();
+    let mut buf = pool.acquire().unwrap();
+    buf.extend_from_slice(b"\0\x03abcdef").unwrap();
+    assert_eq!((buf.remaining(), buf.get_u16()), (8, 3));
+    assert_eq!(buf.copy_to_bytes(3), &b"abc"[..]);
+    assert_eq!((buf.chunk(), &buf[..]), (&b"def"[..], &b"def"[..]));
+    assert!(catch_unwind(AssertUnwindSafe(|| Buf::advance(&mut buf, 4))).is_err());
+    Buf::advance(&mut buf, 3);
+    assert!(!buf.has_remaining());
+}
+
+#[test]
+fn tokio_reads_into_a_guard() {
+    use tokio::io::AsyncReadExt;
+
+    block_on(async {
+        let pool = pool();
+        let mut buf = pool.acquire().unwrap();
+        let mut source: &[u8] = &[7; 100];
+        assert_eq!(source.read_buf(&mut buf).await.unwrap(), 64);
+        assert_eq!(buf[..], [7; 64]);
+        // Full: as documented, that looks like the end.
+        assert_eq!(source.read_buf(&mut buf).await.unwrap(), 0);
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.write_all(b"ping").unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let socket = tokio::net::TcpStream::from_std(socket).unwrap();
+        let mut buf = pool.acquire().unwrap();
+        while buf.len() < 4 {
+            socket.readable().await.unwrap();
+            let _ = socket.try_read_buf(&mut buf);
+        }
+        assert_eq!(&buf[..], b"ping");
+    });
+}
+
+#[test]
+fn a_guard_in_a_cursor_is_read_and_seek() {
+    let pool = pool();
+    let mut buf = pool.acquire().unwrap();
+    writeln!(buf, "first\nsecond").unwrap();
+    let mut cursor = Cursor::new(buf);
+    let mut line = String::new();
+    cursor.read_line(&mut line).unwrap();
+    assert_eq!(line, "first\n");
+    cursor.seek(SeekFrom::Start(2)).unwrap();
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut cursor, &mut rest).unwrap();
+    assert_eq!(rest, "rst\nsecond\n");
+    drop(cursor);
+    assert_eq!(pool.stats().in_use, 0);
+}
+
+/// The figures that a recorder has got, by name and labels.
+fn published(pool: &dyn Pool) -> Vec<(String, f64)> {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    metrics::with_local_recorder(&recorder, || {
+        poolbuf::metrics::describe();
+        poolbuf::metrics::publish(pool);
+    });
+    let snapshot = snapshotter.snapshot().into_vec().into_iter();
+    let figures = snapshot.map(|(key, unit, description, value)| {
+        assert!(unit.is_some() && description.is_some(), "{key:?}");
+        let key = key.key();
+        let labels: Vec<_> = key
+            .labels()
+            .map(|label| format!("{}={}", label.key(), label.value()))
+            .collect();
+        let value = match value {
+            DebugValue::Counter(value) => value as f64,
+            DebugValue::Gauge(value) => value.into_inner(),
+            DebugValue::Histogram(_) => panic!("there are none"),
+        };
+        (format!("{}{{{}}}", key.name(), labels.join(",")), value)
+    });
+    figures.collect()
+}
+
+#[test]
+fn a_pools_figures_are_published_under_their_names() {
+    let pool = BufferPool::with_config(PoolConfig::new(64).max(3).name("recv")).unwrap();
+    let held: Vec<_> = (0..3).map(|_| pool.acquire().unwrap()).collect();
+    assert!(pool.acquire().is_err());
+    assert!(pool.acquire_timeout(1, Duration::ZERO).is_err());
+    let figures = published(&pool);
+    for (name, value) in [
+        ("poolbuf_buffers_in_use{pool=recv}", 3.0),
+        ("poolbuf_buffers_idle{pool=recv}", 0.0),
+        ("poolbuf_buffers_max{pool=recv}", 3.0),
+        ("poolbuf_buffers_peak{pool=recv}", 3.0),
+        ("poolbuf_requests_pending{pool=recv}", 0.0),
+        ("poolbuf_acquires_total{pool=recv,outcome=direct}", 3.0),
+        ("poolbuf_acquires_total{pool=recv,outcome=waited}", 0.0),
+        ("poolbuf_acquires_total{pool=recv,outcome=refused}", 1.0),
+        ("poolbuf_acquires_total{pool=recv,outcome=timed_out}", 1.0),
+        ("poolbuf_waits_total{pool=recv}", 1.0),
+    ] {
+        let found = figures.iter().find(|figure| figure.0 == name);
+        assert_eq!(
+            found.map(|figure| figure.1),
+            Some(value),
+            "{name} in {figures:?}"
+        );
+    }
+    assert_eq!(figures.len(), 12);
+    drop(held);
+}
+
+#[test]
+fn each_tier_is_published_by_its_size() {
+    let tiers = MultiSizeConfig::new().tier(64, 0, 1).tier(512, 0, 1);
+    let pool = MultiSizePool::with_config(tiers.name("frames")).unwrap();
+    let _held = pool.acquire_for(65).unwrap();
+    let figures = published(&pool);
+    assert_eq!(figures.len(), 24);
+    for (tier, in_use) in [(64, 0.0), (512, 1.0)] {
+        let name = format!("poolbuf_buffers_in_use{{pool=frames,tier={tier}}}");
+        assert!(figures.contains(&(name, in_use)), "{figures:?}");
+    }
+}
+
+#[test]
+fn slots_say_where_buffers_lie_in_the_region() {
+    let pool = LockFreePool::<5>::new(100).unwrap();
+    let region = pool.region();
+    let mut slots: Vec<_> = (0..5)
+        .map(|_| {
+            let buf = pool.acquire().unwrap();
+            let offset = buf.as_ptr() as usize - region.as_ptr() as usize;
+            assert_eq!(offset, buf.slot() * region.stride());
+            assert!(offset + buf.capacity() <= region.len());
+            let slot = buf.slot();
+            std::mem::forget(buf);
+            slot
+        })
+        .collect();
+    slots.sort_unstable();
+    assert_eq!(slots, [0, 1, 2, 3, 4]);
+    assert_eq!(region.buffers(), 5);
+}
