@@ -1,10 +1,18 @@
 //! The example `game_server`, in this process and over real sockets: what it answers, whom it turns away
 //! and why, that nobody else suffers, and that every buffer comes back.
 
+#[path = "../examples/game_server/chart.rs"]
+mod chart;
 #[path = "../examples/game_server/connection.rs"]
 mod connection;
 #[path = "../examples/game_server/frame.rs"]
 mod frame;
+#[path = "../examples/game_server/history.rs"]
+mod history;
+#[path = "../examples/game_server/metrics.rs"]
+mod metrics;
+#[path = "../examples/game_server/metrics_server.rs"]
+mod metrics_server;
 #[path = "../examples/game_server/numbers.rs"]
 mod numbers;
 #[path = "../examples/game_server/options.rs"]
@@ -17,26 +25,39 @@ mod pools;
 mod program;
 #[path = "../examples/game_server/report.rs"]
 mod report;
+#[path = "../examples/game_server/screen.rs"]
+mod screen;
 #[path = "../examples/game_server/server.rs"]
 mod server;
+#[path = "../examples/game_server/snapshot.rs"]
+mod snapshot;
+#[path = "../examples/game_server/watch.rs"]
+mod watch;
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use poolbuf::{Pool, PoolStats};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use frame::{HEADER, MAX_FRAME, MAX_PAYLOAD, PAYLOADS};
+use history::History;
+use metrics_server::MetricsServer;
 use options::{Mode, Options};
 use players::{PlayersConfig, play};
 use pools::{PoolKind, Pools};
 use program::{Event, check_descriptors, run};
 use report::{Report, Verdict};
-use server::{Log, Server, ServerConfig, histogram};
+use server::{Answers, Log, Server, ServerConfig, histogram};
+use snapshot::{Percentiles, Snapshot};
 
 /// Ends a test that hangs; no test waits that long when it passes.
 const HANGS: Duration = Duration::from_secs(60);
@@ -384,7 +405,7 @@ fn clients_take_turns_when_there_are_fewer_buffers() {
     let running = Running::start(PoolKind::Buffer, 2, HANGS);
     let clients: Vec<_> = (0..12).map(|_| running.connect()).collect();
     // The first two hold the buffers until their clients have played and left.
-    running.wait_for(|recv| recv.refused > 0);
+    running.wait_for(|recv| recv.waiting > 0 || recv.refused > 0);
     thread::scope(|scope| {
         for mut client in clients {
             scope.spawn(move || {
@@ -410,8 +431,7 @@ fn a_client_that_no_buffer_is_left_for_is_told_by_the_end_of_its_connection() {
     let mut third = running.connect();
     assert!(is_closed(&mut third));
     let line = running.line_about(third.local_addr().expect("address"));
-    let reason =
-        "closed: no buffer from the recv pool within 0.5 s: all buffers are in use (2 of 2)";
+    let reason = "closed: no buffer from the recv pool within 0.5 s: 2 of 2 are in use";
     assert!(line.contains(reason), "{line}");
 
     echo(&mut first, 64);
@@ -651,6 +671,7 @@ fn every_kind_of_fault_is_a_problem_of_the_report() {
         pools: vec![pools.recv.stats(), pools.send.stats()],
         resident: None,
         resident_of: "",
+        faults: Vec::new(),
     };
     assert_eq!(report(1, Some((0, 0))).problems(), [""; 0]);
     assert_eq!(report(0, None).problems(), [""; 0]);
@@ -701,6 +722,15 @@ fn options_are_understood() {
             ..Options::default()
         }))
     );
+    assert_eq!(
+        parse(&["--watch", "--metrics=127.0.0.1:7000", "--history", "a.csv"]),
+        Ok(Some(Options {
+            watch: true,
+            metrics: Some(address),
+            history: Some("a.csv".into()),
+            ..Options::default()
+        }))
+    );
     for kind in PoolKind::ALL {
         let options = parse(&["--pool", kind.name(), "--seconds", "3"]);
         let options = options.expect("valid").expect("no help");
@@ -716,7 +746,7 @@ fn the_help_tells_of_no_option_that_is_unknown() {
         .filter(|line| line.starts_with("--"))
         .filter_map(|line| line.split(' ').next())
         .collect();
-    assert_eq!(names.len(), 7);
+    assert_eq!(names.len(), 10);
     for name in names {
         let unknown = parse(&[name]).is_err_and(|error| error.contains("unknown"));
         assert!(!unknown, "{name}");
@@ -728,7 +758,7 @@ fn wrong_options_are_named_with_what_is_allowed() {
     let whole = "a whole number from 1 to 25,000 is allowed";
     let seconds = "seconds from 0.001 to 86400 are allowed";
     let address = "such as 127.0.0.1:7000";
-    let cases: [(&[&str], &str, &str); 15] = [
+    let cases: [(&[&str], &str, &str); 22] = [
         (&["--player", "3"], "\"--player\"", "--help"),
         (&["3"], "\"3\"", "--help"),
         (&["--players"], "--players", "needs a value"),
@@ -742,6 +772,25 @@ fn wrong_options_are_named_with_what_is_allowed() {
         (&["--pool", "big"], "\"big\"", "lock-free, multi-size is"),
         (&["--serve", "7000"], "--serve \"7000\"", address),
         (&["--connect", "a:b"], "--connect \"a:b\"", address),
+        (&["--metrics", "9090"], "--metrics \"9090\"", address),
+        (&["--history", "x.svg"], "\"x.svg\"", "ends in .csv"),
+        (&["--watch=yes"], "--watch", "takes no value"),
+        (&["--watch", "--watch"], "--watch", "is given twice"),
+        (
+            &["--watch", "--connect", "127.0.0.1:1"],
+            "--watch",
+            "does not go with --connect",
+        ),
+        (
+            &["--connect", "127.0.0.1:1", "--metrics", "127.0.0.1:0"],
+            "--metrics",
+            "does not go with --connect",
+        ),
+        (
+            &["--connect=127.0.0.1:1", "--history=x.csv"],
+            "--history",
+            "does not go with --connect",
+        ),
         (
             &["--players", "1", "--players", "2"],
             "--players",
@@ -759,4 +808,411 @@ fn wrong_options_are_named_with_what_is_allowed() {
         assert!(error.contains(allowed), "{error}");
         assert_eq!(error.lines().count(), 1);
     }
+}
+
+/// A snapshot whose every figure is another.
+fn a_snapshot() -> Snapshot {
+    let small = Pools::new(PoolKind::MultiSize, 100, 1).expect("pools");
+    let mut recv = small.recv.stats();
+    (recv.in_use, recv.max, recv.high_water) = (1_230, 4_000, 1_777);
+    (recv.refused, recv.waiting, recv.waits) = (7, 17, 40);
+    recv.waited = Duration::from_millis(100);
+    (recv.tiers[0].in_use, recv.tiers[0].high_water) = (80, 99);
+    let mut send = Pools::new(PoolKind::Buffer, 3000, 1)
+        .expect("pools")
+        .send
+        .stats();
+    (send.in_use, send.total, send.available) = (600, 700, 100);
+    Snapshot {
+        at: Duration::from_secs(61),
+        pools: vec![recv, send],
+        messages: 123_456,
+        last: Answers::default(),
+        messages_per_second: 54_321.5,
+        responses: Percentiles {
+            p50: 110_000,
+            p99: 2_220_000,
+            p999: 33_330_000,
+        },
+        resident: Some(5 << 20),
+    }
+}
+
+/// What a terminal of that size shows.
+fn shown((width, height): (u16, u16), snapshot: &Snapshot, log: &[String]) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a terminal");
+    let draw = |frame: &mut ratatui::Frame<'_>| screen::draw(frame, "20 players", snapshot, log);
+    terminal.draw(draw).expect("drawn");
+    terminal.backend().to_string()
+}
+
+#[test]
+fn the_screen_shows_every_figure() {
+    let log: Vec<_> = (0..50).map(|line| format!("line {line}.")).collect();
+    let text = shown((100, 40), &a_snapshot(), &log);
+    for part in [
+        "20 players, 1:01",
+        "54,321/s, 123,456 so far",
+        "p50 0.11 ms, p99 2.22 ms, p99.9 33.33 ms",
+        "5.0 MiB resident",
+        "recv pool",
+        "1,230 of 4,000 (30%), peak 1,777",
+        "80 of 100 (80%), peak 99",
+        "32,772 B",
+        "refused 7 | waiting 17, waits 40, 2.50 ms on average",
+        "send pool",
+        "600 of 3,000 (20%)",
+        "normal",
+        "line 49.",
+        "q or Ctrl-C ends the run",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in\n{text}");
+    }
+    assert!(!text.contains("line 1."), "the log's end, not its begin");
+
+    let unknown = Snapshot {
+        resident: None,
+        ..a_snapshot()
+    };
+    assert!(shown((100, 40), &unknown, &[]).contains("memory    - resident"));
+}
+
+#[test]
+fn a_bar_is_as_long_as_its_pool_is_full() {
+    let painted = |in_use| {
+        let mut snapshot = a_snapshot();
+        snapshot.pools[1].in_use = in_use;
+        let text = shown((100, 40), &snapshot, &[]);
+        // The bar begins at the same place, behind the name of the send pool's only row.
+        let row = text.lines().skip_while(|line| !line.contains("send pool"));
+        let row = row
+            .skip(1)
+            .find(|line| line.contains("in use"))
+            .expect("a bar")
+            .to_owned();
+        row.matches('█').count()
+    };
+    assert_eq!(painted(0), 0);
+    assert!(painted(600) < painted(1500) && painted(1500) < painted(3000));
+    // More than there can be is drawn as full.
+    assert!(painted(3001) >= painted(3000));
+}
+
+#[test]
+fn a_screen_that_is_too_small_is_drawn_all_the_same() {
+    for size in [(1, 1), (10, 3), (20, 10), (300, 2)] {
+        shown(size, &a_snapshot(), &["line".to_owned()]);
+    }
+}
+
+#[test]
+fn q_and_ctrl_c_end_the_run_and_no_other_key() {
+    let key = |code, modifiers| watch::ends_the_run(KeyEvent::new(code, modifiers));
+    assert!(key(KeyCode::Char('q'), KeyModifiers::NONE));
+    assert!(key(KeyCode::Char('c'), KeyModifiers::CONTROL));
+    assert!(!key(KeyCode::Char('c'), KeyModifiers::NONE));
+    assert!(!key(KeyCode::Enter, KeyModifiers::NONE));
+}
+
+#[test]
+fn a_screen_without_a_terminal_is_refused() {
+    assert_eq!(watch::check_terminal(true), Ok(()));
+    let error = watch::check_terminal(false).expect_err("no terminal");
+    assert!(error.starts_with("--watch needs a terminal"));
+}
+
+/// The samples of Prometheus text, each as name with labels, and value. Asserts that each is of a family
+/// that was announced, once, with help and type.
+fn samples(text: &str) -> Vec<(String, f64)> {
+    let mut families: Vec<(&str, &str)> = Vec::new();
+    let mut helped = "";
+    let mut samples = Vec::new();
+    assert!(text.ends_with('\n'));
+    for line in text.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            helped = help.split_once(' ').expect("a help text").0;
+        } else if let Some(family) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = family.split_once(' ').expect("a type");
+            assert_eq!(name, helped);
+            assert!(["counter", "gauge", "summary"].contains(&kind), "{line}");
+            assert!(families.iter().all(|(known, _)| *known != name), "{line}");
+            families.push((name, kind));
+        } else {
+            let (sample, value) = line.rsplit_once(' ').expect("a value");
+            let (family, kind) = families.last().expect("a family");
+            let name = sample.split('{').next().expect("a name");
+            let rest = name.strip_prefix(family).expect("a sample of its family");
+            assert!(rest.is_empty() || (*kind == "summary" && ["_sum", "_count"].contains(&rest)));
+            assert_eq!(sample.contains('{'), sample.ends_with("\"}"), "{line}");
+            let known = samples.iter().any(|(other, _)| other == sample);
+            assert!(!known, "{line} is there twice");
+            samples.push((sample.to_owned(), value.parse().expect("a number")));
+        }
+    }
+    samples
+}
+
+#[test]
+fn metrics_are_valid_prometheus_text_with_every_figure() {
+    let mut snapshot = a_snapshot();
+    let recv = &mut snapshot.pools[0];
+    recv.name = "odd \"name\\\n".into();
+    (recv.acquired, recv.waits, recv.timed_out) = (1000, 40, 4);
+    let mut responses = histogram();
+    responses.record(2_000_000).expect("in range");
+    let answers = Answers {
+        count: 3,
+        nanos: 4_500_000_000,
+    };
+    let samples = samples(&metrics::text(&snapshot.pools, answers, &responses));
+    let odd = r#"pool="odd \"name\\\n""#;
+    for (name, expected) in [
+        (format!("poolbuf_buffers_in_use{{{odd}}}"), 1230.0),
+        ("poolbuf_buffers_in_use{pool=\"send pool\"}".into(), 600.0),
+        ("poolbuf_buffers_idle{pool=\"send pool\"}".into(), 100.0),
+        ("poolbuf_buffers_max{pool=\"send pool\"}".into(), 3000.0),
+        (format!("poolbuf_buffers_peak{{{odd}}}"), 1777.0),
+        (format!("poolbuf_requests_pending{{{odd}}}"), 17.0),
+        (
+            format!("poolbuf_acquires_total{{{odd},outcome=\"direct\"}}"),
+            964.0,
+        ),
+        (
+            format!("poolbuf_acquires_total{{{odd},outcome=\"waited\"}}"),
+            36.0,
+        ),
+        (
+            format!("poolbuf_acquires_total{{{odd},outcome=\"refused\"}}"),
+            7.0,
+        ),
+        (
+            format!("poolbuf_acquires_total{{{odd},outcome=\"timed_out\"}}"),
+            4.0,
+        ),
+        (format!("poolbuf_wait_seconds_total{{{odd}}}"), 0.1),
+        ("game_server_messages_total".into(), 3.0),
+        ("game_server_response_seconds_sum".into(), 4.5),
+        ("game_server_response_seconds_count".into(), 3.0),
+    ] {
+        let found = samples.iter().find(|(sample, _)| *sample == name);
+        assert_eq!(found.map(|(_, value)| *value), Some(expected), "{name}");
+    }
+    let median = "game_server_response_seconds{quantile=\"0.5\"}";
+    let found = samples.iter().find(|(sample, _)| sample == median);
+    let (_, seconds) = found.expect("a median");
+    assert!((0.001_99..0.002_01).contains(seconds), "{seconds}");
+}
+
+/// Sends `request` to a metrics server and returns its answer, empty where it just closes.
+fn ask(address: SocketAddr, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).expect("connect");
+    stream.set_read_timeout(Some(HANGS)).expect("timeout");
+    // It may have heard enough before the end.
+    let _ = stream.write_all(request);
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut answer = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut answer) {
+        assert!(gone(&error), "{error}");
+    }
+    String::from_utf8(answer).expect("text")
+}
+
+#[test]
+fn the_metrics_server_outlives_whatever_it_is_sent() {
+    let server = MetricsServer::start(localhost(), || "figures 1\n".to_owned()).expect("server");
+    let address = server.address();
+    let good = || {
+        let answer = ask(address, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        assert!(head.contains("Content-Type: text/plain; version=0.0.4"));
+        assert!(head.contains("Content-Length: 10\r\n"));
+        assert_eq!(body, "figures 1\n");
+    };
+    good();
+    let cases: [(&[u8], &str); 9] = [
+        (b"GET / HTTP/1.1\r\n\r\n", "404"),
+        (b"GET /metricsx HTTP/1.1\r\n\r\n", "404"),
+        (b"GET /metrics?a=b HTTP/1.0\r\n\r\n", "200"),
+        (b"POST /metrics HTTP/1.1\r\n\r\n", "405"),
+        (b"GET /metrics\r\n\r\n", "400"),
+        (b"GET /metrics HTTP/9\r\n\r\n", "400"),
+        (b"\r\n\r\n", "400"),
+        (b"\xFF\xFE \x00 HTTP/1.1\r\n\r\n", "400"),
+        (b" /metrics HTTP/1.1\r\n\r\n", "400"),
+    ];
+    for (request, status) in cases {
+        let answer = ask(address, request);
+        let start = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&start), "{request:?}: {answer}");
+        good();
+    }
+    // Cut off, nothing at all, and a head without an end: closed, without an answer or with 431.
+    for request in [&b"GET /met"[..], b"", &[b'a'; 100_000]] {
+        let answer = ask(address, request);
+        assert!(answer.is_empty() || answer.contains(" 431 "), "{answer}");
+        good();
+    }
+    // Says nothing and stays: the next one is served all the same.
+    let mute = TcpStream::connect(address).expect("connect");
+    good();
+    drop(mute);
+
+    drop(server);
+    assert!(TcpStream::connect(address).is_err(), "it goes on");
+}
+
+/// A file of this test process, removed in the end with what is beside it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let name = format!("game-server-{}-{name}.csv", std::process::id());
+        Scratch(std::env::temp_dir().join(name))
+    }
+
+    fn read(&self, extension: &str) -> String {
+        std::fs::read_to_string(self.0.with_extension(extension)).expect("a file")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        for extension in ["csv", "svg"] {
+            let _ = std::fs::remove_file(self.0.with_extension(extension));
+        }
+    }
+}
+
+#[test]
+fn the_history_has_a_line_for_each_snapshot_and_charts_of_them() {
+    let scratch = Scratch::new("snapshots");
+    let mut history = History::create(&scratch.0).expect("files");
+    let mut snapshot = a_snapshot();
+    for second in 0..5 {
+        snapshot.at = Duration::from_secs(second);
+        snapshot.pools[1].in_use = 600 + second as usize;
+        history.record(&snapshot).expect("written");
+    }
+    history.finish("<20> players & more").expect("written");
+
+    let csv = scratch.read("csv");
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines.len(), 6);
+    assert!(lines[0].starts_with("seconds,recv_pool_in_use,recv_pool_total,recv_pool_refused,"));
+    assert!(lines[0].ends_with(",messages_per_second,p50_ms,p99_ms,resident_bytes"));
+    let columns = lines[0].split(',').count();
+    assert!(lines.iter().all(|line| line.split(',').count() == columns));
+    assert!(
+        lines[5].starts_with("4.000,1230,5,7,40,17,604,700,0,0,0,"),
+        "{}",
+        lines[5]
+    );
+    assert!(lines[5].ends_with(",54321.5,0.1100,2.2200,5242880"));
+
+    let svg = scratch.read("svg");
+    assert!(svg.starts_with("<svg xmlns=") && svg.ends_with("</svg>\n"));
+    for part in [
+        "&lt;20&gt; players &amp; more",
+        "Buffers in use",
+        "recv pool",
+        "send pool",
+        "Messages a second",
+        "Resident memory, MiB",
+    ] {
+        assert!(svg.contains(part), "{part:?} is not in\n{svg}");
+    }
+    // Two pools, messages, memory: of the messages the first second has no rate.
+    let lines = svg.lines().filter(|line| line.starts_with("<polyline"));
+    let points: Vec<_> = lines.map(|line| line.matches(',').count()).collect();
+    assert_eq!(points, [5, 5, 4, 5]);
+    assert!(!svg.contains("NaN") && !svg.contains("inf"));
+}
+
+#[test]
+fn a_history_of_nothing_is_a_chart_all_the_same() {
+    let scratch = Scratch::new("nothing");
+    let history = History::create(&scratch.0).expect("files");
+    history.finish("no run").expect("written");
+    let svg = scratch.read("svg");
+    assert!(svg.ends_with("</svg>\n") && !svg.contains("NaN") && !svg.contains("inf"));
+}
+
+#[test]
+fn a_history_that_cannot_be_written_is_an_error_before_the_run() {
+    let options = Options {
+        history: Some("/no/such/directory/x.csv".into()),
+        ..Options::default()
+    };
+    let (report, printed, _) = program(&options);
+    let error = report.err().expect("no file");
+    assert!(
+        error.starts_with("cannot write /no/such/directory/x.csv: "),
+        "{error}"
+    );
+    assert_eq!(printed, [""; 0]);
+}
+
+#[test]
+fn a_run_serves_its_metrics_and_writes_its_history() {
+    let scratch = Scratch::new("run");
+    let options = Options {
+        mode: Mode::Serve(localhost()),
+        players: 5,
+        metrics: Some(localhost()),
+        history: Some(scratch.0.clone()),
+        ..Options::default()
+    };
+    let (sender, events) = mpsc::channel();
+    let interrupt = sender.clone();
+    let mut server = None;
+    let mut scraped = String::new();
+    let mut print = |line: String| {
+        if let Some(address) = line.strip_prefix("serving on ") {
+            let address = address.split(',').next().expect("an address");
+            server = Some(address.parse::<SocketAddr>().expect("an address"));
+        } else if let Some(url) = line.strip_prefix("metrics at http://") {
+            let address = url.strip_suffix("/metrics").expect("a path");
+            let mut client = TcpStream::connect(server.expect("serving")).expect("connect");
+            echo(&mut client, 64);
+            leave(client);
+            let address = address.parse().expect("an address");
+            scraped = ask(address, b"GET /metrics HTTP/1.1\r\n\r\n");
+            interrupt.send(Event::Interrupted).expect("still running");
+        }
+    };
+    let report = run(&options, (sender, events), &logger().0, &mut print).expect("a report");
+    assert_eq!(report.problems(), [""; 0]);
+    let (_, body) = scraped.split_once("\r\n\r\n").expect("an answer");
+    let samples = samples(body);
+    for (name, expected) in [
+        ("game_server_messages_total", 1.0),
+        ("game_server_response_seconds_count", 1.0),
+        (
+            "poolbuf_acquires_total{pool=\"send pool\",outcome=\"direct\"}",
+            1.0,
+        ),
+        ("poolbuf_buffers_max{pool=\"recv pool\"}", 15.0),
+    ] {
+        let found = samples.iter().find(|(sample, _)| sample == name);
+        assert_eq!(found.map(|(_, value)| *value), Some(expected), "{name}");
+    }
+    assert!(scratch.read("csv").lines().count() >= 2);
+    assert!(scratch.read("svg").ends_with("</svg>\n"));
+}
+
+#[test]
+fn a_busy_port_for_metrics_is_named() {
+    let listener = TcpListener::bind(localhost()).expect("listen");
+    let address = listener.local_addr().expect("address");
+    let options = Options {
+        metrics: Some(address),
+        players: 1,
+        ..Options::default()
+    };
+    let error = program(&options).0.err().expect("a busy port");
+    assert!(
+        error.starts_with(&format!("cannot serve metrics on {address}: ")),
+        "{error}"
+    );
 }

@@ -12,7 +12,7 @@ use std::{fmt, io};
 use compio::BufResult;
 use compio::io::{AsyncReadExt, AsyncWriteExt};
 use compio::net::TcpStream;
-use compio::time::{sleep, timeout, timeout_at};
+use compio::time::{timeout, timeout_at};
 use poolbuf::{AcquireError, CapacityError, Pool, PooledBuf};
 
 use crate::frame::{self, FrameError, HEADER};
@@ -41,10 +41,17 @@ pub(crate) enum Closed {
         bytes: usize,
         limit: Duration,
     },
+    /// None came back within the time limit.
     NoBuffer {
         pool: Arc<str>,
-        error: AcquireError,
+        in_use: usize,
+        max: usize,
         limit: Duration,
+    },
+    /// Cannot happen while the server runs: its pools are open, and a frame fits.
+    Refused {
+        pool: Arc<str>,
+        error: AcquireError,
     },
     /// Cannot happen: every buffer is rented for what goes into it.
     Capacity(CapacityError),
@@ -127,28 +134,26 @@ impl Connection {
         }
     }
 
-    /// A buffer for `len` bytes. A pool lends at once or refuses; so a refusal is tried again, with longer
-    /// and longer pauses, until the time limit.
+    /// A buffer for `len` bytes, waited for until the time limit if all are in use.
     async fn rent(&self, pool: &dyn Pool, len: usize) -> Result<PooledBuf, Closed> {
-        let error = match pool.acquire_for(len) {
-            Ok(buf) => return Ok(buf),
-            Err(error) => error,
-        };
         let limit = self.worker.time_limit();
-        let start = Instant::now();
-        let mut pause = Duration::from_millis(1);
-        while matches!(error, AcquireError::Exhausted { .. }) && start.elapsed() < limit {
-            sleep(pause).await;
-            if let Ok(buf) = pool.acquire_for(len) {
-                return Ok(buf);
+        match timeout(limit, pool.acquire_async(len)).await {
+            Ok(Ok(buf)) => Ok(buf),
+            Ok(Err(error)) => Err(Closed::Refused {
+                pool: pool.stats().name,
+                error,
+            }),
+            // With its future the place in the queue is given up.
+            Err(_) => {
+                let stats = pool.stats();
+                Err(Closed::NoBuffer {
+                    pool: stats.name,
+                    in_use: stats.in_use,
+                    max: stats.max,
+                    limit,
+                })
             }
-            pause = (pause * 2).min(Duration::from_millis(50));
         }
-        Err(Closed::NoBuffer {
-            pool: pool.stats().name,
-            error,
-            limit,
-        })
     }
 
     /// Receives once, behind the bytes that `buf` holds. Nothing is added when the client has closed.
@@ -238,10 +243,19 @@ impl fmt::Display for Closed {
                 thousands(*bytes as u64),
                 limit.as_secs_f64(),
             ),
-            Closed::NoBuffer { pool, error, limit } => {
-                let limit = limit.as_secs_f64();
-                write!(f, "no buffer from the {pool} within {limit} s: {error}")
-            }
+            Closed::NoBuffer {
+                pool,
+                in_use,
+                max,
+                limit,
+            } => write!(
+                f,
+                "no buffer from the {pool} within {} s: {} of {} are in use",
+                limit.as_secs_f64(),
+                thousands(*in_use as u64),
+                thousands(*max as u64),
+            ),
+            Closed::Refused { pool, error } => write!(f, "no buffer from the {pool}: {error}"),
             Closed::Capacity(error) => write!(f, "{error}"),
             Closed::Io(error) => write!(f, "{error}"),
         }

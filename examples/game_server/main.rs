@@ -8,17 +8,24 @@
 //! `server.rs` how completion-based I/O is spread over the cores and brought to a clean end. The rest is
 //! what it takes to watch them work.
 
+mod chart;
 mod connection;
 mod frame;
+mod history;
+mod metrics;
+mod metrics_server;
 mod numbers;
 mod options;
 mod players;
 mod pools;
 mod program;
 mod report;
+mod screen;
 mod server;
+mod snapshot;
+mod watch;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -46,6 +53,12 @@ fn main() -> ExitCode {
             return ExitCode::from(COULD_NOT_START);
         }
     };
+    if options.watch {
+        if let Err(error) = watch::check_terminal(std::io::stdout().is_terminal()) {
+            complain(&error);
+            return ExitCode::from(COULD_NOT_START);
+        }
+    }
     let (sender, events) = mpsc::channel();
     let interrupts = sender.clone();
     thread::spawn(move || {

@@ -20,6 +20,11 @@ pub(crate) fn millis(nanos: u64) -> String {
     format!("{:.2} ms", nanos as f64 / 1e6)
 }
 
+/// Bytes as mebibytes.
+pub(crate) fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
 /// A duration as nanoseconds; 584 years at most.
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::numbers::thousands;
@@ -18,6 +19,9 @@ cargo run --release --example game_server -- [OPTIONS]
   --serve IP:PORT    the server alone, until Ctrl-C
   --connect IP:PORT  the players alone, with a server that runs elsewhere
   --timeout S        seconds that a client has to send a whole frame, and to take its answer [5]
+  --watch            a live view on the terminal instead of lines; q or Ctrl-C ends the run
+  --metrics IP:PORT  serves the figures in Prometheus' text format, at /metrics
+  --history FILE.csv writes the figures, a line a second, and charts of them to FILE.svg beside it
   --help             this text
 
 Exit status: 0 all well; 1 a byte differed, a buffer did not come back, or a connection failed;
@@ -35,6 +39,12 @@ pub(crate) struct Options {
     pub(crate) duration: Duration,
     pub(crate) pool: PoolKind,
     pub(crate) time_limit: Duration,
+    /// Whether to draw a screen instead of printing lines.
+    pub(crate) watch: bool,
+    /// Where to serve the metrics.
+    pub(crate) metrics: Option<SocketAddr>,
+    /// The CSV file of the history.
+    pub(crate) history: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +63,9 @@ impl Default for Options {
             duration: Duration::from_secs(10),
             pool: PoolKind::Buffer,
             time_limit: Duration::from_secs(5),
+            watch: false,
+            metrics: None,
+            history: None,
         }
     }
 }
@@ -78,7 +91,19 @@ impl Options {
             };
             match name.as_str() {
                 "--help" | "-h" => return Ok(None),
-                "--players" | "--seconds" | "--pool" | "--serve" | "--connect" | "--timeout" => {}
+                "--watch" => {
+                    if value.is_some() {
+                        return Err("--watch takes no value: see --help".to_owned());
+                    }
+                    if options.watch {
+                        return Err("--watch is given twice".to_owned());
+                    }
+                    options.watch = true;
+                    seen.push(name);
+                    continue;
+                }
+                "--players" | "--seconds" | "--pool" | "--serve" | "--connect" | "--timeout"
+                | "--metrics" | "--history" => {}
                 _ => return Err(format!("unknown option {name:?}: see --help")),
             }
             let value = match value {
@@ -96,6 +121,8 @@ impl Options {
                 "--pool" => options.pool = pool(&value)?,
                 "--serve" => options.mode = Mode::Serve(address(&name, &value)?),
                 "--connect" => options.mode = Mode::Connect(address(&name, &value)?),
+                "--metrics" => options.metrics = Some(address(&name, &value)?),
+                "--history" => options.history = Some(csv_file(&value)?),
                 _ => options.time_limit = seconds(&name, &value)?,
             }
             seen.push(name);
@@ -105,7 +132,10 @@ impl Options {
         // What only the other side has a use for is a mistake.
         for (mode, strangers) in [
             ("--serve", &["--connect", "--seconds"][..]),
-            ("--connect", &["--pool", "--timeout"][..]),
+            (
+                "--connect",
+                &["--pool", "--timeout", "--watch", "--metrics", "--history"][..],
+            ),
         ] {
             for stranger in strangers {
                 if given(mode) && given(stranger) {
@@ -141,6 +171,17 @@ fn pool(value: &str) -> Result<PoolKind, String> {
         let names = PoolKind::ALL.map(PoolKind::name).join(", ");
         format!("--pool {value:?}: one of {names} is allowed")
     })
+}
+
+/// A file of that extension: its charts are in another beside it, which only the extension tells apart.
+fn csv_file(value: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(value);
+    if path.extension().is_some_and(|extension| extension == "csv") {
+        return Ok(path);
+    }
+    Err(format!(
+        "--history {value:?}: a file whose name ends in .csv is needed"
+    ))
 }
 
 fn address(name: &str, value: &str) -> Result<SocketAddr, String> {

@@ -7,12 +7,17 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::history::History;
+use crate::metrics;
+use crate::metrics_server::MetricsServer;
 use crate::numbers::thousands;
 use crate::options::{Mode, Options};
 use crate::players::{Played, PlayersConfig, play};
 use crate::pools::Pools;
 use crate::report::{Report, Verdict, pool_line, resident_memory};
-use crate::server::{Answers, Log, Server, ServerConfig, histogram};
+use crate::server::{Log, Server, ServerConfig, histogram};
+use crate::snapshot::{Sampler, Snapshot};
+use crate::watch::{Lines, Watch};
 
 /// What the program waits for.
 pub(crate) enum Event {
@@ -35,6 +40,18 @@ pub(crate) fn run(
     let limit = rlimit::increase_nofile_limit(needed)
         .map_err(|error| format!("cannot raise the limit of file descriptors: {error}"))?;
     check_descriptors(options.players, needed, limit)?;
+
+    // What can't be had is told before anything runs.
+    let mut history = options
+        .history
+        .as_deref()
+        .map(History::create)
+        .transpose()?;
+    let lines = Lines::default();
+    let (user_log, log) = match options.watch {
+        true => (log, &lines.log()),
+        false => (log, log),
+    };
 
     let serve = |address| {
         let pools = Pools::for_players(options.pool, options.players)?;
@@ -74,6 +91,42 @@ pub(crate) fn run(
         (None, None) => {}
     }
 
+    let metrics = match (options.metrics, &server) {
+        (Some(address), Some((server, _))) => {
+            let figures = server.figures();
+            let server = MetricsServer::start(address, move || {
+                metrics::text(&figures.pools(), figures.answers(), &figures.responses())
+            })?;
+            print(format!("metrics at http://{}/metrics", server.address()));
+            Some(server)
+        }
+        _ => None,
+    };
+    let mut sampler = server
+        .as_ref()
+        .map(|(server, _)| Sampler::new(server.figures()));
+    let mut faults = Vec::new();
+    let mut record = |history: &mut Option<History>, snapshot: &Snapshot| {
+        let recorded = history.as_mut().map(|history| history.record(snapshot));
+        if let Some(Err(error)) = recorded {
+            // Once, and no more of it.
+            *history = None;
+            faults.push(error);
+        }
+    };
+    let mut watch = match options.watch {
+        true => Some(Watch::start(sender.clone(), lines, Arc::clone(user_log))?),
+        false => None,
+    };
+
+    if let Some(sampler) = &mut sampler {
+        let snapshot = sampler.sample();
+        record(&mut history, &snapshot);
+        if let Some(watch) = &mut watch {
+            watch.show(&title, &snapshot);
+        }
+    }
+
     let stop_players = Arc::new(AtomicBool::new(false));
     if let Some(server) = target {
         let config = PlayersConfig {
@@ -93,7 +146,6 @@ pub(crate) fn run(
     // Until the players are through, or the user is.
     let start = Instant::now();
     let mut next_second = start;
-    let mut last = Answers::default();
     let mut resident = None;
     let played = loop {
         next_second += Duration::from_secs(1);
@@ -104,15 +156,31 @@ pub(crate) fn run(
             None => {
                 // While connections are open: they are what takes memory.
                 resident = resident_memory();
-                if let Some((server, pools)) = &server {
-                    let now = server.answers();
-                    print(pool_line(&pools.recv.stats(), now - last));
-                    print(pool_line(&pools.send.stats(), now - last));
-                    last = now;
+                if let Some(sampler) = &mut sampler {
+                    let snapshot = sampler.sample();
+                    record(&mut history, &snapshot);
+                    match &mut watch {
+                        Some(watch) => watch.show(&title, &snapshot),
+                        None => {
+                            for pool in &snapshot.pools {
+                                print(pool_line(pool, snapshot.last));
+                            }
+                        }
+                    }
                 }
             }
         }
     };
+    // The terminal is as it was before the report is printed.
+    drop(watch);
+    if let Some(sampler) = sampler.as_mut().filter(|sampler| !sampler.is_recent()) {
+        record(&mut history, &sampler.sample());
+    }
+    if let Some(history) = history {
+        if let Err(error) = history.finish(&title) {
+            faults.push(error);
+        }
+    }
     let elapsed = start.elapsed();
 
     let mut report = Report {
@@ -129,8 +197,10 @@ pub(crate) fn run(
             Mode::Serve(_) => "the server",
             Mode::Connect(_) => "the players",
         },
+        faults,
     };
     if let Some((server, pools)) = server {
+        drop(metrics);
         report.responses = server.stop();
         report.messages = report.responses.len();
         report.pools = vec![pools.recv.stats(), pools.send.stats()];

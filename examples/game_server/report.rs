@@ -41,6 +41,8 @@ pub(crate) struct Report {
     pub(crate) resident: Option<u64>,
     /// Whose memory that is.
     pub(crate) resident_of: &'static str,
+    /// What else went wrong: a line each.
+    pub(crate) faults: Vec<String>,
 }
 
 pub(crate) struct Verdict {
@@ -70,6 +72,7 @@ impl Report {
                 pool.in_use, pool.name
             ));
         }
+        problems.extend(self.faults.iter().cloned());
         problems
     }
 }

@@ -1,12 +1,11 @@
 //! The server: a thread that accepts, and one worker thread a core, each with its own compio runtime.
 
-use std::cell::RefCell;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,7 @@ use compio::runtime::Runtime;
 use compio::time::sleep;
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use hdrhistogram::Histogram;
+use poolbuf::PoolStats;
 
 use crate::connection::Connection;
 use crate::numbers::nanos;
@@ -42,7 +42,7 @@ pub(crate) struct Server {
     shared: Arc<Shared>,
     hand_over: Vec<HandOver>,
     acceptor: thread::JoinHandle<()>,
-    workers: Vec<thread::JoinHandle<Option<Histogram<u64>>>>,
+    workers: Vec<thread::JoinHandle<()>>,
 }
 
 /// Accepted sockets on their way to a worker.
@@ -55,12 +55,21 @@ struct Shared {
     stopping: AtomicBool,
     answers: AtomicU64,
     response_nanos: AtomicU64,
+    /// Each worker's response times in nanoseconds. It alone adds to them; others look once in a while.
+    responses: Box<[Mutex<Histogram<u64>>]>,
 }
 
 /// What the connections of one worker share.
 pub(crate) struct Worker {
     shared: Arc<Shared>,
-    responses: RefCell<Histogram<u64>>,
+    /// Which of the workers it is.
+    index: usize,
+}
+
+/// A look at a server's figures from elsewhere, while it runs and after.
+#[derive(Clone)]
+pub(crate) struct Figures {
+    shared: Arc<Shared>,
 }
 
 /// Answers so far, and the time from each whole frame to its answer sent, added up.
@@ -88,22 +97,30 @@ impl Server {
         let cannot_listen = |error| format!("cannot listen on {}: {error}", config.address);
         let listener = listen(config.address).map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
+        let responses = (0..config.workers.max(1))
+            .map(|_| Mutex::new(histogram()))
+            .collect();
         let shared = Arc::new(Shared {
             config,
             pools,
             stopping: AtomicBool::new(false),
             answers: AtomicU64::new(0),
             response_nanos: AtomicU64::new(0),
+            responses,
         });
 
         let (ready, drivers) = mpsc::channel();
         let mut hand_over = Vec::new();
         let mut workers = Vec::new();
-        for _ in 0..shared.config.workers.max(1) {
+        for index in 0..shared.responses.len() {
             let (sender, accepted) = unbounded();
             hand_over.push(sender);
-            let (shared, ready) = (Arc::clone(&shared), ready.clone());
-            workers.push(thread::spawn(move || work(shared, accepted, &ready)));
+            let worker = Worker {
+                shared: Arc::clone(&shared),
+                index,
+            };
+            let ready = ready.clone();
+            workers.push(thread::spawn(move || work(worker, accepted, &ready)));
         }
         // Each worker says how it does I/O, or why it can't; the latter ends the others as well, whose
         // senders are dropped.
@@ -141,10 +158,10 @@ impl Server {
         }
     }
 
-    pub(crate) fn answers(&self) -> Answers {
-        Answers {
-            count: self.shared.answers.load(Ordering::Relaxed),
-            nanos: self.shared.response_nanos.load(Ordering::Relaxed),
+    /// The server's figures, to be looked at from any thread.
+    pub(crate) fn figures(&self) -> Figures {
+        Figures {
+            shared: Arc::clone(&self.shared),
         }
     }
 
@@ -155,11 +172,9 @@ impl Server {
         for worker in &self.hand_over {
             worker.close_channel();
         }
-        let mut responses = histogram();
         for worker in self.workers {
-            match worker.join() {
-                Ok(Some(its)) => responses += its,
-                Ok(None) | Err(_) => (self.shared.config.log)("a worker failed".to_owned()),
+            if worker.join().is_err() {
+                (self.shared.config.log)("a worker failed".to_owned());
             }
         }
         // The acceptor sits in `accept`: a connection wakes it.
@@ -168,7 +183,43 @@ impl Server {
             Ok(_) => drop(self.acceptor.join()),
             Err(error) => (self.shared.config.log)(format!("the acceptor goes on: {error}")),
         }
-        responses
+        self.shared.all_responses()
+    }
+}
+
+impl Figures {
+    pub(crate) fn answers(&self) -> Answers {
+        Answers {
+            count: self.shared.answers.load(Ordering::Relaxed),
+            nanos: self.shared.response_nanos.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The times from whole frame to answer sent since the start, in nanoseconds.
+    pub(crate) fn responses(&self) -> Histogram<u64> {
+        self.shared.all_responses()
+    }
+
+    /// Of the receive pool and the send pool.
+    pub(crate) fn pools(&self) -> Vec<PoolStats> {
+        let pools = &self.shared.pools;
+        vec![pools.recv.stats(), pools.send.stats()]
+    }
+}
+
+impl Shared {
+    fn responses_of(&self, worker: usize) -> MutexGuard<'_, Histogram<u64>> {
+        // A histogram is whole after every call.
+        let responses = self.responses[worker].lock();
+        responses.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn all_responses(&self) -> Histogram<u64> {
+        let mut all = histogram();
+        for worker in 0..self.responses.len() {
+            all += &*self.responses_of(worker);
+        }
+        all
     }
 }
 
@@ -188,7 +239,9 @@ impl Worker {
     /// Counts an answer that was sent so long after its frame was whole.
     pub(crate) fn answered(&self, response: Duration) {
         let response = nanos(response);
-        self.responses.borrow_mut().saturating_record(response);
+        let mut responses = self.shared.responses_of(self.index);
+        responses.saturating_record(response);
+        drop(responses);
         self.shared.answers.fetch_add(1, Ordering::Relaxed);
         self.shared
             .response_nanos
@@ -245,22 +298,19 @@ fn accept(listener: &TcpListener, shared: &Shared, workers: &[HandOver]) {
 
 /// A worker thread: serves what it is handed until the server stops.
 fn work(
-    shared: Arc<Shared>,
+    worker: Worker,
     mut accepted: UnboundedReceiver<(TcpStream, SocketAddr)>,
     ready: &mpsc::Sender<io::Result<DriverType>>,
-) -> Option<Histogram<u64>> {
+) {
     let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
             let _ = ready.send(Err(error));
-            return None;
+            return;
         }
     };
     let _ = ready.send(Ok(runtime.driver_type()));
-    let worker = Rc::new(Worker {
-        shared,
-        responses: RefCell::new(histogram()),
-    });
+    let worker = Rc::new(worker);
     runtime.block_on(async {
         let mut tasks = Vec::new();
         let mut tidy_at = 64;
@@ -282,6 +332,4 @@ fn work(
             sleep(Duration::from_millis(1)).await;
         }
     });
-    let responses = worker.responses.borrow().clone();
-    Some(responses)
 }
