@@ -38,7 +38,7 @@ pub(crate) fn draw(title: &str, charts: &[Chart]) -> String {
     let height = TOP + charts.len() as f64 * CHART + 10.0;
     let points = || charts.iter().flat_map(|chart| &chart.series);
     let seconds = points().flat_map(|series| &series.points);
-    let end = round_up(seconds.fold(0.0, |end, (second, _)| f64::max(end, *second)));
+    let end = seconds.fold(0.001, |end, (second, _)| f64::max(end, *second));
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
          height=\"{height}\" font-family=\"Helvetica, Arial, sans-serif\" role=\"img\">\n\
@@ -73,11 +73,13 @@ fn draw_chart(svg: &mut String, top: f64, seconds: f64, chart: &Chart) {
         let at = (LEFT - 8.0, level + 4.0);
         text(svg, at, "end", 11.0, PALE_INK, &number(part * highest));
         let at = (x(part * seconds), plot_bottom + 16.0);
-        let label = format!("{} s", number(part * seconds));
+        let label = format!("{:.1} s", part * seconds);
         text(svg, at, "middle", 11.0, PALE_INK, &label);
     }
+    // From right to left, so that the first label is the leftmost one.
     let mut legend = WIDTH - RIGHT;
-    for (series, color) in chart.series.iter().zip(COLORS.into_iter().cycle()) {
+    for (index, series) in chart.series.iter().enumerate().rev() {
+        let color = COLORS[index % COLORS.len()];
         draw_line(svg, &series.points, color, x, y);
         if chart.series.len() > 1 {
             text(
@@ -129,7 +131,7 @@ fn draw_line(
     };
 }
 
-/// The end of a scale: the next of 1, 2, 4, 8 and 10 times a power of ten, whose quarters are short.
+/// The end of a scale: the next of 1, 2, 4, 6, 8 and 10 times a power of ten.
 fn round_up(value: f64) -> f64 {
     if value <= 0.0 {
         return 1.0;

@@ -33,8 +33,11 @@ pub(crate) fn text(stats: &[PoolStats], answers: Answers, responses: &Histogram<
     text.0
 }
 
+/// One of a pool's figures.
+type Figure = fn(&PoolStats) -> usize;
+
 fn pools(text: &mut Text, stats: &[PoolStats]) {
-    let gauges: [(&str, &str, fn(&PoolStats) -> usize); 6] = [
+    let gauges: [(&str, &str, Figure); 6] = [
         ("poolbuf_buffers_in_use", "Buffers that are lent.", |pool| {
             pool.in_use
         }),
