@@ -870,6 +870,18 @@ fn the_screen_shows_every_figure() {
     }
     assert!(!text.contains("line 1."), "the log's end, not its begin");
 
+    // Two multi-size pools fit on the smallest usual terminal.
+    let mut both = a_snapshot();
+    let (mut send, name) = (both.pools[0].clone(), both.pools[1].name.clone());
+    (send.name, send.in_use) = (name, 1_240);
+    both.pools[1] = send;
+    let text = shown((80, 24), &both, &log);
+    for part in ["1,240 of 4,000", "2.50 ms on average", "q or Ctrl-C"] {
+        assert!(text.contains(part), "{part:?} is not in\n{text}");
+    }
+    assert_eq!(text.matches("32,772 B ").count(), 2, "{text}");
+    assert_eq!(text.matches("normal").count(), 2, "{text}");
+
     let unknown = Snapshot {
         resident: None,
         ..a_snapshot()

@@ -7,7 +7,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Gauge, Paragraph};
+use ratatui::widgets::{Block, Borders, Gauge, Paragraph};
 
 use crate::numbers::{mebibytes, millis, thousands};
 use crate::snapshot::Snapshot;
@@ -17,10 +17,10 @@ const NAME: u16 = 14;
 
 /// Draws `snapshot` and the end of the log.
 pub(crate) fn draw(frame: &mut Frame<'_>, title: &str, snapshot: &Snapshot, log: &[String]) {
-    let mut heights = vec![Constraint::Length(5)];
+    let mut heights = vec![Constraint::Length(4)];
     let pools = snapshot.pools.iter();
-    heights.extend(pools.map(|pool| Constraint::Length(5 + pool.tiers.len() as u16)));
-    heights.push(Constraint::Min(3));
+    heights.extend(pools.map(|pool| Constraint::Length(4 + pool.tiers.len() as u16)));
+    heights.push(Constraint::Min(1));
     heights.push(Constraint::Length(1));
     let areas = Layout::vertical(heights).split(frame.area());
     let (server, rest) = (areas[0], &areas[1..]);
@@ -32,6 +32,11 @@ pub(crate) fn draw(frame: &mut Frame<'_>, title: &str, snapshot: &Snapshot, log:
     let (log_area, foot) = (rest[rest.len() - 2], rest[rest.len() - 1]);
     draw_log(frame, log_area, log);
     frame.render_widget("q or Ctrl-C ends the run".dark_gray(), foot);
+}
+
+/// Only a line above: two multi-size pools fit on 24 lines.
+fn headed() -> Block<'static> {
+    Block::new().borders(Borders::TOP)
 }
 
 fn server_lines(title: &str, snapshot: &Snapshot) -> Paragraph<'static> {
@@ -52,12 +57,12 @@ fn server_lines(title: &str, snapshot: &Snapshot) -> Paragraph<'static> {
         )),
         Line::from(format!("memory    {resident} resident")),
     ])
-    .block(Block::bordered().title(format!(" {title}, {minutes}:{seconds:02} ")))
+    .block(headed().title(format!(" {title}, {minutes}:{seconds:02} ")))
 }
 
 /// A bar for the pool, one for each of its tiers, and its figures.
 fn draw_pool(frame: &mut Frame<'_>, area: Rect, pool: &PoolStats) {
-    let block = Block::bordered().title(format!(" {} ", pool.name));
+    let block = headed().title(format!(" {} ", pool.name));
     let inner = block.inner(area);
     frame.render_widget(block, area);
 
@@ -117,11 +122,8 @@ fn draw_bar(frame: &mut Frame<'_>, row: Rect, name: &str, pool: &PoolStats) {
 }
 
 fn draw_log(frame: &mut Frame<'_>, area: Rect, log: &[String]) {
-    let fit = usize::from(area.height.saturating_sub(2));
+    let fit = usize::from(area.height.saturating_sub(1));
     let last = &log[log.len().saturating_sub(fit)..];
     let lines: Vec<Line<'_>> = last.iter().map(|line| Line::from(line.as_str())).collect();
-    frame.render_widget(
-        Paragraph::new(lines).block(Block::bordered().title(" log ")),
-        area,
-    );
+    frame.render_widget(Paragraph::new(lines).block(headed().title(" log ")), area);
 }
