@@ -1059,12 +1059,30 @@ fn the_metrics_server_outlives_whatever_it_is_sent() {
         assert!(answer.starts_with(&start), "{request:?}: {answer}");
         good();
     }
-    // Cut off, nothing at all, and a head without an end: closed, without an answer or with 431.
-    for request in [&b"GET /met"[..], b"", &[b'a'; 100_000]] {
+    // Cut off, nothing at all, and more than is read: closed without an answer.
+    for request in [&b"GET /met"[..], b"", &[b'a'; 1_000_000]] {
         let answer = ask(address, request);
         assert!(answer.is_empty() || answer.contains(" 431 "), "{answer}");
         good();
     }
+    let answer = ask(address, &[b'a'; 8 * 1024]);
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    // A byte at a time: closed long before the 8 KiB are full, which would take minutes.
+    let mut slow = TcpStream::connect(address).expect("connect");
+    let pace = Some(Duration::from_millis(50));
+    slow.set_read_timeout(pace).expect("timeout");
+    let mut patience = 0..1000;
+    while slow.write_all(b"a").is_ok() {
+        match slow.read(&mut [0; 1]) {
+            Ok(answered) => {
+                assert_eq!(answered, 0);
+                break;
+            }
+            Err(error) if gone(&error) => break,
+            Err(_nothing_yet) => assert!(patience.next().is_some(), "it waits on"),
+        }
+    }
+    good();
     // Says nothing and stays: the next one is served all the same.
     let mute = TcpStream::connect(address).expect("connect");
     good();
