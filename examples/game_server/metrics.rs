@@ -76,7 +76,7 @@ fn pools(text: &mut Text, stats: &[PoolStats]) {
     let name = "poolbuf_acquires_total";
     text.family(name, "counter", "Requests for a buffer, by how they ended.");
     for pool in stats {
-        let waited = pool.waits.saturating_sub(pool.timed_out);
+        let waited = pool.handed_over;
         for (outcome, count) in [
             ("direct", pool.acquired.saturating_sub(waited)),
             ("waited", waited),

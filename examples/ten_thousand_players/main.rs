@@ -11,6 +11,8 @@
 mod cores;
 mod figures;
 mod measure;
+// The game server uses more of it.
+#[allow(dead_code)]
 #[path = "../game_server/numbers.rs"]
 mod numbers;
 mod options;
