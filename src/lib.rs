@@ -12,6 +12,7 @@ mod budget;
 mod config;
 mod decay;
 mod error;
+mod history;
 mod pages;
 mod stats;
 mod sync;
@@ -21,9 +22,8 @@ mod wipe;
 
 // Floor 1: mechanisms.
 mod free_list;
-mod region;
-
 mod holders;
+mod region;
 
 // Floor 2: the core.
 mod acquire;
@@ -52,6 +52,7 @@ pub use budget::Budget;
 pub use buffer_pool::BufferPool;
 pub use config::PoolConfig;
 pub use error::{AcquireError, CapacityError, ConfigError, HeldBy, ResizeError};
+pub use history::{Advice, Finding, History};
 pub use holders::{Holder, Holders};
 #[cfg(feature = "metrics")]
 pub use integrations::metrics;

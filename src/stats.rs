@@ -159,6 +159,91 @@ impl PoolStats {
         }
     }
 
+    /// These figures with what was counted since `earlier` in place of what was counted since the pool was made; tier
+    /// by tier where both have the same number of them.
+    pub fn since(&self, earlier: &PoolStats) -> PoolStats {
+        let tiers = match self.tiers.len() == earlier.tiers.len() {
+            true => self
+                .tiers
+                .iter()
+                .zip(&earlier.tiers)
+                .map(|(now, then)| now.since(then)),
+            false => {
+                return PoolStats {
+                    tiers: Vec::new(),
+                    ..self.since_alone(earlier)
+                };
+            }
+        };
+        PoolStats {
+            tiers: tiers.collect(),
+            ..self.since_alone(earlier)
+        }
+    }
+
+    fn since_alone(&self, earlier: &PoolStats) -> PoolStats {
+        PoolStats {
+            name: Arc::clone(&self.name),
+            acquired: self.acquired.saturating_sub(earlier.acquired),
+            refused: self.refused.saturating_sub(earlier.refused),
+            over_budget: self.over_budget.saturating_sub(earlier.over_budget),
+            waits: self.waits.saturating_sub(earlier.waits),
+            handed_over: self.handed_over.saturating_sub(earlier.handed_over),
+            waited: self.waited.saturating_sub(earlier.waited),
+            timed_out: self.timed_out.saturating_sub(earlier.timed_out),
+            tiers: Vec::new(),
+            ..*self
+        }
+    }
+
+    /// How long a request that waited did so on average; 0 when none did.
+    pub fn average_wait(&self) -> Duration {
+        let waits = u32::try_from(self.waits).unwrap_or(u32::MAX);
+        self.waited.checked_div(waits).unwrap_or_default()
+    }
+
+    /// All figures as text of several lines, for an operator to paste; [`History`](crate::History) adds what changed
+    /// over a while.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool, PoolConfig};
+    ///
+    /// let pool = BufferPool::with_config(PoolConfig::new(8192).max(20).name("recv"))?;
+    /// let report = pool.stats().report();
+    /// assert!(report.starts_with("recv: 20 buffers of 8192 bytes at most"));
+    /// # Ok::<(), poolbuf::ConfigError>(())
+    /// ```
+    pub fn report(&self) -> String {
+        let mut text = format!(
+            "{}: {} buffers of {} bytes at most\n\
+             in use {}, free {}, high water {}, resident {} bytes\n\
+             acquired {}, refused {} ({} of them over budget)\n\
+             waits {} ({} handed over, {} timed out), {:.1?} on average, {} waiting now\n\
+             health: {}",
+            self.name,
+            self.max,
+            self.buffer_size,
+            self.in_use,
+            self.available,
+            self.high_water,
+            self.resident_bytes,
+            self.acquired,
+            self.refused,
+            self.over_budget,
+            self.waits,
+            self.handed_over,
+            self.timed_out,
+            self.average_wait(),
+            self.waiting,
+            self.health(),
+        );
+        for tier in &self.tiers {
+            text.push_str("\n  ");
+            text.push_str(&tier.to_string());
+        }
+        text
+    }
+
     /// The figures of several pools as one: sums, and the parts as `tiers`.
     pub(crate) fn sum_of(name: Arc<str>, tiers: Vec<PoolStats>) -> PoolStats {
         let mut sum = PoolStats {
@@ -200,15 +285,19 @@ impl fmt::Display for PoolStats {
         let refused = self.refused_basis_points();
         write!(
             f,
-            "{}: {}% of {} in use | refused {}.{:02}% | high water {} | {}",
+            "{}: {}% of {} in use | refused {}.{:02}% | high water {} | ",
             self.name,
             self.used_percent(),
             self.max,
             refused / 100,
             refused % 100,
             self.high_water,
-            self.health(),
-        )
+        )?;
+        if self.waits > 0 {
+            let millis = self.average_wait().as_secs_f64() * 1000.0;
+            write!(f, "waits {}, {millis:.1} ms avg | ", self.waits)?;
+        }
+        write!(f, "{}", self.health())
     }
 }
 
@@ -240,6 +329,8 @@ impl fmt::Display for Health {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use std::time::Duration;
+
     use super::{Health, PoolStats};
 
     fn stats(max: usize, in_use: usize, acquired: u64, refused: u64) -> PoolStats {
@@ -301,6 +392,28 @@ mod tests {
             "send pool: 100% of 2000 in use | refused 5.00% | high water 2000 | \
              5.00% refused: raise initial to 2000, max to 3000"
         );
+    }
+
+    #[test]
+    fn waits_are_in_the_line_when_there_were_any() {
+        let mut waited = stats(2000, 1700, 199_900, 100);
+        waited.waits = 12;
+        waited.waited = Duration::from_micros(3600);
+        assert_eq!(
+            waited.to_string(),
+            "send pool: 85% of 2000 in use | refused 0.05% | high water 1700 | waits 12, 0.3 ms avg | normal"
+        );
+    }
+
+    #[test]
+    fn since_takes_away_what_was_counted_before_and_nothing_else() {
+        let (then, now) = (stats(10, 3, 100, 7), stats(20, 5, 150, 8));
+        let since = now.since(&then);
+        assert_eq!((since.acquired, since.refused), (50, 1));
+        assert_eq!((since.max, since.in_use, &since.name), (20, 5, &now.name));
+        let tiered = PoolStats::sum_of("all".into(), vec![now.clone(), now.clone()]);
+        let before = PoolStats::sum_of("all".into(), vec![then.clone(), then]);
+        assert_eq!(tiered.since(&before).tiers, [since.clone(), since]);
     }
 
     #[test]

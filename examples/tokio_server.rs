@@ -1,0 +1,92 @@
+//! A server on tokio that rents a buffer when its socket is readable, and not before: the recommended way. More
+//! clients than buffers are connected; who finds none waits his turn.
+//!
+//! ```text
+//! cargo run --example tokio_server
+//! ```
+
+use std::io;
+use std::time::Duration;
+
+use poolbuf::{BufferPool, Pool, PoolConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+/// Most buffers lent at once; fewer than there are clients.
+const BUFFERS: usize = 4;
+const CLIENTS: usize = 32;
+const ROUNDS: usize = 100;
+/// How long a client may have to wait for a buffer, and how long he may take to accept an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Echoes until the client is gone. While it is silent, its connection holds a socket and a task, and no buffer.
+async fn serve(mut socket: TcpStream, pool: BufferPool) -> io::Result<()> {
+    loop {
+        socket.readable().await?;
+        let mut buf = timeout(PATIENCE, pool.acquire_async(pool.buffer_size())).await??;
+        match socket.try_read(buf.spare_mut()) {
+            Ok(0) => return Ok(()),
+            Ok(bytes) => buf.advance(bytes)?,
+            // Nothing was there after all.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => return Err(error),
+        }
+        timeout(PATIENCE, socket.write_all(&buf)).await??;
+        // The buffer goes back here, before the next wait.
+    }
+}
+
+async fn listen(listener: TcpListener, pool: BufferPool) -> io::Result<()> {
+    loop {
+        let (socket, peer) = listener.accept().await?;
+        socket.set_nodelay(true)?;
+        let pool = pool.clone();
+        tokio::spawn(async move {
+            if let Err(error) = serve(socket, pool).await {
+                eprintln!("{peer}: {error}");
+            }
+        });
+    }
+}
+
+/// Sends messages, and checks that each comes back as it was.
+async fn play(address: std::net::SocketAddr, id: usize) -> io::Result<()> {
+    let mut socket = TcpStream::connect(address).await?;
+    for round in 0..ROUNDS {
+        let sent = format!("player {id}, round {round}");
+        socket.write_all(sent.as_bytes()).await?;
+        let mut answer = vec![0; sent.len()];
+        socket.read_exact(&mut answer).await?;
+        if answer != sent.as_bytes() {
+            return Err(io::Error::other("another answer than was sent"));
+        }
+    }
+    Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let config = PoolConfig::new(8192).max(BUFFERS).name("echo");
+    let pool = BufferPool::with_config(config)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let server = tokio::spawn(listen(listener, pool.clone()));
+
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|id| tokio::spawn(play(address, id)))
+        .collect();
+    for client in clients {
+        client.await??;
+    }
+    server.abort();
+
+    let stats = pool.stats();
+    println!(
+        "{CLIENTS} clients, {} messages, {BUFFERS} buffers",
+        CLIENTS * ROUNDS
+    );
+    println!("{stats}");
+    assert!(stats.high_water <= BUFFERS);
+    Ok(())
+}
