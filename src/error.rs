@@ -163,11 +163,8 @@ impl fmt::Display for HeldBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} of them acquired at {}, the oldest at {} {:?} ago",
-            self.buffers,
-            self.most,
-            self.oldest,
-            self.age(),
+            "{} of them acquired at {}, the oldest at {} {} ms ago",
+            self.buffers, self.most, self.oldest, self.age,
         )
     }
 }

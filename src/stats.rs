@@ -214,15 +214,18 @@ impl PoolStats {
     /// # Ok::<(), poolbuf::ConfigError>(())
     /// ```
     pub fn report(&self) -> String {
+        let sizes = match self.tiers.len() {
+            0 => format!("{} bytes", self.buffer_size),
+            tiers => format!("{tiers} sizes, {} bytes the largest,", self.buffer_size),
+        };
         let mut text = format!(
-            "{}: {} buffers of {} bytes at most\n\
+            "{}: {} buffers of {sizes} at most\n\
              in use {}, free {}, high water {}, resident {} bytes\n\
              acquired {}, refused {} ({} of them over budget)\n\
              waits {} ({} handed over, {} timed out), {:.1?} on average, {} waiting now\n\
              health: {}",
             self.name,
             self.max,
-            self.buffer_size,
             self.in_use,
             self.available,
             self.high_water,

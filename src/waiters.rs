@@ -101,7 +101,7 @@ pub(crate) struct Figures {
     pub(crate) waiting: usize,
     /// Waits that have ended. Those that ended because of another queue count there.
     pub(crate) waits: u64,
-    /// Those of them that ended with something.
+    /// Those of them that ended with something for him who waited.
     pub(crate) served: u64,
     /// Those of them that ended because the time was up.
     pub(crate) timed_out: u64,
@@ -271,7 +271,8 @@ impl<W, T> Queue<W, T> {
                 (Outcome::Waiting, Some(waker), wait)
             }
             State::Handed(thing) => {
-                self.figures.served += 1;
+                // Who is late is served all the same; the others no longer want it.
+                self.figures.served += u64::from(ending == Ending::TimedOut);
                 (Outcome::Handed(thing), None, wait)
             }
             _ => (Outcome::Closed, None, wait),

@@ -182,6 +182,9 @@ fn a_buffer_handed_to_one_who_left_goes_to_the_next() {
         drop(first);
         assert_eq!(third_bell.rung(), 1);
         assert_eq!(poll_state(&mut third, &third_bell), "served");
+        let stats = pool.stats();
+        assert_eq!((stats.waits, stats.handed_over), (3, 1));
+        assert_eq!(stats.acquired, (MAX + 1) as u64);
         drop(held);
         assert_eq!(take_all(&*pool).len(), MAX);
     }
@@ -383,6 +386,8 @@ fn a_request_waits_for_each_tier_that_may_serve_it() {
             assert!(poll(&mut waiting, &bell).is_ready());
         }
         // The queue that did not serve him has let him go.
+        let stats = pool.stats();
+        assert_eq!((stats.waits, stats.handed_over, stats.acquired), (1, 1, 3));
         assert_eq!(pool.stats().waiting, 0);
         assert_eq!(pool.tiers()[0].acquire().unwrap().capacity(), 64);
         assert_eq!(pool.tiers()[1].acquire().unwrap().capacity(), 512);
@@ -431,4 +436,23 @@ fn raising_the_max_serves_those_who_wait_and_lowering_it_does_not() {
         assert_eq!(poll_state(&mut other, &other_bell), "served");
         assert_eq!((pool.stats().in_use, pool.stats().waiting), (0, 0));
     }
+}
+
+#[test]
+fn a_request_that_two_tiers_serve_at_once_takes_one_and_counts_once() {
+    let tiers = MultiSizeConfig::new().tier(64, 0, 1).tier(512, 0, 1);
+    let pool = MultiSizePool::with_config(tiers.overflow(Overflow::NextTier)).unwrap();
+    let small = pool.tiers()[0].acquire().unwrap();
+    let large = pool.tiers()[1].acquire().unwrap();
+    let mut waiting = pool.acquire_async(64);
+    let bell = Arc::default();
+    assert!(poll(&mut waiting, &bell).is_pending());
+    drop((small, large));
+    let Poll::Ready(Ok(buf)) = poll(&mut waiting, &bell) else {
+        panic!("both are free");
+    };
+    assert_eq!(buf.capacity(), 64);
+    let stats = pool.stats();
+    assert_eq!((stats.in_use, stats.waiting), (1, 0));
+    assert_eq!((stats.waits, stats.handed_over, stats.acquired), (1, 1, 3));
 }
