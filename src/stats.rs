@@ -95,13 +95,21 @@ pub enum Health {
         /// The `max` with which the most buffers ever in use would be three quarters.
         raise_max_to: usize,
     },
-    /// At least 1 % of all requests were refused.
+    /// At least 1 % of all requests were refused, or waited in vain.
     Refusing {
-        /// Requests refused, in hundredths of a percent of all requests, rounded down.
+        /// Requests refused or timed out, in hundredths of a percent of all requests, rounded down.
         refused_basis_points: u64,
         /// An `initial` with which no buffer would have had to be made late: the most ever in use.
         raise_initial_to: usize,
         /// Half again the present `max`: how many more were wanted than there were can't be known.
+        raise_max_to: usize,
+    },
+    /// At least 1 % of all requests had to wait, for 1 ms or more on average.
+    Waiting {
+        /// How long they waited on average.
+        average: Duration,
+        /// Half again the present `max`; [`History::advice`](crate::History::advice), which knows how long it took,
+        /// says it more exactly.
         raise_max_to: usize,
     },
     /// A tier of a multi-size pool needs attention; the first one that does.
@@ -126,7 +134,9 @@ impl PoolStats {
     }
 
     /// What to change, with the number to set. A pool that refuses at least 1 % of its requests is told so
-    /// first, then one of whose `max` at least 90 % are in use; of a multi-size pool each tier is asked.
+    /// first, then one that lets them wait for long, then one of whose `max` at least 90 % are in use; of a multi-size
+    /// pool each tier is asked. The last is about this moment and the others about all the time since the pool was
+    /// made: for what lasts, and what is over, see [`History`](crate::History).
     pub fn health(&self) -> Health {
         for tier in &self.tiers {
             match tier.health() {
@@ -143,11 +153,22 @@ impl PoolStats {
             return Health::Normal;
         }
         let comfortable = self.high_water.saturating_mul(4).div_ceil(3);
-        if self.refused_basis_points() >= 100 {
+        let half_again = self.max.saturating_add(self.max.div_ceil(2));
+        let unserved = self.refused.saturating_add(self.timed_out);
+        let requests = self.acquired.saturating_add(unserved);
+        let unserved = percent(unserved, requests, 10_000);
+        let long_waits = self.average_wait() >= Duration::from_millis(1)
+            && percent(self.waits, requests, 100) >= 1;
+        if unserved >= 100 {
             Health::Refusing {
-                refused_basis_points: self.refused_basis_points(),
+                refused_basis_points: unserved,
                 raise_initial_to: self.high_water,
-                raise_max_to: self.max.saturating_add(self.max.div_ceil(2)),
+                raise_max_to: half_again,
+            }
+        } else if long_waits {
+            Health::Waiting {
+                average: self.average_wait(),
+                raise_max_to: half_again,
             }
         } else if self.used_percent() >= 90 {
             Health::NearlyFull {
@@ -322,6 +343,14 @@ impl fmt::Display for Health {
                 refused_basis_points / 100,
                 refused_basis_points % 100,
             ),
+            Health::Waiting {
+                average,
+                raise_max_to,
+            } => write!(
+                f,
+                "waits of {:.1} ms on average: raise max to {raise_max_to}",
+                average.as_secs_f64() * 1000.0
+            ),
             Health::Tier {
                 buffer_size,
                 health,
@@ -405,6 +434,30 @@ mod tests {
         assert_eq!(
             waited.to_string(),
             "send pool: 85% of 2000 in use | refused 0.05% | high water 1700 | waits 12, 0.3 ms avg | normal"
+        );
+    }
+
+    #[test]
+    fn requests_that_waited_in_vain_count_as_refused_and_long_waits_are_told() {
+        let waits = |acquired, waits, timed_out, millis| PoolStats {
+            waits,
+            timed_out,
+            waited: Duration::from_millis(millis),
+            ..stats(100, 10, acquired, 0)
+        };
+        assert_eq!(waits(990, 10, 9, 0).health(), Health::Normal);
+        assert!(matches!(
+            waits(990, 10, 10, 0).health(),
+            Health::Refusing { .. }
+        ));
+        assert_eq!(waits(1000, 9, 0, 900).health(), Health::Normal);
+        assert_eq!(waits(1000, 10, 0, 9).health(), Health::Normal);
+        assert_eq!(
+            waits(1000, 10, 0, 10).health(),
+            Health::Waiting {
+                average: Duration::from_millis(1),
+                raise_max_to: 150
+            }
         );
     }
 
