@@ -29,7 +29,8 @@ thread() {
     }
     # The standard library is not instrumented, and the sanitizer knows no fences: what std does between
     # threads, what it initialises once, and the freeing of an `Arc`'s memory (in the drop of its implicit
-    # `Weak`), look like races. tests/model.rs is left out: each of its tests is a single thread.
+    # `Weak`), look like races. So would a std Mutex on which threads wait: tests and examples use
+    # parking_lot's. tests/model.rs is left out: each of its tests is a single thread.
     suppressions=$(mktemp)
     trap 'rm -f "$suppressions"' EXIT
     printf 'race:%s\n' CompletedTest test::run_test std::thread::lifecycle::Packet \

@@ -2,13 +2,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use poolbuf::{
     Acquire, AcquireError, AlignedPool, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool,
     Overflow, Pool, PoolConfig, PooledBuf,
@@ -330,12 +331,12 @@ fn many_wait_for_few_buffers() {
         let lent: Arc<Mutex<Vec<usize>>> = Arc::default();
         let use_up = |pool_buf: PooledBuf, lent: &Mutex<Vec<usize>>| {
             let address = pool_buf.as_ptr() as usize;
-            let mut all = lent.lock().unwrap();
+            let mut all = lent.lock();
             assert!(!all.contains(&address), "lent twice");
             all.push(address);
             drop(all);
             thread::yield_now();
-            lent.lock().unwrap().retain(|other| *other != address);
+            lent.lock().retain(|other| *other != address);
             drop(pool_buf);
         };
         thread::scope(|scope| {

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use compio::runtime::Runtime;
 use compio::time::sleep;
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use hdrhistogram::Histogram;
+use parking_lot::Mutex;
 use poolbuf::PoolStats;
 
 use crate::connection::Connection;
@@ -208,16 +209,10 @@ impl Figures {
 }
 
 impl Shared {
-    fn responses_of(&self, worker: usize) -> MutexGuard<'_, Histogram<u64>> {
-        // A histogram is whole after every call.
-        let responses = self.responses[worker].lock();
-        responses.unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn all_responses(&self) -> Histogram<u64> {
         let mut all = histogram();
-        for worker in 0..self.responses.len() {
-            all += &*self.responses_of(worker);
+        for responses in &self.responses {
+            all += &*responses.lock();
         }
         all
     }
@@ -239,7 +234,7 @@ impl Worker {
     /// Counts an answer that was sent so long after its frame was whole.
     pub(crate) fn answered(&self, response: Duration) {
         let response = nanos(response);
-        let mut responses = self.shared.responses_of(self.index);
+        let mut responses = self.shared.responses[self.index].lock();
         responses.saturating_record(response);
         drop(responses);
         self.shared.answers.fetch_add(1, Ordering::Relaxed);

@@ -1,12 +1,13 @@
 //! The terminal of `--watch`: its screen, its keys, and the log lines that would otherwise break it up.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
@@ -35,7 +36,7 @@ impl Lines {
     pub(crate) fn log(&self) -> Log {
         let lines = self.clone();
         Arc::new(move |line| {
-            let mut lines = lines.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut lines = lines.0.lock();
             if lines.len() == LINES {
                 lines.remove(0);
             }
@@ -44,8 +45,7 @@ impl Lines {
     }
 
     pub(crate) fn all(&self) -> Vec<String> {
-        let lines = self.0.lock();
-        lines.unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 }
 

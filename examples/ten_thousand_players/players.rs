@@ -4,10 +4,11 @@
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream as StdStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
@@ -130,7 +131,7 @@ pub(crate) fn play(
         let _ = teller.await;
         failed
     });
-    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let seen = seen.lock();
     Ok(Figures {
         messages: seen.messages,
         seconds: config.duration.as_secs_f64(),
@@ -204,7 +205,7 @@ impl Group {
 
     fn saw(&self, start: Instant, same: bool) {
         let now = Instant::now();
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         if !same {
             seen.differences += 1;
         }
