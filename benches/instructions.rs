@@ -4,7 +4,7 @@
 //! cycle or, like a compare-and-swap, twenty.
 //!
 //! `cargo bench --bench instructions` prints the counts, if there is a valgrind. With `-- --check` it fails when
-//! one is more than 10 % off what is expected here. After a change that is meant, or with another compiler, put
+//! one is more than 15 % off what is expected here. After a change that is meant, or with another compiler, put
 //! in the new numbers.
 
 use std::env;
@@ -24,7 +24,7 @@ const EXPECTED: [(&str, f64); 5] = [
     ("MultiSizePool", 87.0),
 ];
 /// How far a count may be off, as a share of what is expected.
-const TOLERANCE: f64 = 0.1;
+const TOLERANCE: f64 = 0.15;
 /// Set, to a pool's name and a number of operations, in the environment of the process that is counted.
 const COUNTED: &str = "POOLBUF_COUNTED";
 /// Operations of the two runs whose difference is taken: what a process does besides cancels out.

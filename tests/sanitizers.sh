@@ -18,8 +18,10 @@ tests=(-p poolbuf --lib --test contract --test threads --test waiting --test bud
 
 address() {
     # tests/memory.rs reads the resident size, to which this sanitizer adds its own memory.
-    RUSTFLAGS="-Zsanitizer=address" \
-        cargo +nightly test --target-dir target/address-sanitizer "${tests[@]}" --test model
+    export RUSTFLAGS="-Zsanitizer=address" RUSTDOCFLAGS="-Zsanitizer=address"
+    cargo +nightly test --target-dir target/address-sanitizer "${tests[@]}" --test model
+    # The examples of the documentation; on nightly, also that what must not compile fails for the right reason.
+    cargo +nightly test --target-dir target/address-sanitizer -p poolbuf --doc --target "$host"
 }
 
 thread() {
@@ -43,7 +45,7 @@ thread() {
 case "${1:-both}" in
     address) address ;;
     thread) thread ;;
-    both) address && thread ;;
+    both) (address) && thread ;;
     *)
         echo "unknown sanitizer '$1': address or thread" >&2
         exit 2
