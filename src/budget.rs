@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::sync::{AtomicU64, Ordering};
-use crate::waiters::{Ending, Locked, Outcome, Ticket, Waiters, wake_all};
+use crate::waiters::{Ending, Locked, Outcome, Ticket, Waiters, discard, wake_all};
 
 /// A limit, in bytes, on what several pools lend together: give it to each of them with
 /// [`PoolConfig::budget`](crate::PoolConfig::budget) or
@@ -198,7 +198,7 @@ impl Budget {
         // Those behind him may want less.
         let wakers = self.serve(queue);
         self.shared.waiters.add(wait);
-        drop(waker);
+        discard(waker);
         wake_all(wakers);
         outcome == Outcome::Handed(())
     }

@@ -23,7 +23,7 @@ use crate::pooled_buf::{PooledBuf, ReleaseHeader};
 use crate::region::{MemoryRegion, Region};
 use crate::stats::PoolStats;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, LeakTracker, Ordering, Witness};
-use crate::waiters::{Waiters, wake_all};
+use crate::waiters::{Waiters, wake, wake_all};
 use crate::wipe::Wipe;
 
 /// A handle of a pool of equal buffers. Clones are handles of the same pool.
@@ -426,7 +426,8 @@ unsafe fn release_elsewhere<F: FreeList>(handle: NonNull<PoolCore<F>>, slot: Slo
     // While others wait, most of who comes here need not ask the free list: a hint, which the list would correct.
     if core.wanted.load(Ordering::Relaxed) && !core.was_shrunk.load(Ordering::Relaxed) {
         if let Some(waker) = core.hand_over(slot) {
-            return waker.wake();
+            wake(waker);
+            return;
         }
     }
     // Before the push, after which the core may be gone.
@@ -451,7 +452,7 @@ unsafe fn release_not_taken<F: FreeList>(
 ) {
     // SAFETY: passed on.
     if let Some(waker) = unsafe { settle_not_taken(handle, slot, reason) } {
-        waker.wake();
+        wake(waker);
     }
 }
 

@@ -5,6 +5,7 @@
 //! one lock; whoever has to be woken is woken after it has been let go.
 #![forbid(unsafe_code)]
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -342,24 +343,24 @@ impl<W, T> Queue<W, T> {
     }
 }
 
-/// Wakes all, even if one of them panics.
+/// Wakes with `waker`. Should that panic, as a user's code may, it ends here: whoever wakes is often the drop of a
+/// guard. The panic's message has been printed; what it carried is leaked, since its drop is a user's code too.
+pub(crate) fn wake(waker: Waker) {
+    contain(|| waker.wake());
+}
+
 pub(crate) fn wake_all(wakers: Vec<Waker>) {
-    struct Rest(std::vec::IntoIter<Waker>);
+    wakers.into_iter().for_each(wake);
+}
 
-    impl Rest {
-        fn wake(&mut self) {
-            for waker in self.0.by_ref() {
-                waker.wake();
-            }
-        }
+/// Drops a waker that is not needed any more; as [`wake`].
+pub(crate) fn discard(waker: Option<Waker>) {
+    contain(|| drop(waker));
+}
+
+fn contain(users_code: impl FnOnce()) {
+    // Nothing of ours is in there.
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(users_code)) {
+        std::mem::forget(panic);
     }
-
-    impl Drop for Rest {
-        fn drop(&mut self) {
-            // Empty, unless a waker has panicked.
-            self.wake();
-        }
-    }
-
-    Rest(wakers.into_iter()).wake();
 }

@@ -7,6 +7,7 @@
 //!
 //! *What is handed over* is still out, as the free list sees it: it was not pushed, and is not popped.
 
+use std::ptr::NonNull;
 use std::task::{Poll, Waker};
 
 use crate::acquire::{Lender, Lent, Request, Turn};
@@ -17,7 +18,7 @@ use crate::holders::Caller;
 use crate::pool_core::{PoolCore, PoolHandle, Refusal, give_back};
 use crate::pooled_buf::PooledBuf;
 use crate::sync::Ordering;
-use crate::waiters::{Ending, Outcome, Queue, Ticket, wake_all};
+use crate::waiters::{Ending, Outcome, Queue, Ticket, discard, wake_all};
 
 impl<F: FreeList> PoolCore<F> {
     /// Hands a buffer to the first who waits, and returns his waker; `None` if nobody waits. Afterwards the core may
@@ -90,6 +91,16 @@ impl<F: FreeList> PoolCore<F> {
     }
 }
 
+/// Gives a buffer back that has become no guard, if it is dropped.
+struct GiveBack<F: FreeList>(NonNull<PoolCore<F>>, Slot);
+
+impl<F: FreeList> Drop for GiveBack<F> {
+    fn drop(&mut self) {
+        // SAFETY: popped, or handed over by whoever had it last; who makes this has no other use for it.
+        unsafe { give_back(self.0, self.1) };
+    }
+}
+
 enum Turned {
     Served(Slot),
     Queued(Ticket),
@@ -139,7 +150,10 @@ impl<F: FreeList> Lender for PoolHandle<F> {
         };
         *turn = Turn::New;
         if let Some(budget) = &core.budget {
+            let back = GiveBack(self.core, slot);
+            // Clones the waker: a user's code, which may panic.
             let joined = budget.charge_or_join(core.buffer_size, self.id(), request.waker);
+            std::mem::forget(back);
             if let Granted::Queued(ticket) = joined {
                 *turn = Turn::ForBytes(slot, ticket);
                 // Who closes the pool looks at the budget's queue after he has closed the pool's own. So either he
@@ -165,7 +179,7 @@ impl<F: FreeList> Lender for PoolHandle<F> {
                 core.stop_waiting_if_empty(&queue);
                 drop(queue);
                 core.waiters.add(wait);
-                drop(waker);
+                discard(waker);
                 let Outcome::Handed(slot) = outcome else {
                     return None;
                 };
