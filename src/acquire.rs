@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use crate::error::AcquireError;
+use crate::faults::{Fault, injected};
 use crate::free_list::Slot;
 use crate::holders::Caller;
 use crate::pooled_buf::PooledBuf;
@@ -118,9 +119,12 @@ impl<'a> Acquire<'a> {
     /// `Exhausted`.
     pub fn wait_timeout(mut self, timeout: Duration) -> Result<PooledBuf, AcquireError> {
         // Made anew where the thread is at its end.
-        let waker = UNPARKER
-            .try_with(Waker::clone)
-            .unwrap_or_else(|_| unparker());
+        let waker = match injected(Fault::NoThreadLocals) {
+            true => unparker(),
+            false => UNPARKER
+                .try_with(Waker::clone)
+                .unwrap_or_else(|_| unparker()),
+        };
         if let Poll::Ready(result) = self.poll_asked(&waker) {
             return result;
         }

@@ -8,13 +8,22 @@
 //! `membarrier(2)`, M. Desnoyers; on Windows `FlushProcessWriteBuffers`.)
 //!
 //! Promise: of a thread that does `A = 1; light(); read B` and one that does `B = 1; heavy(); read A`, if
-//! `heavy` returned true, at least one reads the other's 1.
+//! `heavy` returned, at least one reads the other's 1.
 //!
 //! Where the system offers no such thing, and under loom, both sides are `fence(SeqCst)`, which promises
-//! the same. (`--cfg poolbuf_fenced` has it so everywhere, for tests.)
+//! the same.
+//!
+//! A system that has granted it may withdraw it: a filter on system calls that is set up late. [`heavy`] then relies on
+//! time instead of the system: no processor keeps a store to itself for milliseconds. (A. Morrison and Y. Afek,
+//! *Temporally Bounding TSO for Fence-Free Asymmetric Synchronization*, ASPLOS 2015.) As that is slow, magazines
+//! are no longer opened from then on, see [`is_cheap`].
 
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::Duration;
 
+use crate::faults::{Fault, injected};
 use crate::sync::{Ordering, compiler_fence, fence};
 
 /// Whether the system offers what `heavy` needs. Asked once in the life of the process.
@@ -22,7 +31,19 @@ static SYSTEM: OnceLock<bool> = OnceLock::new();
 
 /// Whether [`light`] keeps the promise; else [`fenced_light`] must be used in its place. The same each time.
 pub(crate) fn light_is_free() -> bool {
-    *SYSTEM.get_or_init(system::prepare)
+    *SYSTEM.get_or_init(|| !injected(Fault::NoBarrier) && system::prepare())
+}
+
+/// The system has withdrawn what it had granted.
+static WITHDRAWN: AtomicBool = AtomicBool::new(false);
+
+/// How long [`heavy`] then waits: thousands of times as long as a store takes to be seen by other cores.
+const SEEN_BY_ALL: Duration = Duration::from_millis(10);
+
+/// Whether [`heavy`] takes about a microsecond; else it takes some milliseconds.
+pub(crate) fn is_cheap() -> bool {
+    // Relaxed: who does not see it yet loses time.
+    !WITHDRAWN.load(Ordering::Relaxed)
 }
 
 /// The frequent side's barrier where [`light_is_free`]: see the module.
@@ -36,19 +57,18 @@ pub(crate) fn fenced_light() {
     fence(Ordering::SeqCst);
 }
 
-/// The rare side's barrier: see the module. About a microsecond. False, and then it promises nothing, only
-/// if the system withdrew what it had granted, as a filter on system calls that is set up late may.
-#[must_use]
+/// The rare side's barrier: see the module.
 #[cold]
-pub(crate) fn heavy() -> bool {
+pub(crate) fn heavy() {
     fence(Ordering::SeqCst);
-    !light_is_free() || system::fence_everywhere()
+    if light_is_free() && (injected(Fault::BarrierWithdrawn) || !system::fence_everywhere()) {
+        WITHDRAWN.store(true, Ordering::Relaxed);
+        thread::sleep(SEEN_BY_ALL);
+        fence(Ordering::SeqCst);
+    }
 }
 
-#[cfg(all(
-    any(target_os = "linux", target_os = "android"),
-    not(any(loom, miri, poolbuf_fenced))
-))]
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(any(loom, miri))))]
 mod system {
     /// From `linux/membarrier.h`, since 4.14.
     const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
@@ -68,7 +88,7 @@ mod system {
     }
 }
 
-#[cfg(all(windows, not(any(loom, miri, poolbuf_fenced))))]
+#[cfg(all(windows, not(any(loom, miri))))]
 mod system {
     #[link(name = "kernel32")]
     unsafe extern "system" {
@@ -86,11 +106,7 @@ mod system {
     }
 }
 
-#[cfg(any(
-    not(any(target_os = "linux", target_os = "android", windows)),
-    miri,
-    poolbuf_fenced
-))]
+#[cfg(any(not(any(target_os = "linux", target_os = "android", windows)), miri))]
 #[cfg(not(loom))]
 mod system {
     pub(super) fn prepare() -> bool {

@@ -335,6 +335,18 @@ impl fmt::Display for ConfigError {
 
 impl Error for ConfigError {}
 
+impl ConfigError {
+    /// Room for `count` values, or the error that there is none.
+    pub(crate) fn vec_for<T>(count: usize) -> Result<Vec<T>, ConfigError> {
+        let mut room = Vec::new();
+        let bytes = count.saturating_mul(size_of::<T>());
+        match room.try_reserve_exact(count) {
+            Ok(()) => Ok(room),
+            Err(_) => Err(ConfigError::OutOfMemory { bytes }),
+        }
+    }
+}
+
 impl From<ConfigError> for io::Error {
     fn from(error: ConfigError) -> Self {
         let kind = match error {

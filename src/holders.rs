@@ -154,11 +154,7 @@ struct Entry {
 impl Tracker {
     /// For that many buffers.
     pub(crate) fn new(buffers: u32) -> Result<Self, ConfigError> {
-        let mut entries = Vec::new();
-        let bytes = (buffers as usize).saturating_mul(size_of::<Mutex<Option<Entry>>>());
-        entries
-            .try_reserve_exact(buffers as usize)
-            .map_err(|_| ConfigError::OutOfMemory { bytes })?;
+        let mut entries = ConfigError::vec_for(buffers as usize)?;
         entries.extend((0..buffers).map(|_| Mutex::new(None)));
         Ok(Tracker {
             entries: entries.into(),

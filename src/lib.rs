@@ -12,6 +12,7 @@ mod budget;
 mod config;
 mod decay;
 mod error;
+mod faults;
 mod history;
 mod pages;
 mod stats;

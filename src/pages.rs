@@ -6,6 +6,8 @@
 
 use std::ptr::NonNull;
 
+use crate::faults::{Fault, injected};
+
 /// Bytes of a page: what is given back starts and ends at multiples of it. A power of two.
 pub(crate) fn size() -> usize {
     system::page_size()
@@ -20,7 +22,7 @@ pub(crate) fn size() -> usize {
 /// them as it likes, which includes that they may have any values afterwards.
 pub(crate) unsafe fn discard(start: NonNull<u8>, bytes: usize) -> bool {
     // SAFETY: the caller's promise is passed on.
-    unsafe { system::discard(start, bytes) }
+    !injected(Fault::NoDiscard) && unsafe { system::discard(start, bytes) }
 }
 
 #[cfg(all(any(target_os = "linux", target_os = "android"), not(any(loom, miri))))]

@@ -4,17 +4,31 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::thread;
+use std::time::Duration;
+use std::{ptr, thread};
 
-use poolbuf::{AlignedPool, BufferPool, LockFreePool, MultiSizePool, Pool, PoolConfig};
+use poolbuf::{
+    AlignedPool, BufferPool, ConfigError, LockFreePool, MultiSizeConfig, MultiSizePool, Pool,
+    PoolConfig,
+};
 
-/// The system's allocator, with a count of its calls and of the bytes that are out.
+/// The system's allocator, with a count of its calls and of the bytes that are out, and with failures on demand.
 struct Ledger {
     calls: AtomicUsize,
     bytes: AtomicUsize,
+    /// So many large allocations succeed before one fails.
+    large_until_failure: AtomicUsize,
 }
 
+/// Bytes of an allocation that may be told to fail: smaller ones do not depend on what a user asks for.
+const LARGE: usize = 1024;
+
 impl Ledger {
+    fn fails(&self, layout: Layout) -> bool {
+        // At the default it never gets to 0.
+        layout.size() >= LARGE && self.large_until_failure.fetch_sub(1, Ordering::Relaxed) == 0
+    }
+
     fn count(&self, layout: Layout, memory: *mut u8) -> *mut u8 {
         self.calls.fetch_add(1, Ordering::Relaxed);
         if !memory.is_null() {
@@ -27,11 +41,17 @@ impl Ledger {
 // SAFETY: passes every call on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Ledger {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if self.fails(layout) {
+            return ptr::null_mut();
+        }
         // SAFETY: the caller's promise is passed on.
         self.count(layout, unsafe { System.alloc(layout) })
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if self.fails(layout) {
+            return ptr::null_mut();
+        }
         // SAFETY: the caller's promise is passed on.
         self.count(layout, unsafe { System.alloc_zeroed(layout) })
     }
@@ -48,6 +68,7 @@ unsafe impl GlobalAlloc for Ledger {
 static LEDGER: Ledger = Ledger {
     calls: AtomicUsize::new(0),
     bytes: AtomicUsize::new(0),
+    large_until_failure: AtomicUsize::new(usize::MAX),
 };
 
 #[test]
@@ -60,6 +81,7 @@ fn memory_is_taken_when_it_is_used_and_given_back_at_the_end() {
     acquire_and_release_never_call_the_allocator();
     threads_and_pools_that_come_and_go_leave_nothing_behind();
     a_pool_that_could_not_be_made_leaves_nothing_behind();
+    wherever_memory_runs_out_there_is_an_error_and_nothing_left_behind();
     #[cfg(target_os = "linux")]
     buffers_beyond_initial_take_no_memory_before_they_are_written();
     #[cfg(target_os = "linux")]
@@ -110,7 +132,7 @@ fn threads_and_pools_that_come_and_go_leave_nothing_behind() {
     let pool = BufferPool::new(10_000, 1, 8).unwrap();
     drop(pool.acquire());
     let with_pool = bytes();
-    for _ in 0..200 {
+    for _ in 0..2000 {
         let use_it = || drop(pool.acquire().unwrap());
         thread::scope(|scope| scope.spawn(use_it).join().unwrap());
         assert_eq!(bytes(), with_pool);
@@ -127,7 +149,7 @@ fn threads_and_pools_that_come_and_go_leave_nothing_behind() {
         }
     });
     let mut grown_to = 0;
-    for round in 0..200 {
+    for round in 0..2000 {
         let pool = BufferPool::new(10_000, 1, 8).unwrap();
         to_user.send(pool.clone()).unwrap();
         was_used.recv().unwrap();
@@ -162,6 +184,62 @@ fn a_pool_that_could_not_be_made_leaves_nothing_behind() {
     assert!(BufferPool::with_config(huge.clone()).is_err());
     assert!(AlignedPool::with_config(huge).is_err());
     assert_eq!(LEDGER.bytes.load(Ordering::Relaxed), before);
+}
+
+fn wherever_memory_runs_out_there_is_an_error_and_nothing_left_behind() {
+    type Made = Result<Box<dyn Pool>, ConfigError>;
+    fn boxed(made: Result<impl Pool + 'static, ConfigError>) -> Made {
+        made.map(|pool| Box::new(pool) as Box<dyn Pool>)
+    }
+    fn config(magazine: usize) -> PoolConfig {
+        let config = PoolConfig::new(4096).max(2000).reserve(4000);
+        config
+            .magazine(magazine)
+            .track_holders(true)
+            .decay(Duration::from_secs(1))
+    }
+    let constructors: [fn() -> Made; 6] = [
+        || boxed(BufferPool::with_config(config(0))),
+        || boxed(BufferPool::with_config(config(64))),
+        || boxed(AlignedPool::with_config(config(64).alignment(1 << 16))),
+        || {
+            boxed(LockFreePool::<2000>::with_config(
+                PoolConfig::new(4096).max(2000),
+            ))
+        },
+        || boxed(MultiSizePool::new()),
+        || {
+            boxed(MultiSizePool::with_config(
+                MultiSizeConfig::new().tier(64, 0, 500).tier(512, 0, 500),
+            ))
+        },
+    ];
+    let mut failures = 0;
+    for (number, make) in constructors.iter().enumerate() {
+        let before = LEDGER.bytes.load(Ordering::Relaxed);
+        for succeed in 0.. {
+            LEDGER.large_until_failure.store(succeed, Ordering::Relaxed);
+            let made = make();
+            LEDGER
+                .large_until_failure
+                .store(usize::MAX, Ordering::Relaxed);
+            match made {
+                Ok(pool) => {
+                    assert!(
+                        succeed > 0,
+                        "constructor {number} allocates something large"
+                    );
+                    drop(pool);
+                    break;
+                }
+                Err(ConfigError::OutOfMemory { bytes }) => assert!(bytes >= LARGE),
+                Err(other) => panic!("constructor {number}: {other}"),
+            }
+            failures += 1;
+            assert_eq!(LEDGER.bytes.load(Ordering::Relaxed), before);
+        }
+    }
+    println!("faults survived: {failures} failed allocations");
 }
 
 /// Bytes of this process that are in memory.
@@ -204,7 +282,7 @@ fn trimming_gives_memory_back_to_the_system() {
         let config = PoolConfig::new(MIB).max(128).magazine(0);
         let config = if decay {
             // A generation is over whenever anybody looks.
-            config.decay(std::time::Duration::ZERO)
+            config.decay(Duration::ZERO)
         } else {
             config
         };

@@ -14,7 +14,7 @@ host=$(rustc +nightly -vV | sed -n 's/^host: //p')
 # A test asks for more memory than there is, and expects an error.
 export ASAN_OPTIONS="allocator_may_return_null=1"
 tests=(-p poolbuf --lib --test contract --test threads --test waiting --test budget --test holders
-    --test resize --test trim --test game_server --target "$host")
+    --test resize --test trim --test traps --test game_server --target "$host")
 
 address() {
     # tests/memory.rs reads the resident size, to which this sanitizer adds its own memory.
@@ -30,13 +30,13 @@ thread() {
         exit 1
     }
     # The standard library is not instrumented, and the sanitizer knows no fences: what std does between
-    # threads, what it initialises once, and the freeing of an `Arc`'s memory (in the drop of its implicit
-    # `Weak`), look like races. So would a std Mutex on which threads wait: tests and examples use
+    # threads, what it initialises once, and the freeing of the memory of an `Arc` (in the drop of its implicit
+    # `Weak`) or of a thread's handle, look like races. So would a std Mutex on which threads wait: tests and examples use
     # parking_lot's. tests/model.rs is left out: each of its tests is a single thread.
     suppressions=$(mktemp)
     trap 'rm -f "$suppressions"' EXIT
     printf 'race:%s\n' CompletedTest test::run_test std::thread::lifecycle::Packet \
-        std::thread::scoped std::sync::mpmc std::sync::once std::sync::lazy_lock alloc::sync::Weak >"$suppressions"
+        std::thread::scoped std::thread::thread::Inner std::sync::mpmc std::sync::once std::sync::lazy_lock alloc::sync::Weak >"$suppressions"
     TSAN_OPTIONS="suppressions=$suppressions allocator_may_return_null=1" \
         RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" \
         cargo +nightly test --target-dir target/thread-sanitizer "${tests[@]}"

@@ -77,11 +77,7 @@ impl Stack {
 
 impl FreeList for MutexStack {
     fn new(config: &CheckedConfig) -> Result<Self, ConfigError> {
-        let mut free = Vec::new();
-        free.try_reserve_exact(config.reserve as usize)
-            .map_err(|_| ConfigError::OutOfMemory {
-                bytes: (config.reserve as usize).saturating_mul(size_of::<Slot>()),
-            })?;
+        let free = ConfigError::vec_for(config.reserve as usize)?;
         Ok(MutexStack {
             stack: CachePadded::new(Mutex::new(Stack {
                 free,

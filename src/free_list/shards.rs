@@ -19,6 +19,7 @@ use std::ops::Range;
 
 use crate::config::CheckedConfig;
 use crate::error::ConfigError;
+use crate::faults::{Fault, injected};
 use crate::free_list::treiber_stack::{EmptyHead, TreiberStack};
 use crate::free_list::trimming::Trimming;
 use crate::free_list::{Counts, Empty, FreeList, NotTaken, Slot};
@@ -68,15 +69,17 @@ impl<const N: usize> Shards<N> {
 impl<const N: usize> FreeList for Shards<N> {
     fn new(config: &CheckedConfig) -> Result<Self, ConfigError> {
         debug_assert_eq!(config.max as usize, N);
-        let shares = (0..Self::SHARDS).map(|place| {
+        let mut shards = ConfigError::vec_for(Self::SHARDS)?;
+        for place in 0..Self::SHARDS {
             let left = N.saturating_sub(place * Self::SHARE);
             // At most `N`, which fits a `u32`.
             let share = left.min(Self::SHARE) as u32;
             let before = (place * Self::SHARE) as u32;
-            TreiberStack::new(share, config.initial.saturating_sub(before).min(share))
-        });
+            let initial = config.initial.saturating_sub(before).min(share);
+            shards.push(TreiberStack::new(share, initial)?);
+        }
         Ok(Shards {
-            shards: shares.collect::<Result<_, _>>()?,
+            shards: shards.into(),
         })
     }
 
@@ -189,6 +192,9 @@ fn thread_number() -> usize {
     static_thread_local! {
         /// 0 until it is first asked for.
         static NUMBER: Cell<usize> = Cell::new(0);
+    }
+    if injected(Fault::NoThreadLocals) {
+        return 0;
     }
     NUMBER
         .try_with(|number| {

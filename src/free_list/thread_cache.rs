@@ -25,6 +25,7 @@ use std::sync::Arc;
 use crate::barrier;
 use crate::config::CheckedConfig;
 use crate::error::ConfigError;
+use crate::faults::{Fault, injected};
 #[cfg(not(loom))]
 use crate::free_list::hand::NOBODY;
 use crate::free_list::hand::{Hand, NOWHERE};
@@ -61,8 +62,6 @@ struct Registry {
     members: Vec<Member>,
     /// How many of their magazines are open. A pool that is refused again and again then need not look at them.
     open: usize,
-    /// The last heavy barrier failed: magazines that are shut may hold something, or their owner be at it.
-    unsure: bool,
     /// The present capacity of a magazine, in buffers.
     share: u32,
     /// The balances of magazines that are gone.
@@ -90,7 +89,6 @@ impl<D: FreeList> FreeList for ThreadCache<D> {
             registry: Mutex::new(Registry {
                 members: Vec::new(),
                 open: 0,
-                unsure: false,
                 share: 0,
                 retired: 0,
                 closed: false,
@@ -150,15 +148,14 @@ impl<D: FreeList> FreeList for ThreadCache<D> {
     fn close(&self) -> u32 {
         let mut registry = self.shared.registry.lock();
         registry.closed = true;
-        if self.revoke(&mut registry, true) {
-            let gone = std::mem::take(&mut registry.members);
-            let balances = gone.iter().map(|member| member.magazine.balance());
-            registry.retired += balances.sum::<i64>();
-        }
+        self.revoke(&mut registry, true);
+        let gone = std::mem::take(&mut registry.members);
+        let balances = gone.iter().map(|member| member.magazine.balance());
+        registry.retired += balances.sum::<i64>();
         let in_use = self.shared.depot.close();
         drop(registry);
         // What this thread kept for the pool goes with it. Other threads sweep when they next get a magazine.
-        let _ = MINE.try_with(Mine::sweep);
+        with_mine(Mine::sweep);
         in_use
     }
 
@@ -225,7 +222,7 @@ impl<D: FreeList> ThreadCache<D> {
     /// it is shut.
     fn with_magazine<R>(&self, f: impl FnOnce(&Magazine) -> R) -> Option<R> {
         // Also where there are no magazines: a thread that has no hand shares one with others of that kind.
-        MINE.try_with(|mine| {
+        with_mine(|mine| {
             if self.shared.limit == 0 {
                 return None;
             }
@@ -241,8 +238,7 @@ impl<D: FreeList> ThreadCache<D> {
             }
             let _busy = mine.hand.enter_fenced();
             magazine.is_open().then(|| f(magazine))
-        })
-        .ok()?
+        })?
     }
 
     fn open(&self, mine: &Mine, magazine: &Magazine) -> bool {
@@ -256,9 +252,10 @@ impl<D: FreeList> ThreadCache<D> {
     }
 
     /// Not while somebody waits, nor while more buffers are lent than the max, or else one could be lent again before
-    /// enough are back.
+    /// enough are back. Nor where to shut it would take long.
     fn may_open(&self, registry: &Registry) -> bool {
-        !registry.closed
+        barrier::is_cheap()
+            && !registry.closed
             && !registry.wanted
             && registry.share > 0
             && self.shared.depot.may_lend_onward()
@@ -308,31 +305,26 @@ impl<D: FreeList> ThreadCache<D> {
         self.shared.depot.pop()
     }
 
-    /// Shuts all magazines and moves what rests there to the depot. False when the heavy barrier has
-    /// failed: then what rests in the magazines stays out of reach.
-    fn revoke(&self, registry: &mut Registry, for_good: bool) -> bool {
+    /// Shuts all magazines and moves what rests there to the depot.
+    fn revoke(&self, registry: &mut Registry, for_good: bool) {
         if registry.open == 0 && !for_good {
-            return true;
+            return;
         }
-        let own = MINE.try_with(|mine| Arc::as_ptr(&mine.hand));
-        let own = own.unwrap_or(ptr::null());
-        let mut others_open = registry.unsure;
+        let own = with_mine(|mine| Arc::as_ptr(&mine.hand)).unwrap_or(ptr::null());
+        let mut others_open = false;
         for Member { magazine, hand } in &registry.members {
             let was_open = magazine.shut(for_good);
             hand.clear(self.place);
             others_open |= was_open && !ptr::eq(Arc::as_ptr(hand), own);
         }
         registry.open = 0;
-        // The owners open them again when they have been patient, even if it fails.
-        registry.unsure = others_open && !barrier::heavy();
-        if registry.unsure {
-            return false;
+        if others_open {
+            barrier::heavy();
         }
         for Member { magazine, hand } in &registry.members {
             hand.wait_for_owner();
             magazine.empty_into(&self.shared.depot);
         }
-        true
     }
 }
 
@@ -424,6 +416,9 @@ lazy_thread_local! {
 /// retires magazines.
 #[inline(always)]
 fn with_open_magazine<R>(place: u8, f: impl FnOnce(&Magazine) -> R) -> Option<R> {
+    if injected(Fault::NoThreadLocals) {
+        return None;
+    }
     let hand = HAND.try_with(Cell::get).ok()?;
     if cfg!(loom) && hand.is_null() {
         return None;
@@ -434,6 +429,14 @@ fn with_open_magazine<R>(place: u8, f: impl FnOnce(&Magazine) -> R) -> Option<R>
     // SAFETY: null, or a magazine that `MINE` shares in until this same thread sweeps, when it is dead, or
     // ends: whoever declares one dead clears its place.
     unsafe { hand.look(place).as_ref() }.map(f)
+}
+
+/// Calls `f` with what this thread has; `None` when the thread is at its end.
+fn with_mine<R>(f: impl FnOnce(&Mine) -> R) -> Option<R> {
+    if injected(Fault::NoThreadLocals) {
+        return None;
+    }
+    MINE.try_with(f).ok()
 }
 
 impl Mine {

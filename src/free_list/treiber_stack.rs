@@ -130,12 +130,7 @@ impl<const N: usize> TreiberStack<N> {
     /// All of `0..indices` free, the first `initial` of them touched.
     pub(crate) fn new(indices: u32, initial: u32) -> Result<Self, ConfigError> {
         debug_assert!(indices as usize <= N);
-        let mut nodes = Vec::new();
-        nodes
-            .try_reserve_exact(indices as usize)
-            .map_err(|_| ConfigError::OutOfMemory {
-                bytes: (indices as usize).saturating_mul(size_of::<Node>()),
-            })?;
+        let mut nodes = ConfigError::vec_for(indices as usize)?;
         // 0 on top, so that the indices ever taken are the lowest.
         nodes.extend((0..indices).map(|index| {
             let link = Link {

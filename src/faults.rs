@@ -1,0 +1,64 @@
+//! Failures of the system that a test wants to see. Only in a build with `--cfg poolbuf_faults`, by the environment
+//! variable `POOLBUF_FAULT`; any other build has none of this.
+#![forbid(unsafe_code)]
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// `no-barrier`: the system offers no barrier across threads.
+    NoBarrier,
+    /// `barrier-withdrawn`: it offers one, and fails whenever it is asked for it.
+    BarrierWithdrawn,
+    /// `no-discard`: it takes no page back.
+    NoDiscard,
+    /// `no-thread-locals`: as for a thread at its end, whose thread-locals are gone.
+    NoThreadLocals,
+}
+
+/// Whether `fault` is to be had.
+#[cfg(not(poolbuf_faults))]
+#[inline(always)]
+pub(crate) fn injected(_fault: Fault) -> bool {
+    false
+}
+
+/// Whether `fault` is to be had.
+#[cfg(poolbuf_faults)]
+pub(crate) fn injected(fault: Fault) -> bool {
+    use std::sync::OnceLock;
+
+    static CHOSEN: OnceLock<Option<Fault>> = OnceLock::new();
+    let chosen = CHOSEN.get_or_init(|| {
+        let name = std::env::var("POOLBUF_FAULT").unwrap_or_default();
+        match &*name {
+            "no-barrier" => Some(Fault::NoBarrier),
+            "barrier-withdrawn" => Some(Fault::BarrierWithdrawn),
+            "no-discard" => Some(Fault::NoDiscard),
+            "no-thread-locals" => Some(Fault::NoThreadLocals),
+            // A test that asks for a fault that does not exist would check nothing.
+            _ => {
+                assert!(name.is_empty(), "unknown fault {name}");
+                None
+            }
+        }
+    });
+    *chosen == Some(fault)
+}
+
+#[cfg(all(test, poolbuf_faults))]
+mod tests {
+    use super::*;
+    use crate::{BufferPool, Pool, barrier};
+
+    /// Or else the tests of a fault would be those of a system without it.
+    #[test]
+    fn a_fault_that_is_asked_for_is_had() {
+        let pool = BufferPool::new(1 << 16, 4, 4).unwrap();
+        let trimmed = pool.trim();
+        assert_eq!(trimmed == 0, injected(Fault::NoDiscard));
+        barrier::heavy();
+        let (free, cheap) = (barrier::light_is_free(), barrier::is_cheap());
+        assert_eq!(free, !injected(Fault::NoBarrier));
+        assert_eq!(cheap, !injected(Fault::BarrierWithdrawn));
+        assert_eq!(pool.acquire().unwrap().capacity(), 1 << 16);
+    }
+}
