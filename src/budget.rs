@@ -91,6 +91,7 @@ pub(crate) enum Granted {
 
 impl Budget {
     /// A budget of so many bytes.
+    #[must_use]
     pub fn new(bytes: usize) -> Self {
         Budget {
             shared: Arc::new(Shared {
@@ -102,18 +103,21 @@ impl Budget {
     }
 
     /// Bytes that can be lent at most.
+    #[must_use]
     pub fn limit(&self) -> usize {
         // At most what `new` was given.
         self.shared.limit as usize
     }
 
     /// Bytes that are lent now.
+    #[must_use]
     pub fn lent(&self) -> usize {
         // At most `limit`.
         lent(self.shared.state.load(Ordering::Relaxed)) as usize
     }
 
     /// Requests that wait for the budget now.
+    #[must_use]
     pub fn waiting(&self) -> usize {
         self.shared.waiters.figures().waiting
     }

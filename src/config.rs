@@ -268,7 +268,7 @@ impl PoolConfig {
         stride
             .checked_mul(reserve)
             .and_then(|bytes| bytes.checked_add(alignment))
-            .filter(|&bytes| bytes <= isize::MAX as usize)
+            .filter(|&bytes| isize::try_from(bytes).is_ok())
             .ok_or(too_large)?;
         Ok(CheckedConfig {
             buffer_size: buffer_size as u32,

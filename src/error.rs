@@ -139,21 +139,25 @@ impl HeldBy {
     }
 
     /// The line of code that holds most.
+    #[must_use]
     pub fn most(&self) -> &'static Location<'static> {
         self.most
     }
 
     /// How many buffers that line holds.
+    #[must_use]
     pub fn buffers(&self) -> usize {
         self.buffers as usize
     }
 
     /// The line of code that has held a buffer longest.
+    #[must_use]
     pub fn oldest(&self) -> &'static Location<'static> {
         self.oldest
     }
 
     /// For how long, to the millisecond.
+    #[must_use]
     pub fn age(&self) -> Duration {
         Duration::from_millis(self.age.into())
     }

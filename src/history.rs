@@ -96,6 +96,7 @@ const MEBIBYTE: usize = 1 << 20;
 
 impl History {
     /// A history of the last `snapshots` snapshots, at least 2.
+    #[must_use]
     pub fn new(snapshots: usize) -> Self {
         History {
             samples: VecDeque::new(),
@@ -170,6 +171,7 @@ impl History {
 
     /// The last snapshot, the changes over the history, and the advice, as text of several lines for an operator to
     /// paste.
+    #[must_use]
     pub fn report(&self) -> String {
         let (Some((start, first)), Some((end, last))) = (self.samples.front(), self.samples.back())
         else {

@@ -52,11 +52,13 @@ pub struct Holder {
 
 impl Holders {
     /// Buffers that are out, in all: also where the pool does not track who holds them.
+    #[must_use]
     pub fn outstanding(&self) -> usize {
         self.outstanding
     }
 
     /// The lines that hold them, the one that holds most first; empty where the pool does not track them.
+    #[must_use]
     pub fn lines(&self) -> &[Holder] {
         &self.lines
     }
@@ -99,16 +101,19 @@ fn group(holders: impl Iterator<Item = Holder>) -> Vec<Holder> {
 
 impl Holder {
     /// The line.
+    #[must_use]
     pub fn location(&self) -> &'static Location<'static> {
         self.location
     }
 
     /// How many of the buffers that are out it acquired.
+    #[must_use]
     pub fn buffers(&self) -> usize {
         self.buffers
     }
 
     /// How long ago it acquired the one of them that is out longest.
+    #[must_use]
     pub fn oldest(&self) -> Duration {
         self.oldest
     }

@@ -256,16 +256,19 @@ impl MultiSizePool {
 
     /// The pools that serve the sizes, smallest first. What is acquired from one directly counts in the
     /// figures of the whole.
+    #[must_use]
     pub fn tiers(&self) -> &[BufferPool] {
         &self.shared.tiers
     }
 
     /// What statistics call the pool.
+    #[must_use]
     pub fn name(&self) -> &str {
         &self.shared.name
     }
 
     /// What becomes of a request whose tier has no free buffer.
+    #[must_use]
     pub fn overflow(&self) -> Overflow {
         self.shared.overflow
     }

@@ -111,18 +111,21 @@ impl PooledBuf {
 
     /// Bytes written so far.
     #[inline]
+    #[must_use]
     pub fn len(&self) -> usize {
         self.len as usize
     }
 
     /// Whether nothing has been written, or all of it was cleared.
     #[inline]
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Bytes that the buffer holds in all: at least what was asked for. Never changes.
     #[inline]
+    #[must_use]
     pub fn capacity(&self) -> usize {
         self.capacity as usize
     }
@@ -130,12 +133,14 @@ impl PooledBuf {
     /// Which of its pool's buffers it is: see [`MemoryRegion`](crate::MemoryRegion). 0 for memory that was lent by a
     /// [`Recycler`](crate::Recycler).
     #[inline]
+    #[must_use]
     pub fn slot(&self) -> usize {
         self.slot as usize
     }
 
     /// Bytes that can still be added: `capacity() - len()`.
     #[inline]
+    #[must_use]
     pub fn spare_len(&self) -> usize {
         (self.capacity - self.len) as usize
     }

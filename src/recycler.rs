@@ -87,6 +87,7 @@ impl<R: Recycle> Recycler<R> {
     }
 
     /// What the memory goes back to.
+    #[must_use]
     pub fn get_ref(&self) -> &R {
         &self.home.recycle
     }

@@ -55,21 +55,25 @@ unsafe impl Sync for MemoryRegion {}
 impl MemoryRegion {
     /// Where the first buffer starts. What lies there may be read and written by whoever holds the guard of that
     /// buffer, and by nobody else.
+    #[must_use]
     pub fn as_ptr(&self) -> *mut u8 {
         self.base.as_ptr()
     }
 
     /// Bytes from the start of the first buffer to the end of the last.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.stride * self.buffers as usize
     }
 
     /// Bytes from the start of one buffer to the start of the next: the size of a buffer, rounded up.
+    #[must_use]
     pub fn stride(&self) -> usize {
         self.stride
     }
 
     /// Buffers that there is room for: the pool's `max`, or what it [reserves](crate::PoolConfig::reserve).
+    #[must_use]
     pub fn buffers(&self) -> usize {
         self.buffers as usize
     }

@@ -123,11 +123,13 @@ pub enum Health {
 
 impl PoolStats {
     /// Buffers in use, in percent of `max`, rounded down; 0 for a pool without buffers.
+    #[must_use]
     pub fn used_percent(&self) -> usize {
         percent(self.in_use as u64, self.max as u64, 100) as usize
     }
 
     /// Requests refused, in hundredths of a percent of all requests, rounded down; 0 before the first.
+    #[must_use]
     pub fn refused_basis_points(&self) -> u64 {
         let requests = self.acquired.saturating_add(self.refused);
         percent(self.refused, requests, 10_000)
@@ -137,6 +139,7 @@ impl PoolStats {
     /// first, then one that lets them wait for long, then one of whose `max` at least 90 % are in use; of a multi-size
     /// pool each tier is asked. The last is about this moment and the others about all the time since the pool was
     /// made: for what lasts, and what is over, see [`History`](crate::History).
+    #[must_use]
     pub fn health(&self) -> Health {
         for tier in &self.tiers {
             match tier.health() {
@@ -182,6 +185,7 @@ impl PoolStats {
 
     /// These figures with what was counted since `earlier` in place of what was counted since the pool was made; tier
     /// by tier where both have the same number of them.
+    #[must_use]
     pub fn since(&self, earlier: &PoolStats) -> PoolStats {
         let tiers = match self.tiers.len() == earlier.tiers.len() {
             true => self
@@ -218,6 +222,7 @@ impl PoolStats {
     }
 
     /// How long a request that waited did so on average; 0 when none did.
+    #[must_use]
     pub fn average_wait(&self) -> Duration {
         let waits = u32::try_from(self.waits).unwrap_or(u32::MAX);
         self.waited.checked_div(waits).unwrap_or_default()
@@ -234,6 +239,7 @@ impl PoolStats {
     /// assert!(report.starts_with("recv: 20 buffers of 8192 bytes at most"));
     /// # Ok::<(), poolbuf::ConfigError>(())
     /// ```
+    #[must_use]
     pub fn report(&self) -> String {
         let sizes = match self.tiers.len() {
             0 => format!("{} bytes", self.buffer_size),

@@ -25,6 +25,7 @@ impl PooledBuf {
     /// assert_eq!(pool.stats().in_use, 0);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[must_use]
     pub fn freeze(self) -> Bytes {
         if self.is_empty() {
             // Or else an empty `Bytes` would keep a whole buffer.
