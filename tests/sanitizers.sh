@@ -30,14 +30,14 @@ thread() {
         exit 1
     }
     # The standard library is not instrumented, and the sanitizer knows no fences: what std does between
-    # threads, what it initialises once, and the freeing of the memory of an `Arc` (in the drop of its implicit
-    # `Weak`) or of a thread's handle, look like races. So does
-    # what the last `Arc` frees of the magazines' home, when that is a thread at its end. So would a std Mutex on which threads wait: tests and examples use
-    # parking_lot's. tests/model.rs is left out: each of its tests is a single thread.
+    # threads, what it initialises once, the freeing of the memory of an `Arc` (in the drop of its implicit
+    # `Weak`) or of a thread's handle, and the drop of the magazines' home by the `Arc` of a thread at its end,
+    # look like races. So would a std Mutex on which threads wait: tests and examples use parking_lot's.
+    # tests/model.rs is left out: each of its tests is a single thread.
     suppressions=$(mktemp)
     trap 'rm -f "$suppressions"' EXIT
-    printf 'race:%s\n' CompletedTest test::run_test std::thread::lifecycle::Packet \
-        std::thread::scoped std::thread::thread::Inner std::sync::mpmc std::sync::once std::sync::lazy_lock alloc::sync::Weak \
+    printf 'race:%s\n' CompletedTest test::run_test std::thread::lifecycle::Packet std::thread::scoped \
+        std::thread::thread::Inner std::sync::mpmc std::sync::once std::sync::lazy_lock alloc::sync::Weak \
         'dyn poolbuf::free_list::thread_cache::Home>>::drop_slow' >"$suppressions"
     TSAN_OPTIONS="suppressions=$suppressions allocator_may_return_null=1" \
         RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" \
