@@ -68,6 +68,10 @@ fi
 treiber=src/free_list/treiber_stack.rs
 variant "the tag is never counted up" src/tagged_index.rs \
     's/wrapping_add(Self::INDEX_MASK + 1)/wrapping_add(0)/' lock_free
+# A fault that the queue of Eclipse iceoryx had.
+variant "a tag is counted up from a head read earlier" $treiber \
+    '/fn pop(/,/fn push(/{s/let mut head = self.load_head();/let mut head = self.load_head(); let first = head;/;s/head.with_index_and_next_tag/first.with_index_and_next_tag/}' \
+    lock_free
 variant "push publishes with Relaxed" $treiber \
     '/fn push/,/fn close/s/Ordering::Release/Ordering::Relaxed/' lock_free
 variant "pop hides what was put back elsewhere before" $treiber \
