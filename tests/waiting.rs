@@ -341,27 +341,32 @@ fn many_wait_for_few_buffers() {
         };
         thread::scope(|scope| {
             let (pool, lent) = (&*pool, &*lent);
-            for _ in 0..4 {
+            let waits = || {
                 scope.spawn(move || {
                     for _ in 0..ROUNDS {
                         use_up(pool.acquire_timeout(LEN, FOR_EVER).unwrap(), lent);
                     }
-                });
-            }
-            scope.spawn(move || {
+                })
+            };
+            let mut threads: Vec<_> = (0..4).map(|_| waits()).collect();
+            threads.push(scope.spawn(move || {
                 for _ in 0..ROUNDS {
                     let mut fickle = pool.acquire_async(LEN);
                     let _ = poll(&mut fickle, &Arc::default());
                     thread::yield_now();
                 }
-            });
-            scope.spawn(move || {
+            }));
+            threads.push(scope.spawn(move || {
                 for _ in 0..ROUNDS {
                     if let Ok(buf) = pool.acquire_for(LEN) {
                         use_up(buf, lent);
                     }
                 }
-            });
+            }));
+            // One by one, which the thread sanitizer follows, unlike the end of the scope.
+            for thread in threads {
+                thread.join().unwrap();
+            }
         });
         let stats = pool.stats();
         assert_eq!((stats.waiting, stats.in_use), (0, 0));
@@ -406,12 +411,13 @@ fn a_request_may_cross_threads() {
         let mut waiting = crosses(waiting);
         let (sender, receiver) = mpsc::channel();
         thread::scope(|scope| {
-            scope.spawn(move || {
+            let other = scope.spawn(move || {
                 receiver.recv().unwrap();
                 assert_eq!(poll_state(&mut waiting, &bell), "served");
             });
             drop(held.pop());
             sender.send(()).unwrap();
+            other.join().unwrap();
         });
     }
 }
