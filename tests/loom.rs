@@ -16,6 +16,7 @@ mod budget;
 mod waiting;
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use loom::model::Builder;
@@ -59,14 +60,34 @@ fn multi_size_pool(small: usize) -> MultiSizePool {
 
 /// Explores all schedules.
 fn every_schedule(model: impl Fn() + Send + Sync + 'static) {
-    Builder::new().check(model);
+    explore(Builder::new(), model);
 }
 
 /// Explores the schedules with up to `preemptions` preemptions.
 fn schedules_within(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(preemptions);
-    builder.check(model);
+    explore(builder, model);
+}
+
+/// Runs the model under every schedule that `builder` allows, and prints how many those were; a test's output is
+/// shown with `-- --show-output`.
+fn explore(builder: Builder, model: impl Fn() + Send + Sync + 'static) {
+    // Outside loom: it counts over all schedules.
+    let schedules = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&schedules);
+    let bound = builder.preemption_bound;
+    builder.check(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        model();
+    });
+    let schedules = schedules.load(Ordering::Relaxed);
+    let current = std::thread::current();
+    let name = current.name().unwrap_or_default();
+    match bound {
+        None => println!("schedules: {schedules}, all of {name}"),
+        Some(bound) => println!("schedules: {schedules}, up to {bound} preemptions of {name}"),
+    }
 }
 
 /// Who holds what, kept outside the pool and outside loom.
