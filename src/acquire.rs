@@ -7,14 +7,14 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::AcquireError;
 use crate::faults::{Fault, injected};
 use crate::free_list::Slot;
 use crate::holders::Caller;
 use crate::pooled_buf::PooledBuf;
-use crate::sync::{Thread, current_thread, lazy_thread_local, park};
+use crate::sync::{Instant, Thread, current_thread, lazy_thread_local, park};
 use crate::waiters::{Ending, Ticket};
 
 /// A request that waits for its buffer: what [`Pool::acquire_async`](crate::Pool::acquire_async) returns.

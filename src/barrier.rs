@@ -10,7 +10,7 @@
 //! Promise: of a thread that does `A = 1; light(); read B` and one that does `B = 1; heavy(); read A`, if
 //! `heavy` returned, at least one reads the other's 1.
 //!
-//! Where the system offers no such thing, and under loom, both sides are `fence(SeqCst)`, which promises
+//! Where the system offers no such thing, and under loom and shuttle, both sides are `fence(SeqCst)`, which promises
 //! the same.
 //!
 //! A system that has granted it may withdraw it: a filter on system calls that is set up late. [`heavy`] then relies on
@@ -68,7 +68,10 @@ pub(crate) fn heavy() {
     }
 }
 
-#[cfg(all(any(target_os = "linux", target_os = "android"), not(any(loom, miri))))]
+#[cfg(all(
+    any(target_os = "linux", target_os = "android"),
+    not(any(loom, shuttle, miri))
+))]
 mod system {
     /// From `linux/membarrier.h`, since 4.14.
     const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
@@ -88,7 +91,7 @@ mod system {
     }
 }
 
-#[cfg(all(windows, not(any(loom, miri))))]
+#[cfg(all(windows, not(any(loom, shuttle, miri))))]
 mod system {
     #[link(name = "kernel32")]
     unsafe extern "system" {
@@ -107,7 +110,7 @@ mod system {
 }
 
 #[cfg(any(not(any(target_os = "linux", target_os = "android", windows)), miri))]
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod system {
     pub(super) fn prepare() -> bool {
         false
@@ -118,8 +121,8 @@ mod system {
     }
 }
 
-/// Here `light` is a fence, so that loom runs the same code as everybody else.
-#[cfg(loom)]
+/// Here `light` is a fence, so that models run the same code as everybody else.
+#[cfg(any(loom, shuttle))]
 mod system {
     pub(super) fn prepare() -> bool {
         true

@@ -1,9 +1,9 @@
 //! When a generation of buffers ends.
 #![forbid(unsafe_code)]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Instant, Ordering};
 
 /// A clock that many threads look at, one of which is told that a generation has ended.
 pub(crate) struct Decay {

@@ -5,10 +5,10 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::{ConfigError, HeldBy};
-use crate::sync::Mutex;
+use crate::sync::{Instant, Mutex};
 
 /// The line of code that acquires.
 pub(crate) type Caller = &'static Location<'static>;

@@ -25,7 +25,10 @@ pub(crate) unsafe fn discard(start: NonNull<u8>, bytes: usize) -> bool {
     !injected(Fault::NoDiscard) && unsafe { system::discard(start, bytes) }
 }
 
-#[cfg(all(any(target_os = "linux", target_os = "android"), not(any(loom, miri))))]
+#[cfg(all(
+    any(target_os = "linux", target_os = "android"),
+    not(any(loom, shuttle, miri))
+))]
 mod system {
     use std::ptr::NonNull;
     use std::sync::OnceLock;
@@ -46,7 +49,7 @@ mod system {
     }
 }
 
-#[cfg(all(windows, not(any(loom, miri))))]
+#[cfg(all(windows, not(any(loom, shuttle, miri))))]
 mod system {
     use std::ffi::c_void;
     use std::ptr::NonNull;
@@ -69,7 +72,7 @@ mod system {
 }
 
 #[cfg(any(not(any(target_os = "linux", target_os = "android", windows)), miri))]
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod system {
     use std::ptr::NonNull;
 
@@ -83,7 +86,7 @@ mod system {
 }
 
 /// Here every byte is a page, so that the few small buffers of a model have some, and giving back is writing 0.
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 mod system {
     use std::ptr::NonNull;
 

@@ -1,16 +1,26 @@
-//! Everything that differs between a normal build and a loom build. The only file that names loom.
+//! Everything that differs between a normal build and a build for loom or for shuttle, which both run models of the
+//! crate and decide which thread is next. The only file that names them.
 //!
 //! What only loom needs, to see more, has a counterpart here that is nothing.
 
-/// For statics, which loom's types can't be: no part of what loom explores.
+/// For statics, which loom's and shuttle's types can't be: no part of what they explore.
 pub(crate) use parking_lot::Mutex as StaticMutex;
+
+#[cfg(not(loom))]
+pub(crate) use unwatched::{LeakTracker, Witness};
 
 #[cfg(loom)]
 pub(crate) use under_loom::*;
-#[cfg(not(loom))]
+#[cfg(shuttle)]
+pub(crate) use under_shuttle::*;
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use under_std::*;
 
-#[cfg(not(loom))]
+/// Whether this is a build for models: then there are few of whatever there are many of elsewhere, or else models
+/// would need many buffers and many steps.
+pub(crate) const IN_MODEL: bool = cfg!(any(loom, shuttle));
+
+#[cfg(not(any(loom, shuttle)))]
 mod under_std {
     pub(crate) use crossbeam_utils::Backoff;
     pub(crate) use parking_lot::{Mutex, MutexGuard};
@@ -21,6 +31,7 @@ mod under_std {
 
     pub(crate) use std::thread::{Thread, current as current_thread};
     pub(crate) use std::thread_local as lazy_thread_local;
+    pub(crate) use std::time::Instant;
 
     /// Parks this thread until it is unparked, or `limit` is over, or for no reason.
     pub(crate) fn park(limit: Option<std::time::Duration>) {
@@ -45,7 +56,11 @@ mod under_std {
         static NEXT: AtomicUsize = AtomicUsize::new(1);
         NEXT.fetch_add(1, Ordering::Relaxed)
     }
+}
 
+/// What loom watches, and nobody else.
+#[cfg(not(loom))]
+mod unwatched {
     /// For loom, a cell for each buffer that its holder uses; nothing in a normal build.
     pub(crate) struct Witness;
 
@@ -85,6 +100,7 @@ mod under_loom {
     pub(crate) use loom::sync::MutexGuard;
     pub(crate) use loom::thread::{Thread, current as current_thread};
     pub(crate) use loom::thread_local as lazy_thread_local;
+    pub(crate) use std::time::Instant;
 
     /// loom knows no time: a limit is over as soon as the other threads have had their turn.
     pub(crate) fn park(limit: Option<std::time::Duration>) {
@@ -168,6 +184,92 @@ mod under_loom {
     impl LeakTracker {
         pub(crate) fn new() -> Self {
             LeakTracker(loom::alloc::Track::new(()))
+        }
+    }
+}
+
+/// Every atomic operation, lock and park is a step, before which shuttle may let any other thread run. It knows no
+/// weak memory: all operations happen in one order.
+#[cfg(shuttle)]
+mod under_shuttle {
+    use std::sync::PoisonError;
+    use std::time::Duration;
+
+    pub(crate) use shuttle::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    };
+
+    /// shuttle's fence is nothing, as everything is ordered anyway; so is this.
+    pub(crate) use shuttle::sync::atomic::fence as compiler_fence;
+
+    pub(crate) use shuttle::sync::MutexGuard;
+    pub(crate) use shuttle::thread::{Thread, current as current_thread};
+    pub(crate) use shuttle::thread_local as lazy_thread_local;
+
+    /// A clock that goes by steps, one microsecond each, so that a schedule can be repeated.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Instant(usize);
+
+    impl Instant {
+        pub(crate) fn now() -> Self {
+            Instant(shuttle::current::context_switches())
+        }
+
+        pub(crate) fn elapsed(&self) -> Duration {
+            let steps = shuttle::current::context_switches().saturating_sub(self.0);
+            Duration::from_micros(steps as u64)
+        }
+    }
+
+    /// With a limit, lets others run: it is over after so many of their steps, and the caller looks at the clock.
+    pub(crate) fn park(limit: Option<Duration>) {
+        match limit {
+            Some(_) => shuttle::thread::yield_now(),
+            None => shuttle::thread::park(),
+        }
+    }
+
+    /// A `thread_local!`, which shuttle initialises at its first use.
+    macro_rules! static_thread_local {
+        ($(#[$doc:meta])* static $name:ident: $type:ty = $value:expr;) => {
+            shuttle::thread_local! {
+                $(#[$doc])* static $name: $type = $value;
+            }
+        };
+    }
+    pub(crate) use static_thread_local;
+
+    /// shuttle's own: the same each time a schedule is repeated.
+    pub(crate) fn next_thread_number() -> usize {
+        usize::from(shuttle::thread::current().id())
+    }
+
+    /// `shuttle::sync::Mutex` with the signature of parking_lot's.
+    pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Mutex(shuttle::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    /// Waiting a little tries nothing that another schedule does not.
+    pub(crate) struct Backoff;
+
+    impl Backoff {
+        pub(crate) fn new() -> Self {
+            Backoff
+        }
+
+        pub(crate) fn spin(&self) {}
+
+        /// Whoever waits for another thread must let it run.
+        pub(crate) fn snooze(&self) {
+            shuttle::thread::yield_now();
         }
     }
 }

@@ -7,9 +7,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicU64, Instant, Mutex, MutexGuard, Ordering};
 
 /// See the module. `W` is what somebody wants, `T` what is handed to him.
 pub(crate) struct Waiters<W, T> {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Shows that the loom models can fail: breaks the crate in one place at a time, in a copy, and expects a
-# model to notice. Needs only the Rust toolchain.
+# Shows that the loom and shuttle models can fail: breaks the crate in one place at a time, in a copy, and expects
+# a model to notice. Needs only the Rust toolchain.
 #
 #   tests/broken-variants.sh                          every variant
 #   tests/broken-variants.sh PART OF A VARIANT'S NAME
@@ -17,10 +17,15 @@ caught=0
 missed=0
 
 # variant NAME FILE SED-EXPRESSION MODELS…: breaks FILE by the expression, which must change it, and expects
-# one of the models to notice whose names contain one of MODELS.
-variant() {
-    local name=$1 file=$2 expression=$3
-    shift 3
+# one of the loom models to notice whose names contain one of MODELS.
+variant() { broken poolbuf-loom-models "$@"; }
+
+# The same for the shuttle models. Logic only: shuttle knows no weak memory.
+shuttle_variant() { broken poolbuf-shuttle-models "$@"; }
+
+broken() {
+    local package=$1 name=$2 file=$3 expression=$4
+    shift 4
     case "$name" in *"${wanted:-}"*) ;; *) return 0 ;; esac
     rm -rf "$copy/src" "$copy/tests"
     cp -r Cargo.toml Cargo.lock README.md src tests benches examples "$copy/"
@@ -37,19 +42,19 @@ variant() {
         return 0
     fi
     local status=0 by
-    if ! (cd "$copy" && cargo test --quiet -p poolbuf-loom-models --no-run) >"$copy/log" 2>&1; then
+    if ! (cd "$copy" && cargo test --quiet -p "$package" --no-run) >"$copy/log" 2>&1; then
         echo "broken  $name: does not compile"
         tail -n 20 "$copy/log"
         missed=$((missed + 1))
         return 0
     fi
-    (cd "$copy" && timeout 300 cargo test --quiet -p poolbuf-loom-models -- "$@") >"$copy/log" 2>&1 || status=$?
+    (cd "$copy" && timeout 300 cargo test --quiet -p "$package" -- "$@") >"$copy/log" 2>&1 || status=$?
     if [ "$status" = 0 ] || [ "$status" = 124 ]; then
         echo "MISSED  $name: the models $([ "$status" = 0 ] && echo pass || echo hang)"
         missed=$((missed + 1))
     else
         # A model that fails can take the process with it, and so the names of others.
-        by=$(grep -oE "thread 'models::[a-z_:]+" "$copy/log" | sed 's/.*:://' | sort -u || true)
+        by=$(grep -oE "^thread '[a-z_:]+" "$copy/log" | sed "s/^thread '\(models::\)\?//" | sort -u || true)
         case $(echo "$by" | grep -c . || true) in
             0) echo "caught  $name, by a crash" ;;
             1) echo "caught  $name, by $by" ;;
@@ -164,8 +169,8 @@ variant "waiting: nobody says that nobody waits any more" $queue \
     '/fn leave/,/^}/s/core.stop_waiting_if_empty(&queue);//' waiting
 variant "waiting: closing wakes nobody" $core \
     's/wake_all(wakers);/drop(wakers);/' waiting
-variant "waiting: who is served is not woken" $core \
-    's/waker.wake()/drop(waker)/' waiting
+variant "waiting: who is served is not woken" src/waiters.rs \
+    's/contain(|| waker.wake());/drop(waker);/' waiting
 
 budget=src/budget.rs
 variant "budget: who joins does not say so" $budget \
@@ -180,6 +185,21 @@ variant "budget: more is lent than there is" $budget \
     's/let fits = lent(state) + bytes <= self.shared.limit;/let fits = lent(state) <= self.shared.limit;/' budget
 variant "budget: closing forgets those who wait for bytes" $core \
     's/budget.close(self.id());/let _ = budget;/' budget
+
+shuttle_variant "shuttle: the tag is never counted up" src/tagged_index.rs \
+    's/wrapping_add(Self::INDEX_MASK + 1)/wrapping_add(0)/' lock_free
+shuttle_variant "shuttle: a thread that ends keeps its buffers" $cache \
+    '/fn retire/,/^}/s/magazine.empty_into(&self.depot);//' lending opening
+shuttle_variant "shuttle: a revoker does not wait for the owner" $hand \
+    's/while self.busy.load(Ordering::Acquire)/while false/' magazines aligned
+shuttle_variant "shuttle: closing wakes nobody" $core \
+    's/wake_all(wakers);/drop(wakers);/' close
+shuttle_variant "shuttle: who leaves keeps what he was handed" $queue \
+    's/let Outcome::Handed(slot) = outcome else {/let Outcome::Handed(slot) = Outcome::<Slot>::Waiting else {/' waiting
+shuttle_variant "shuttle: a raised max serves nobody who waits" src/pool_core/upkeep.rs \
+    's/core.serve_waiters();//' resizing
+shuttle_variant "shuttle: bytes that come back serve nobody" $budget \
+    's/if before & WANTED == 0 {/if true {/' budget
 
 echo "$caught caught, $missed missed${some:+, $skipped only applied}"
 [ "$caught" -gt 0 ] && [ "$missed" -eq 0 ]

@@ -15,7 +15,7 @@ use std::ptr;
 
 use crate::barrier;
 use crate::free_list::magazine::Magazine;
-use crate::sync::{AtomicBool, AtomicPtr, Backoff, Ordering};
+use crate::sync::{AtomicBool, AtomicPtr, Backoff, IN_MODEL, Ordering};
 
 /// See the module. One for each thread; alone on its cache lines.
 #[repr(align(128))]
@@ -28,7 +28,12 @@ pub(crate) struct Hand {
 }
 
 /// As many as a `u8` has values, so that a place needs no check.
-const PLACES: usize = if cfg!(loom) { 4 } else { 256 };
+const PLACES: usize = match (cfg!(loom), IN_MODEL) {
+    (true, _) => 4,
+    // Models that run at the same time share the numbers of pools.
+    (_, true) => 32,
+    _ => 256,
+};
 
 /// The place that is always empty, for pools that have none of their own.
 pub(crate) const NOWHERE: u8 = (PLACES - 1) as u8;
@@ -55,7 +60,7 @@ macro_rules! empty_hand {
 
 /// The hand of threads that have none: nothing is ever put there. Many threads may be busy with it, and nobody
 /// waits for them.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) static NOBODY: Hand = empty_hand!([const { AtomicPtr::new(ptr::null_mut()) }; PLACES]);
 
 impl Hand {

@@ -6,13 +6,13 @@
 #![forbid(unsafe_code)]
 
 use crate::free_list::{Empty, FreeList, Slot};
-use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU8, AtomicU32, AtomicU64, IN_MODEL, Ordering};
 
 /// Most buffers that a magazine holds. A power of two, so that the bounds of `slots` need no check.
 ///
 /// Chosen by measurement, see the benches: with 64 buffers held at once by each of one to four threads, 32 take
 /// longer, and 128 gain nothing but keep twice as many buffers from the other threads.
-pub(crate) const LARGEST: usize = if cfg!(loom) { 4 } else { 64 };
+pub(crate) const LARGEST: usize = if IN_MODEL { 4 } else { 64 };
 
 /// See the module.
 ///
@@ -51,7 +51,7 @@ const NONE: u64 = u64::MAX;
 
 /// How often an owner goes to the depot, once its magazine was shut, before it opens it again. A revocation
 /// costs about as much as a hundred of those visits: so it adds a tenth at most.
-const PATIENCE: u32 = if cfg!(loom) { 2 } else { 1024 };
+const PATIENCE: u32 = if IN_MODEL { 2 } else { 1024 };
 
 impl Magazine {
     /// Empty, and shut.

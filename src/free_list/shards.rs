@@ -23,7 +23,7 @@ use crate::faults::{Fault, injected};
 use crate::free_list::treiber_stack::{EmptyHead, TreiberStack};
 use crate::free_list::trimming::Trimming;
 use crate::free_list::{Counts, Empty, FreeList, NotTaken, Slot};
-use crate::sync::{next_thread_number, static_thread_local};
+use crate::sync::{IN_MODEL, next_thread_number, static_thread_local};
 
 /// See the module. `N` is the number of buffers.
 pub(crate) struct Shards<const N: usize> {
@@ -31,9 +31,9 @@ pub(crate) struct Shards<const N: usize> {
 }
 
 /// Most shards of a list.
-const MOST: usize = if cfg!(loom) { 2 } else { 8 };
+const MOST: usize = if IN_MODEL { 2 } else { 8 };
 /// Fewest buffers for which a shard is worth its cache lines.
-const FEWEST: usize = if cfg!(loom) { 2 } else { 8 };
+const FEWEST: usize = if IN_MODEL { 2 } else { 8 };
 
 impl<const N: usize> Shards<N> {
     /// A power of two, so that a thread's shard is found without a division.

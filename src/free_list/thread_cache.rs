@@ -26,14 +26,14 @@ use crate::barrier;
 use crate::config::CheckedConfig;
 use crate::error::ConfigError;
 use crate::faults::{Fault, injected};
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 use crate::free_list::hand::NOBODY;
 use crate::free_list::hand::{Hand, NOWHERE};
 use crate::free_list::magazine::{LARGEST, Magazine};
 use crate::free_list::trimming::Trimming;
 use crate::free_list::{Counts, Empty, FreeList, NotTaken, Resizable, Slot};
 use crate::sync::{
-    AtomicU32, Mutex, Ordering, StaticMutex, lazy_thread_local, static_thread_local,
+    AtomicU32, IN_MODEL, Mutex, Ordering, StaticMutex, lazy_thread_local, static_thread_local,
 };
 
 /// Most bytes of buffers in one magazine: what a thread keeps from the others stays bounded however large
@@ -336,7 +336,7 @@ impl<D> Shared<D> {
         let threads = registry.members.len().next_power_of_two();
         let share = match u32::try_from(threads) {
             // Or models would need many buffers.
-            _ if cfg!(loom) => self.limit,
+            _ if IN_MODEL => self.limit,
             Ok(threads) => self.limit.min(registry.max / threads),
             Err(_) => 0,
         };
@@ -352,7 +352,9 @@ impl<D> Shared<D> {
 impl<D: FreeList> Drop for ThreadCache<D> {
     fn drop(&mut self) {
         // Its magazines are dead, if it ever had any, since whoever frees a free list has closed it.
-        IDS.lock().give_back(self.id());
+        let id = self.id();
+        // Nothing under this lock that a model could interrupt, which does not know it.
+        IDS.lock().give_back(id);
     }
 }
 
@@ -394,11 +396,11 @@ struct Mine {
 
 /// The hand of a thread that has none.
 const NO_HAND: *const Hand = {
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     {
         ptr::null()
     }
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     {
         &raw const NOBODY
     }
@@ -420,7 +422,7 @@ fn with_open_magazine<R>(place: u8, f: impl FnOnce(&Magazine) -> R) -> Option<R>
         return None;
     }
     let hand = HAND.try_with(Cell::get).ok()?;
-    if cfg!(loom) && hand.is_null() {
+    if IN_MODEL && hand.is_null() {
         return None;
     }
     // SAFETY: a static, or the hand in `MINE`, which is replaced by the static before `MINE` is dropped.

@@ -2,6 +2,6 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-check-cfg=cfg(loom, poolbuf_faults)");
+    println!("cargo::rustc-check-cfg=cfg(loom, shuttle, poolbuf_faults)");
     println!("cargo::rustc-cfg=loom");
 }

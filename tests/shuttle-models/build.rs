@@ -1,0 +1,7 @@
+//! Builds the crate's sources as `RUSTFLAGS="--cfg shuttle"` would, for this package alone.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-check-cfg=cfg(loom, shuttle, poolbuf_faults)");
+    println!("cargo::rustc-cfg=shuttle");
+}
