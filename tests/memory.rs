@@ -154,9 +154,10 @@ fn threads_and_pools_that_come_and_go_leave_nothing_behind() {
         to_user.send(pool.clone()).unwrap();
         was_used.recv().unwrap();
         drop(pool);
-        // What the user keeps for the last pool, and what its first rounds and the channel allocated.
+        // What the user keeps for the last pool, and what its first rounds and the channels allocated; these, a
+        // little more when a thread comes to wait for the first time.
         if round < 64 {
-            grown_to = grown_to.max(bytes());
+            grown_to = grown_to.max(bytes() + 2000);
         }
         assert!(bytes() <= grown_to, "round {round}");
     }
@@ -255,9 +256,10 @@ fn resident() -> usize {
 fn buffers_beyond_initial_take_no_memory_before_they_are_written() {
     const MIB: usize = 1 << 20;
     for alignment in [16, 64, 1 << 21] {
-        // 4 GiB of address space, of which 32 MiB are to be touched.
+        // 4 GiB of address space or more, and less where there are only 4; of which 32 MiB are to be touched.
+        let max = if usize::BITS > 32 { 4096 } else { 512 };
         let config = PoolConfig::new(MIB)
-            .max(4096)
+            .max(max)
             .initial(32)
             .alignment(alignment);
         let before = resident();

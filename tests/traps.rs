@@ -384,7 +384,7 @@ fn lengths_of_every_size_are_served_or_refused_with_the_numbers() {
         for requested in [
             SIZE + 1,
             u32::MAX as usize,
-            u32::MAX as usize + 1,
+            (u32::MAX as usize).saturating_add(1),
             usize::MAX,
         ] {
             let max = SIZE;

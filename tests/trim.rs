@@ -62,12 +62,12 @@ fn fill(buf: &mut PooledBuf, byte: u8) {
     buf.advance(buf.capacity()).unwrap();
 }
 
-fn all_of(pool: &dyn Pool) -> Vec<PooledBuf> {
+fn all_of(pool: &(impl Pool + ?Sized)) -> Vec<PooledBuf> {
     (0..BUFFERS).map(|_| pool.acquire().unwrap()).collect()
 }
 
 /// All of them, filled with a byte that says which each is.
-fn all_filled(pool: &dyn Pool) -> Vec<PooledBuf> {
+fn all_filled(pool: &(impl Pool + ?Sized)) -> Vec<PooledBuf> {
     let mut held = all_of(pool);
     for (number, buf) in held.iter_mut().enumerate() {
         fill(buf, number as u8);
