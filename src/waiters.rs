@@ -364,3 +364,89 @@ fn contain(users_code: impl FnOnce()) {
         std::mem::forget(panic);
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    type Line = Waiters<(), u32>;
+
+    fn join(line: &Line, counted: bool) -> Ticket {
+        line.lock().join((), Waker::noop().clone(), counted)
+    }
+
+    fn leave(line: &Line, ticket: &Ticket, ending: Ending) -> Outcome<u32> {
+        let (outcome, waker, wait) = line.lock().leave(ticket, ending);
+        line.add(wait);
+        discard(waker);
+        outcome
+    }
+
+    /// Served, timed out, and all that have ended.
+    fn counts(line: &Line) -> (u64, u64, u64) {
+        let figures = line.figures();
+        (figures.served, figures.timed_out, figures.waits)
+    }
+
+    #[test]
+    fn who_leaves_from_the_middle_leaves_the_order_of_the_others() {
+        let line = Line::new();
+        let [first, second, third, fourth] = [(); 4].map(|()| join(&line, true));
+        assert_eq!(leave(&line, &second, Ending::Left), Outcome::Waiting);
+        assert_eq!(leave(&line, &fourth, Ending::Left), Outcome::Waiting);
+        let fifth = join(&line, true);
+        for thing in [1, 2, 3] {
+            assert!(line.lock().hand(thing).is_ok());
+        }
+        assert_eq!(line.lock().hand(4).err(), Some(4));
+        for (ticket, thing) in [(fifth, 3), (third, 2), (first, 1)] {
+            assert_eq!(line.check(&ticket, Waker::noop()), Outcome::Handed(thing));
+        }
+        assert!(line.lock().is_empty());
+        assert_eq!(line.figures().waiting, 0);
+        assert_eq!(counts(&line), (3, 0, 5));
+    }
+
+    #[test]
+    fn who_is_late_and_was_served_all_the_same_counts_as_served() {
+        let line = Line::new();
+        let (served, late) = (join(&line, true), join(&line, true));
+        assert!(line.lock().hand(7).is_ok());
+        assert_eq!(leave(&line, &served, Ending::TimedOut), Outcome::Handed(7));
+        assert_eq!(counts(&line), (1, 0, 1));
+        assert_eq!(leave(&line, &late, Ending::TimedOut), Outcome::Waiting);
+        assert_eq!(counts(&line), (1, 1, 2));
+    }
+
+    #[test]
+    fn who_was_served_by_another_queue_counts_there() {
+        let line = Line::new();
+        let (counted, not_counted) = (join(&line, true), join(&line, false));
+        assert_eq!(line.figures().waiting, 1);
+        for ticket in [counted, not_counted] {
+            leave(&line, &ticket, Ending::ServedElsewhere);
+        }
+        // What both are handed, and nobody wants, is not served.
+        let handed = join(&line, true);
+        assert!(line.lock().hand(7).is_ok());
+        let outcome = leave(&line, &handed, Ending::ServedElsewhere);
+        assert_eq!(outcome, Outcome::Handed(7));
+        assert_eq!((line.figures().waiting, counts(&line)), (0, (0, 0, 0)));
+        // Who counts elsewhere, but is served here, counts here.
+        let served = join(&line, false);
+        assert!(line.lock().hand(8).is_ok());
+        assert_eq!(line.check(&served, Waker::noop()), Outcome::Handed(8));
+        assert_eq!(counts(&line), (1, 0, 1));
+    }
+
+    #[test]
+    fn waits_that_are_not_timed_are_stood_for_by_those_that_are() {
+        let mut queue = Line::new().queue;
+        let queue = queue.get_mut();
+        let mut stood_for = 0;
+        for _ in 0..TIMED_EACH + 10 * TIMED {
+            stood_for += queue.clock().map_or(0, |clock| clock.stands_for);
+        }
+        assert_eq!(stood_for, TIMED_EACH + 10 * TIMED);
+    }
+}

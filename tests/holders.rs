@@ -1,7 +1,7 @@
 //! Who holds what: the lines that acquired, on every pool and by every way to acquire.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use poolbuf::{
     AcquireError, AlignedPool, BufferPool, Holders, LockFreePool, MultiSizeConfig, MultiSizePool,
@@ -47,6 +47,23 @@ fn lines_are_named_the_one_that_holds_most_first() {
         assert_eq!(lines(&pool.holders()), [(first, 1)]);
         drop(one);
         assert!(pool.holders().lines().is_empty());
+    }
+}
+
+#[test]
+fn the_age_of_a_line_is_that_of_its_oldest_buffer() {
+    for pool in pools(true) {
+        let before = Instant::now();
+        let acquire = || pool.acquire_for(SIZE).unwrap();
+        let oldest = acquire();
+        let after = Instant::now();
+        let younger = acquire();
+        let at_least = after.elapsed();
+        let age = pool.holders().lines()[0].oldest();
+        assert!(at_least <= age && age <= before.elapsed());
+        drop(oldest);
+        assert!(pool.holders().lines()[0].oldest() <= after.elapsed());
+        drop(younger);
     }
 }
 

@@ -527,3 +527,38 @@ impl Ids {
         self.free.insert(id);
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::ThreadCache;
+    use crate::barrier;
+    use crate::config::{Defaults, PoolConfig};
+    use crate::free_list::FreeList;
+    use crate::free_list::mutex_stack::MutexStack;
+
+    /// Beyond what can be seen from outside: that the short way is taken.
+    #[test]
+    fn what_a_thread_gives_back_is_at_its_hand() {
+        barrier::heavy();
+        if !barrier::is_cheap() {
+            return;
+        }
+        let config = PoolConfig::new(64).max(8).check(Defaults {
+            name: "cache",
+            alignment: 16,
+            fixed_max: None,
+        });
+        let cache = ThreadCache::<MutexStack>::new(&config.unwrap()).unwrap();
+        let slot = cache.pop().unwrap();
+        assert!(cache.push_at_hand(slot));
+        let again = cache.pop_at_hand().unwrap();
+        assert_eq!(again.index, slot.index);
+        // Shut while somebody waits.
+        cache.start_waiting();
+        assert!(!cache.push_at_hand(again));
+        assert!(cache.push(again).is_err());
+        cache.stop_waiting();
+        assert!(cache.push(again).is_ok());
+        assert_eq!(cache.close(), 0);
+    }
+}
