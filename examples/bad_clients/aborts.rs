@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::net::Shutdown;
 
-use crate::attacker::{Attacker, answers_rightly, reset};
+use crate::attacker::{Attacker, reset};
 use crate::mutation::frame;
 use crate::strategy::Strategy;
 
@@ -38,9 +38,7 @@ pub(crate) fn half_closes(attacker: &mut Attacker, clients: usize) {
             continue;
         }
         let _ = stream.shutdown(Shutdown::Write);
-        if !answers_rightly(&mut stream, &sent) {
-            attacker.count_wrong(strategy);
-        }
+        attacker.compare(strategy, stream, &sent);
     }
 }
 

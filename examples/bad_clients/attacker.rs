@@ -23,7 +23,7 @@ use crate::{aborts, floods, slow};
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Inputs of one kind between two of others.
-const BATCH: usize = 100;
+const BATCH: usize = 50;
 
 pub(crate) struct Attacker {
     pub(crate) server: SocketAddr,
@@ -124,8 +124,11 @@ impl Attacker {
         self.tally.lock().of(strategy).inputs += 1;
     }
 
-    pub(crate) fn count_wrong(&self, strategy: Strategy) {
-        self.tally.lock().of(strategy).wrong += 1;
+    /// Compares what comes back to a client that has sent `sent`.
+    pub(crate) fn compare(&self, strategy: Strategy, mut stream: TcpStream, sent: &[u8]) {
+        if !answers_rightly(&mut stream, self.kind.answer(sent)) {
+            self.tally.lock().wrong(strategy, sent);
+        }
     }
 
     /// Sends an input on a connection of its own, says that there is no more to come, and compares what comes back.
@@ -137,15 +140,13 @@ impl Attacker {
         // The server may have closed before it has all: it need not read on behind what it refuses.
         let _ = writes.iter().try_for_each(|write| stream.write_all(write));
         let _ = stream.shutdown(Shutdown::Write);
-        if !answers_rightly(&mut stream, self.kind.answer(&writes.concat())) {
-            self.count_wrong(strategy);
-        }
+        self.compare(strategy, stream, &writes.concat());
     }
 }
 
 /// Whether all that comes from the server until it closes, or is silent for long, is what it must say. Less is
 /// right too: it may have had no buffer, or the connection may have been reset under the answer.
-pub(crate) fn answers_rightly(stream: &mut TcpStream, mut expected: &[u8]) -> bool {
+fn answers_rightly(stream: &mut TcpStream, mut expected: &[u8]) -> bool {
     let mut received = [0; 16 * 1024];
     while let Ok(bytes @ 1..) = stream.read(&mut received) {
         match expected.strip_prefix(&received[..bytes]) {

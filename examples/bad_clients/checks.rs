@@ -71,6 +71,9 @@ pub(crate) fn faults(seen: &Observed) -> Vec<String> {
         let (wrong, name) = (thousands(count.wrong), strategy.name());
         faults.push(format!("{wrong} wrong answers to bad clients ({name})"));
     }
+    if let Some(first) = &seen.tally.first_wrong {
+        faults.push(format!("the first of them to this ({first})"));
+    }
     for (figures, when) in [
         (seen.after.figures, "when all clients are gone"),
         (seen.last, "when the server has stopped"),

@@ -2,12 +2,12 @@
 //! Each holds a buffer of the server for as long as it is let.
 #![forbid(unsafe_code)]
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::attacker::{Attacker, answers_rightly, reset};
+use crate::attacker::{Attacker, reset};
 use crate::mutation::frame;
 use crate::strategy::Strategy;
 
@@ -18,61 +18,84 @@ const REQUESTS: usize = 16 * 1024 * 1024;
 /// Bytes of a reader's receive buffer in the kernel.
 const RECEIVE: usize = 4096;
 /// How long a group goes on, most of the time …
-const SHORT: Duration = Duration::from_secs(1);
+const SHORT: Duration = Duration::from_millis(600);
 /// … and once in a while: longer than a server may put up with it.
 const LONG: Duration = Duration::from_secs(7);
 /// Between two bytes.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Clients that send requests for as long as the server takes them, and then read a byte at a time or not at all.
+/// A client that sends requests for as long as the server takes them.
+struct Reader {
+    stream: TcpStream,
+    /// Bytes so far.
+    sent: usize,
+    read: usize,
+}
+
+/// Clients that send requests, and read a byte at a time or not at all.
 pub(crate) fn readers(attacker: &mut Attacker) {
     let strategy = Strategy::SlowReaders;
     let request = frame(&mut attacker.random);
-    let mut clients = Vec::new();
+    let requests = request.repeat(64 * 1024 / request.len() + 1);
+    let mut readers = Vec::new();
     for _ in 0..GROUP {
-        if let Some(stream) = attacker.connect_with(strategy, Some(RECEIVE)) {
-            attacker.count_input(strategy);
-            send_what_fits(&stream, &request);
-            clients.push((stream, 0_usize));
+        let Some(stream) = attacker.connect_with(strategy, Some(RECEIVE)) else {
+            continue;
+        };
+        attacker.count_input(strategy);
+        // What they do is a matter of what the server takes and has said by now.
+        if stream.set_nonblocking(true).is_ok() {
+            readers.push(Reader {
+                stream,
+                sent: 0,
+                read: 0,
+            });
         }
     }
     let reads = attacker.below(2) == 0;
     let end = hold(attacker);
-    while !attacker.is_over() && Instant::now() < end && !clients.is_empty() {
-        if reads {
-            clients.retain_mut(|(stream, read)| {
-                let mut byte = [0];
-                match stream.read(&mut byte) {
-                    Ok(1) => {
-                        let right = byte[0] == request[*read % request.len()];
-                        if !right {
-                            attacker.count_wrong(strategy);
-                        }
-                        *read += 1;
-                        right
-                    }
-                    Ok(_) => false,
-                    Err(error) => error.kind() == ErrorKind::WouldBlock,
-                }
-            });
-        }
+    while !attacker.is_over() && Instant::now() < end && !readers.is_empty() {
+        readers.retain_mut(|reader| {
+            let answer = match reader.send(&requests, request.len()) {
+                Ok(()) if reads => reader.read_byte(&request),
+                sent => sent.map(|()| true),
+            };
+            if let Ok(false) = answer {
+                attacker.tally.lock().wrong(strategy, &request);
+            }
+            answer.unwrap_or(false)
+        });
         thread::sleep(PAUSE);
     }
-    clients.into_iter().for_each(|(stream, _)| reset(stream));
+    readers.into_iter().for_each(|reader| reset(reader.stream));
 }
 
-/// Sends `request` again and again, until the server does not take more.
-fn send_what_fits(mut stream: &TcpStream, request: &[u8]) {
-    // The rest of the client's life is a matter of bytes that are there or not.
-    if stream.set_nonblocking(true).is_err() {
-        return;
+impl Reader {
+    /// Sends what the server takes of `requests`, which are one of `len` bytes, repeated.
+    fn send(&mut self, requests: &[u8], len: usize) -> io::Result<()> {
+        while self.sent < REQUESTS {
+            match self.stream.write(&requests[self.sent % len..]) {
+                Ok(bytes) => self.sent += bytes,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
-    let mut requests = request.repeat(64 * 1024 / request.len() + 1);
-    let mut sent = 0;
-    while let (true, Ok(bytes @ 1..)) = (sent < REQUESTS, stream.write(&requests)) {
-        sent += bytes;
-        // The next write goes on where this one ended.
-        requests.rotate_left(bytes % request.len());
+
+    /// Reads a byte if one is there, and says whether it is right.
+    fn read_byte(&mut self, request: &[u8]) -> io::Result<bool> {
+        let mut byte = [0];
+        match self.stream.read(&mut byte) {
+            Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+            Ok(_) => {
+                let right = byte[0] == request[self.read % request.len()];
+                self.read += 1;
+                Ok(right)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -108,12 +131,9 @@ pub(crate) fn writers(attacker: &mut Attacker) {
     while !attacker.is_over() && Instant::now() < end {
         thread::sleep(PAUSE);
     }
-    for (mut stream, bytes) in clients {
+    for (stream, bytes) in clients {
         let _ = stream.shutdown(Shutdown::Write);
-        let expected = attacker.kind.answer(&frame[..bytes]).to_vec();
-        if !answers_rightly(&mut stream, &expected) {
-            attacker.count_wrong(strategy);
-        }
+        attacker.compare(strategy, stream, &frame[..bytes]);
     }
 }
 
