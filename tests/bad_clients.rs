@@ -49,6 +49,8 @@ mod report;
 mod server;
 #[path = "../examples/bad_clients/serving.rs"]
 mod serving;
+#[path = "../examples/bad_clients/siege.rs"]
+mod siege;
 #[path = "../examples/bad_clients/slow.rs"]
 mod slow;
 #[path = "../examples/bad_clients/strategy.rs"]
@@ -131,11 +133,12 @@ fn attacked(attack: &Attack, kind: Kind, role: &str) -> Report {
     program::run(attack, kind, server_process(role), &|_| {}).expect("a report")
 }
 
-fn withstands(kind: Kind) {
+fn withstands(kind: Kind, siege: Option<Duration>) {
     let attack = Attack {
         attackers: 3,
         flood: 250,
-        ..Attack::for_seconds(Duration::from_millis(1600))
+        siege,
+        ..Attack::for_seconds(Duration::from_millis(1200))
     };
     let report = attacked(&attack, kind, kind.name());
     assert_eq!(report.faults, [""; 0], "{report}");
@@ -153,12 +156,13 @@ fn withstands(kind: Kind) {
 
 #[test]
 fn the_game_server_withstands_bad_clients() {
-    withstands(Kind::Game);
+    withstands(Kind::Game, Some(HANGS));
 }
 
 #[test]
 fn the_tokio_server_withstands_bad_clients() {
-    withstands(Kind::Tokio);
+    // That server is patient for longer than a test should be.
+    withstands(Kind::Tokio, None);
 }
 
 /// What is wrong with a server that sends all bytes back otherwise.
@@ -170,18 +174,20 @@ enum Fault {
     ShowsOthersBytes,
     KeepsMemory,
     KeepsConnections,
+    WaitsForSlowReaders,
     Panics,
     Dies,
     DoesNotStop,
 }
 
-const FAULTS: [Fault; 9] = [
+const FAULTS: [Fault; 10] = [
     Fault::Nothing,
     Fault::LosesBuffers,
     Fault::AnswersWrongly,
     Fault::ShowsOthersBytes,
     Fault::KeepsMemory,
     Fault::KeepsConnections,
+    Fault::WaitsForSlowReaders,
     Fault::Panics,
     Fault::Dies,
     Fault::DoesNotStop,
@@ -190,6 +196,17 @@ const FAULTS: [Fault; 9] = [
 impl Fault {
     fn name(self) -> String {
         format!("{self:?}")
+    }
+
+    /// Whether it shows on every connection, and not on every tenth only.
+    fn shows_always(self) -> bool {
+        matches!(
+            self,
+            Fault::AnswersWrongly
+                | Fault::ShowsOthersBytes
+                | Fault::KeepsMemory
+                | Fault::WaitsForSlowReaders
+        )
     }
 
     /// What must be among the lines of the report.
@@ -201,6 +218,7 @@ impl Fault {
             Fault::ShowsOthersBytes => "wrong answers to bad clients",
             Fault::KeepsMemory => "are resident after the attack",
             Fault::KeepsConnections => "descriptors are open when all clients are gone",
+            Fault::WaitsForSlowReaders => "while slow clients hold what they can: a message of 64",
             Fault::Panics => "a panic in the server: ",
             Fault::Dies => "the server died (",
             Fault::DoesNotStop => "does not end when it is told to",
@@ -208,10 +226,10 @@ impl Fault {
     }
 }
 
-/// A server with a thread for each connection. Its fault shows on every tenth of them, or on all.
+/// A server with a thread for each connection, and a fault.
 fn serve_with(fault: Fault) -> Figures {
     serving::limit_descriptors().expect("a limit");
-    let pool = BufferPool::new(8192, 0, 64).expect("a pool");
+    let pool = BufferPool::new(8192, 0, 16).expect("a pool");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen");
     let address = listener.local_addr().expect("address");
     let of_server = pool.clone();
@@ -220,24 +238,25 @@ fn serve_with(fault: Fault) -> Figures {
             let (Ok(stream), pool) = (stream, of_server.clone()) else {
                 continue;
             };
-            // The good player keeps his connection for long, and may never have a tenth one.
-            let shows = number % 10 == 9 || fault == Fault::AnswersWrongly;
+            let shows = number % 10 == 9 || fault.shows_always();
             let fault = if shows { fault } else { Fault::Nothing };
             // What ends it is the client's business.
             thread::spawn(move || drop(echo(stream, &pool, fault)));
         }
     });
     serving::obey(address, || Figures::of(&[pool.stats()]));
-    while fault == Fault::DoesNotStop {
-        thread::park();
+    if fault == Fault::DoesNotStop {
+        // Until it is killed.
+        thread::sleep(HANGS);
     }
     Figures::of(&[pool.stats()])
 }
 
 fn echo(mut stream: TcpStream, pool: &BufferPool, fault: Fault) -> io::Result<()> {
-    stream.set_write_timeout(Some(Duration::from_millis(500)))?;
+    stream.set_write_timeout(Some(Duration::from_millis(300)))?;
     match fault {
-        Fault::KeepsMemory => std::mem::forget(vec![1_u8; 4 << 20]),
+        Fault::WaitsForSlowReaders => stream.set_write_timeout(None)?,
+        Fault::KeepsMemory => std::mem::forget(vec![1_u8; 1 << 20]),
         Fault::KeepsConnections => std::mem::forget(stream.try_clone()?),
         Fault::Panics => panic!("as planned"),
         Fault::Dies => std::process::exit(3),
@@ -272,13 +291,17 @@ fn every_fault_of_a_server_is_reported() {
         attackers: 1,
         flood: 60,
         patience: Duration::from_millis(500),
-        ..Attack::for_seconds(Duration::from_millis(1000))
+        siege: None,
+        ..Attack::for_seconds(Duration::from_millis(800))
     };
     thread::scope(|scope| {
         for fault in FAULTS {
-            let attack = &attack;
+            let mut attack = attack.clone();
+            if fault == Fault::WaitsForSlowReaders {
+                attack.siege = Some(Duration::from_millis(500));
+            }
             scope.spawn(move || {
-                let report = attacked(attack, Kind::Tokio, &fault.name());
+                let report = attacked(&attack, Kind::Tokio, &fault.name());
                 let reported = fault.is_reported_as();
                 let found = report.faults.iter().any(|line| line.contains(reported));
                 match fault {
@@ -438,6 +461,7 @@ fn seen(change: impl FnOnce(&mut Observed)) -> Observed {
             answers: 1,
             ..Played::default()
         },
+        siege: Some(Ok(Duration::ZERO)),
         alone: [Ok(()), Ok(())],
         fresh: state,
         warm: state,
@@ -471,7 +495,11 @@ fn a_server_that_withstood_has_no_faults() {
 #[test]
 fn every_check_can_fail() {
     type Change = fn(&mut Observed);
-    let cases: [(Change, &str); 11] = [
+    let cases: [(Change, &str); 12] = [
+        (
+            |seen| seen.siege = Some(Err("it".to_owned())),
+            "while slow clients hold what they can: it",
+        ),
         (|seen| seen.played.answers = 0, "was not served during"),
         (
             |seen| seen.played.wrong = 2,

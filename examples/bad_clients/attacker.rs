@@ -163,7 +163,8 @@ pub(crate) fn reset(stream: TcpStream) {
     let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
 }
 
-fn open(server: SocketAddr, receive: Option<usize>) -> io::Result<TcpStream> {
+/// A connection whose receive buffer in the kernel has about that many bytes.
+pub(crate) fn open(server: SocketAddr, receive: Option<usize>) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
     if let Some(bytes) = receive {
         // It counts from the start only when it is set before.

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use crate::figures::Figures;
 use crate::good_player::Played;
@@ -15,6 +16,8 @@ pub(crate) struct Observed {
     pub(crate) tally: Tally,
     /// What the good player saw meanwhile.
     pub(crate) played: Played,
+    /// How long he waited when as many slow clients as there are buffers were there, if that was tried.
+    pub(crate) siege: Option<Result<Duration, String>>,
     /// Whether he was served as he should when he was alone, before the attack and after it.
     pub(crate) alone: [Result<(), String>; 2],
     /// With no client: before any attack, after a first one, and after the last.
@@ -59,6 +62,9 @@ pub(crate) fn faults(seen: &Observed) -> Vec<String> {
         if let Err(error) = alone {
             faults.push(format!("{when} the attack, with no other client: {error}"));
         }
+    }
+    if let Some(Err(error)) = &seen.siege {
+        faults.push(format!("while slow clients hold what they can: {error}"));
     }
     if seen.played.answers == 0 {
         faults.push("the good player was not served during the attack".to_owned());

@@ -9,8 +9,10 @@ use crate::attacker::{Attacker, reset};
 use crate::mutation;
 use crate::strategy::Strategy;
 
-/// How long all of them stay.
+/// How long all of them stay, most of the time …
 const STAY: Duration = Duration::from_millis(300);
+/// … and once in a while.
+const LONG_STAY: Duration = Duration::from_secs(2);
 /// So many that could not be had one after the other are enough.
 const IN_VAIN: usize = 3;
 
@@ -37,7 +39,11 @@ pub(crate) fn flood(attacker: &mut Attacker, strategy: Strategy) {
         }
         streams.push(stream);
     }
-    let end = attacker.until(STAY);
+    let stay = match attacker.below(8) {
+        0 => LONG_STAY,
+        _ => STAY,
+    };
+    let end = attacker.until(stay);
     while Instant::now() < end && !attacker.is_over() {
         thread::sleep(Duration::from_millis(5));
     }

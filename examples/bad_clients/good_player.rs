@@ -53,16 +53,20 @@ impl GoodPlayer {
 
     /// One message of every size; the error says which was not answered within `limit`, or how.
     pub(crate) fn try_all_sizes(&mut self, limit: Duration) -> Result<(), String> {
-        for payload in PAYLOADS.into_iter().chain([1]) {
-            let deadline = Instant::now() + limit;
-            let before = self.played;
-            self.play_message(payload, &|| Instant::now() >= deadline);
-            if self.played.wrong > before.wrong {
-                return Err(format!("a message of {payload} bytes is answered wrongly"));
-            }
-            if self.played.answers == before.answers {
-                return Err(format!("a message of {payload} bytes is not answered"));
-            }
+        let mut sizes = PAYLOADS.into_iter().chain([1]);
+        sizes.try_for_each(|payload| self.try_size(payload, limit))
+    }
+
+    /// One message.
+    pub(crate) fn try_size(&mut self, payload: usize, limit: Duration) -> Result<(), String> {
+        let deadline = Instant::now() + limit;
+        let before = self.played;
+        self.play_message(payload, &|| Instant::now() >= deadline);
+        if self.played.wrong > before.wrong {
+            return Err(format!("a message of {payload} bytes is answered wrongly"));
+        }
+        if self.played.answers == before.answers {
+            return Err(format!("a message of {payload} bytes is not answered"));
         }
         Ok(())
     }

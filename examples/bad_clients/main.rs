@@ -47,6 +47,7 @@ mod report;
 #[path = "../game_server/server.rs"]
 mod server;
 mod serving;
+mod siege;
 mod slow;
 mod strategy;
 mod tally;

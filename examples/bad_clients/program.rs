@@ -17,6 +17,7 @@ use crate::kind::Kind;
 use crate::numbers::thousands;
 use crate::random::Random;
 use crate::report::{self, Report};
+use crate::siege;
 use crate::tally::Tally;
 use crate::target::{LOOK, Target};
 
@@ -35,16 +36,20 @@ pub(crate) struct Attack {
     /// How long a server has for what it does without a hurry: to see that clients are gone, to answer when nobody
     /// else is there, to stop.
     pub(crate) patience: Duration,
+    /// How long slow clients, as many as there are buffers, may keep the good player waiting after the attack; `None`
+    /// leaves them out.
+    pub(crate) siege: Option<Duration>,
 }
 
 impl Attack {
     pub(crate) fn for_seconds(duration: Duration) -> Attack {
         Attack {
             duration,
-            attackers: 4,
-            flood: 500,
+            attackers: 6,
+            flood: 400,
             seed: 1,
             patience: Duration::from_secs(15),
+            siege: Some(Duration::from_secs(15)),
         }
     }
 }
@@ -88,6 +93,10 @@ pub(crate) fn run(
             tell(&report::line(kind.title(), second, tally, played, now));
         },
     );
+    let siege = attack.siege.map(|limit| {
+        let clients = fresh.figures.map_or(0, |figures| figures.max);
+        siege::waits(target.address(), clients, limit, &mut seeds)
+    });
     let alone_after = alone(&target, attack, &mut seeds);
     let after = quiet(&mut target, attack, fresh.descriptors);
 
@@ -96,6 +105,7 @@ pub(crate) fn run(
     let seen = Observed {
         tally,
         played,
+        siege,
         alone: [alone_before, alone_after],
         fresh,
         warm,

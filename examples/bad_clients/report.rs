@@ -65,6 +65,13 @@ impl fmt::Display for Report {
             seconds(played.longest_wait),
             thousands(played.turned_away),
         )?;
+        if let Some(Ok(wait)) = seen.siege {
+            let wait = seconds(wait);
+            writeln!(
+                f,
+                "siege         longest wait {wait} while slow clients held what they could",
+            )?;
+        }
         match seen.after.figures {
             Some(figures) => writeln!(
                 f,

@@ -16,19 +16,19 @@ const GROUP: usize = 8;
 /// Bytes that a reader asks to be sent back: more than the kernel has room for when nobody reads.
 const REQUESTS: usize = 16 * 1024 * 1024;
 /// Bytes of a reader's receive buffer in the kernel.
-const RECEIVE: usize = 4096;
+pub(crate) const RECEIVE: usize = 4096;
 /// How long a group goes on, most of the time …
 const SHORT: Duration = Duration::from_millis(600);
 /// … and once in a while: longer than a server may put up with it.
 const LONG: Duration = Duration::from_secs(7);
 /// Between two bytes.
-const PAUSE: Duration = Duration::from_millis(5);
+pub(crate) const PAUSE: Duration = Duration::from_millis(5);
 
 /// A client that sends requests for as long as the server takes them.
-struct Reader {
+pub(crate) struct Reader {
     stream: TcpStream,
     /// Bytes so far.
-    sent: usize,
+    pub(crate) sent: usize,
     read: usize,
 }
 
@@ -45,11 +45,7 @@ pub(crate) fn readers(attacker: &mut Attacker) {
         attacker.count_input(strategy);
         // What they do is a matter of what the server takes and has said by now.
         if stream.set_nonblocking(true).is_ok() {
-            readers.push(Reader {
-                stream,
-                sent: 0,
-                read: 0,
-            });
+            readers.push(Reader::new(stream));
         }
     }
     let reads = attacker.below(2) == 0;
@@ -71,8 +67,17 @@ pub(crate) fn readers(attacker: &mut Attacker) {
 }
 
 impl Reader {
+    /// Of a stream that does not block.
+    pub(crate) fn new(stream: TcpStream) -> Reader {
+        Reader {
+            stream,
+            sent: 0,
+            read: 0,
+        }
+    }
+
     /// Sends what the server takes of `requests`, which are one of `len` bytes, repeated.
-    fn send(&mut self, requests: &[u8], len: usize) -> io::Result<()> {
+    pub(crate) fn send(&mut self, requests: &[u8], len: usize) -> io::Result<()> {
         while self.sent < REQUESTS {
             match self.stream.write(&requests[self.sent % len..]) {
                 Ok(bytes) => self.sent += bytes,
