@@ -2,7 +2,7 @@
 //! good player is served or has had enough.
 #![forbid(unsafe_code)]
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -17,7 +17,7 @@ use crate::slow::{PAUSE, RECEIVE, Reader};
 /// After so many looks at which none of them could send more, all buffers are held that will be.
 const QUIET: usize = 60;
 /// How long they have for that.
-const PREPARE: Duration = Duration::from_secs(2);
+const PREPARE: Duration = Duration::from_secs(3);
 
 /// Lets `clients` send requests whose answers they never read, and half as many begin a frame that never ends;
 /// returns the longest that the good player waits for an answer meanwhile. The error says that he has none within
@@ -30,20 +30,14 @@ pub(crate) fn waits(
 ) -> Result<Duration, String> {
     let request = frame(random);
     let requests = request.repeat(64 * 1024 / request.len() + 1);
-    let mut readers = Vec::new();
-    let mut writers = Vec::new();
-    for number in 0..clients + clients / 2 {
-        // One that cannot be had leaves the others.
-        let Ok(mut stream) = open(server, Some(RECEIVE)) else {
-            continue;
-        };
-        if number < clients && stream.set_nonblocking(true).is_ok() {
-            readers.push(Reader::new(stream));
-        } else {
-            // The header of a frame of 64 bytes, and one of them.
-            let _ = stream.write_all(&[64, 0, 0, 0, 1]);
-            writers.push(stream);
-        }
+    // One that cannot be had leaves the others.
+    let mut readers: Vec<_> = (0..clients).filter_map(|_| come(server).ok()).collect();
+    let mut writers: Vec<_> = (0..clients / 2)
+        .filter_map(|_| open(server, None).ok())
+        .collect();
+    for writer in &mut writers {
+        // The header of a frame of 64 bytes, and one of them.
+        let _ = writer.write_all(&[64, 0, 0, 0, 1]);
     }
 
     let over = AtomicBool::new(false);
@@ -53,10 +47,16 @@ pub(crate) fn waits(
             let (start, mut quiet) = (Instant::now(), 0);
             while !over.load(Ordering::Relaxed) {
                 let before: usize = readers.iter().map(|reader| reader.sent).sum();
-                // One that the server lets go does not come back.
-                readers.retain_mut(|reader| reader.send(&requests, request.len()).is_ok());
+                readers.retain_mut(|reader| {
+                    if reader.send(&requests, request.len()).is_ok() {
+                        return true;
+                    }
+                    // Who is turned away before he holds a buffer comes again, but not when all should be there.
+                    let again = !complete.load(Ordering::Relaxed);
+                    again && come(server).map(|new| *reader = new).is_ok()
+                });
                 let after: usize = readers.iter().map(|reader| reader.sent).sum();
-                quiet = if after > before { 0 } else { quiet + 1 };
+                quiet = if after != before { 0 } else { quiet + 1 };
                 if quiet >= QUIET || start.elapsed() >= PREPARE {
                     complete.store(true, Ordering::Relaxed);
                 }
@@ -69,4 +69,10 @@ pub(crate) fn waits(
         over.store(true, Ordering::Relaxed);
         served.map(|()| player.played.longest_wait)
     })
+}
+
+fn come(server: SocketAddr) -> io::Result<Reader> {
+    let stream = open(server, Some(RECEIVE))?;
+    stream.set_nonblocking(true)?;
+    Ok(Reader::new(stream))
 }
