@@ -1,5 +1,8 @@
 //! Whether a client can hold a buffer for ever: as many as the server has buffers try, and do not go away, until the
 //! good player is served or has had enough.
+//!
+//! It cannot hold all that a server without time limits would lend: a kernel lets a little through, once in a while,
+//! to a client that does not read, and an answer may so come to its end.
 #![forbid(unsafe_code)]
 
 use std::io::{self, Write};
