@@ -17,11 +17,12 @@ use compio::BufResult;
 use compio::io::{AsyncReadExt, AsyncWriteExt};
 use compio::net::{TcpListener, TcpStream};
 use compio::runtime::{Runtime, spawn};
-use compio::time::timeout;
+use compio::time::{sleep, timeout};
 use poolbuf::{BufferPool, Pool, PoolConfig};
 
 const CLIENTS: usize = 32;
 const ROUNDS: usize = 20;
+/// How long a client may have to wait for a buffer, and how long he may take to accept an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +48,9 @@ async fn serve(mut socket: TcpStream, pool: BufferPool, rent: Rent) -> io::Resul
             return Ok(());
         }
         // The buffer goes into the write by value, and back to its pool after it.
-        let BufResult(sent, _buf) = socket.write_all(buf).await;
+        let BufResult(sent, _buf) = timeout(PATIENCE, socket.write_all(buf))
+            .await
+            .map_err(|_| io::ErrorKind::TimedOut)?;
         sent?;
     }
 }
@@ -83,7 +86,15 @@ async fn run(rent: Rent, buffers: usize) -> Result<(), Box<dyn std::error::Error
     let serving = pool.clone();
     let server = spawn(async move {
         loop {
-            let (socket, peer) = listener.accept().await?;
+            let (socket, peer) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    eprintln!("cannot accept: {error}");
+                    // Out of descriptors, most likely: it would fail again at once.
+                    sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
             let pool = serving.clone();
             let connection = async move {
                 if let Err(error) = serve(socket, pool, rent).await {
@@ -92,8 +103,6 @@ async fn run(rent: Rent, buffers: usize) -> Result<(), Box<dyn std::error::Error
             };
             spawn(connection).detach();
         }
-        #[allow(unreachable_code)] // says what the loop's errors are
-        Ok::<(), io::Error>(())
     });
     let players: Vec<_> = (0..CLIENTS).map(|id| spawn(play(address, id))).collect();
     for player in players {

@@ -17,13 +17,15 @@ use hyper_util::rt::TokioIo;
 use poolbuf::{BufferPool, CapacityError, Pool, PoolConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 const BUFFERS: usize = 4;
 const CLIENTS: usize = 16;
 const REQUESTS: usize = 50;
 /// How long a request waits for a buffer before it is told to come back later.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How long a connection may last: one whose client does not read his answers would hold a buffer for ever.
+const CONNECTION: Duration = Duration::from_secs(60);
 
 type Answer = Response<Full<Bytes>>;
 
@@ -53,15 +55,25 @@ async fn page<B>(request: Request<B>, pool: BufferPool) -> Result<Answer, Infall
     })
 }
 
-async fn serve(listener: TcpListener, pool: BufferPool) -> std::io::Result<()> {
+async fn serve(listener: TcpListener, pool: BufferPool) {
     loop {
-        let (socket, peer) = listener.accept().await?;
+        let (socket, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                eprintln!("cannot accept: {error}");
+                // Out of descriptors, most likely: it would fail again at once.
+                sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
         let pool = pool.clone();
         tokio::spawn(async move {
             let service = service_fn(|request| page(request, pool.clone()));
             let connection = http1::Builder::new().serve_connection(TokioIo::new(socket), service);
-            if let Err(error) = connection.await {
-                eprintln!("{peer}: {error}");
+            match timeout(CONNECTION, connection).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => eprintln!("{peer}: {error}"),
+                Err(error) => eprintln!("{peer}: {error}"),
             }
         });
     }

@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use poolbuf::{BufferPool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig, PooledBuf};
@@ -24,11 +24,16 @@ fn answer(
     pools: &[Arc<dyn Pool>],
     prometheus: &PrometheusHandle,
 ) -> io::Result<()> {
-    socket.set_read_timeout(Some(PATIENCE))?;
+    let deadline = Instant::now() + PATIENCE;
     socket.set_write_timeout(Some(PATIENCE))?;
     let mut request: PooledBuf = pools[0].acquire()?;
     // A request that does not fit the buffer ends here with an error.
     while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        socket.set_read_timeout(Some(left))?;
         if request.read_from(&mut socket)? == 0 {
             return Ok(());
         }
@@ -86,8 +91,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (listener, pools) = (listener, Arc::clone(&pools));
         thread::spawn(move || {
             for socket in listener.incoming() {
-                if let Err(error) = socket.and_then(|socket| answer(socket, &pools, &prometheus)) {
-                    eprintln!("{error}");
+                match socket {
+                    Ok(socket) => {
+                        if let Err(error) = answer(socket, &pools, &prometheus) {
+                            eprintln!("{error}");
+                        }
+                    }
+                    Err(error) => {
+                        eprintln!("cannot accept: {error}");
+                        // Out of descriptors, most likely: it would fail again at once.
+                        thread::sleep(Duration::from_millis(50));
+                    }
                 }
             }
         })

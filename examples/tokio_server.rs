@@ -11,7 +11,7 @@ use std::time::Duration;
 use poolbuf::{BufferPool, Pool, PoolConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Most buffers lent at once; fewer than there are clients.
 const BUFFERS: usize = 4;
@@ -22,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Echoes until the client is gone. While it is silent, its connection holds a socket and a task, and no buffer.
 async fn serve(mut socket: TcpStream, pool: BufferPool) -> io::Result<()> {
+    socket.set_nodelay(true)?;
     loop {
         socket.readable().await?;
         let mut buf = timeout(PATIENCE, pool.acquire_async(pool.buffer_size())).await??;
@@ -37,10 +38,19 @@ async fn serve(mut socket: TcpStream, pool: BufferPool) -> io::Result<()> {
     }
 }
 
-async fn listen(listener: TcpListener, pool: BufferPool) -> io::Result<()> {
+/// Accepts for ever: that one client was gone before he was accepted, or that there are too many of them for the
+/// descriptors that a process may have, is no reason to turn all others away.
+pub(crate) async fn listen(listener: TcpListener, pool: BufferPool) {
     loop {
-        let (socket, peer) = listener.accept().await?;
-        socket.set_nodelay(true)?;
+        let (socket, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                eprintln!("cannot accept: {error}");
+                // Out of descriptors, most likely: it would fail again at once.
+                sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
         let pool = pool.clone();
         tokio::spawn(async move {
             if let Err(error) = serve(socket, pool).await {

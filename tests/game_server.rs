@@ -23,6 +23,8 @@ mod players;
 mod pools;
 #[path = "../examples/game_server/program.rs"]
 mod program;
+#[path = "../examples/game_server/random.rs"]
+mod random;
 #[path = "../examples/game_server/report.rs"]
 mod report;
 #[path = "../examples/game_server/screen.rs"]

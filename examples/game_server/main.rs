@@ -19,6 +19,7 @@ mod options;
 mod players;
 mod pools;
 mod program;
+mod random;
 mod report;
 mod screen;
 mod server;

@@ -18,6 +18,7 @@ use hdrhistogram::Histogram;
 
 use crate::frame::{self, HEADER, MAX_PAYLOAD, PAYLOADS};
 use crate::numbers::{nanos, thousands};
+use crate::random::Random;
 use crate::server::{Log, histogram};
 
 /// Of a hundred frames, how many have each of the payloads of [`PAYLOADS`].
@@ -260,17 +261,4 @@ fn pick(random: &mut Random) -> usize {
 fn random_bytes(count: usize) -> Vec<u8> {
     let mut random = Random(1);
     (0..count).map(|_| random.next() as u8).collect()
-}
-
-/// SplitMix64: the same numbers in every run, and good from the first one on.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
 }

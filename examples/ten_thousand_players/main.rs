@@ -17,6 +17,8 @@ mod measure;
 mod numbers;
 mod options;
 mod players;
+// The bad clients use more of it.
+#[allow(dead_code)]
 mod process;
 mod program;
 mod readme;
@@ -25,6 +27,8 @@ mod results;
 mod servers;
 mod strategy;
 mod targets;
+// The bad clients use more of it.
+#[allow(dead_code)]
 mod usage;
 
 use std::io::Write;

@@ -17,6 +17,11 @@ pub(crate) fn resident_in(status: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
+/// How many descriptors a process has open; `None` where the system does not say it this way.
+pub(crate) fn open_descriptors(process: u32) -> Option<usize> {
+    Some(fs::read_dir(format!("/proc/{process}/fd")).ok()?.count())
+}
+
 /// Nanoseconds that the threads of a process have run so far.
 pub(crate) fn cpu_nanos(process: u32) -> Option<u64> {
     let threads = fs::read_dir(format!("/proc/{process}/task")).ok()?;
