@@ -50,9 +50,9 @@ macro_rules! resizable {
         impl Resizable for $pool {
             fn resize(&self, resize: Resize) -> Result<usize, ResizeError> {
                 match resize {
-                    Resize::SetMax(max) => self.set_max(max.into()),
-                    Resize::Grow(by) => self.grow(by.into()),
-                    Resize::Shrink(by) => self.shrink(by.into()),
+                    Resize::SetMax(_) => self.set_max(resize.buffers()),
+                    Resize::Grow(_) => self.grow(resize.buffers()),
+                    Resize::Shrink(_) => self.shrink(resize.buffers()),
                 }
             }
         }

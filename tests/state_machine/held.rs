@@ -34,7 +34,7 @@ impl Unwritten {
     }
 }
 
-/// Bytes that tell who wrote them, and are never what unwritten bytes are.
+/// Bytes that tell who wrote them, and where, and are never what unwritten bytes are.
 pub(crate) struct Stamps(u8);
 
 impl Stamps {
@@ -42,18 +42,21 @@ impl Stamps {
         Stamps(0)
     }
 
-    pub(crate) fn next(&mut self) -> u8 {
-        self.0 = self.0 % 200 + 1;
+    fn next(&mut self) -> u8 {
+        self.0 = self.0 % 199 + 1;
         self.0
+    }
+
+    fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.next()).collect()
     }
 }
 
 /// Reads as a bad reader might: writes more than it claims, or claims more than there is room for.
 struct Reader {
     interrupted: bool,
-    written: usize,
+    bytes: Vec<u8>,
     claimed: usize,
-    stamp: u8,
     /// What the bytes were that it was given.
     shown: Vec<u8>,
 }
@@ -64,7 +67,7 @@ impl Read for Reader {
             return Err(io::ErrorKind::Interrupted.into());
         }
         self.shown = bytes.to_vec();
-        bytes[..self.written].fill(self.stamp);
+        bytes[..self.bytes.len()].copy_from_slice(&self.bytes);
         Ok(self.claimed)
     }
 }
@@ -170,7 +173,7 @@ impl Held {
             }),
             BufferOperation::PutSlice(count) => {
                 let count = count.of(spare).min(spare);
-                let bytes = vec![stamps.next(); count];
+                let bytes = stamps.bytes(count);
                 self.buf.put_slice(&bytes);
                 self.overwrite(len, &bytes);
                 self.len += count;
@@ -181,9 +184,9 @@ impl Held {
                     Ok(shown) => {
                         assert_eq!(shown.len(), count);
                         Self::note_shown(len, &mut self.own, self.unwritten, shown);
-                        let stamp = stamps.next();
-                        shown.fill(stamp);
-                        self.own[len..len + count].fill(stamp);
+                        let bytes = stamps.bytes(count);
+                        shown.copy_from_slice(&bytes);
+                        self.overwrite(len, &bytes);
                     }
                     Err(error) => {
                         assert!(count > spare);
@@ -223,21 +226,22 @@ impl Held {
                 self.len = 0;
             }
             BufferOperation::Rewrite => {
-                let stamp = stamps.next();
-                self.buf.filled_mut().fill(stamp);
-                self.own[..len].fill(stamp);
+                let bytes = stamps.bytes(len);
+                self.buf.filled_mut().copy_from_slice(&bytes);
+                self.overwrite(0, &bytes);
             }
             BufferOperation::ReadFrom {
                 written,
                 claimed,
                 interrupted,
             } => {
-                self.read_from(written, claimed, interrupted, stamps.next());
+                let bytes = stamps.bytes(written.of(spare).min(spare));
+                self.read_from(bytes, claimed.of(spare), interrupted);
             }
             BufferOperation::WriteRaw { counted, more } => {
                 let counted = counted.of(spare).min(spare);
                 let written = spare.min(counted + usize::from(more));
-                let bytes = vec![stamps.next(); written];
+                let bytes = stamps.bytes(written);
                 // SAFETY: only bytes are written.
                 let raw = unsafe { self.buf.spare_capacity_mut() };
                 for (place, byte) in raw.iter_mut().zip(&bytes) {
@@ -254,15 +258,13 @@ impl Held {
             }
             BufferOperation::FillChunk(count) => {
                 let count = count.of(spare).min(spare);
-                let stamp = stamps.next();
+                let bytes = stamps.bytes(count);
                 let chunk = self.buf.chunk_mut();
                 assert_eq!(chunk.len(), spare);
-                for at in 0..count {
-                    chunk.write_byte(at, stamp);
-                }
+                chunk[..count].copy_from_slice(&bytes);
                 // SAFETY: that many have just been written.
                 unsafe { self.buf.advance_mut(count) };
-                self.overwrite(len, &vec![stamp; count]);
+                self.overwrite(len, &bytes);
                 self.len += count;
             }
             BufferOperation::LookAtMemory => {
@@ -305,7 +307,7 @@ impl Held {
     ) {
         // A slice that is far too large would itself have no room.
         let count = count.of(self.spare()).min(2 * self.capacity + 2);
-        let bytes = vec![stamps.next(); count];
+        let bytes = stamps.bytes(count);
         let result = add(&mut self.buf, &bytes);
         if count > self.spare() {
             self.assert_refused(count, result);
@@ -322,13 +324,12 @@ impl Held {
         self.len -= count;
     }
 
-    fn read_from(&mut self, written: Length, claimed: Length, interrupted: bool, stamp: u8) {
+    fn read_from(&mut self, bytes: Vec<u8>, claimed: usize, interrupted: bool) {
         let (len, spare) = (self.len, self.spare());
         let mut reader = Reader {
             interrupted,
-            written: written.of(spare).min(spare),
-            claimed: claimed.of(spare),
-            stamp,
+            bytes,
+            claimed,
             shown: Vec::new(),
         };
         let result = self.buf.read_from(&mut reader);
@@ -338,7 +339,7 @@ impl Held {
         }
         assert_eq!(reader.shown.len(), spare);
         Self::note_shown(len, &mut self.own, self.unwritten, &reader.shown);
-        self.overwrite(len, &vec![stamp; reader.written]);
+        self.overwrite(len, &reader.bytes);
         match result {
             Ok(count) => {
                 assert_eq!(count, reader.claimed);

@@ -450,10 +450,11 @@ impl Model {
             max: before,
             shrink_by,
         };
+        let number = resize.buffers();
         let (after, shrink_by) = match resize {
-            Resize::SetMax(max) => (usize::from(max), before),
-            Resize::Grow(by) => (before + usize::from(by), 0),
-            Resize::Shrink(by) => (before.saturating_sub(by.into()), by.into()),
+            Resize::SetMax(_) => (number, before),
+            Resize::Grow(_) => (before + number, 0),
+            Resize::Shrink(_) => (before.saturating_sub(number), number),
         };
         if after == 0 {
             return Err(none_left(shrink_by));

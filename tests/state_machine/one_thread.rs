@@ -124,9 +124,9 @@ impl Run {
         }
         if setup.handles_go_first {
             self.handles.clear();
-            for pool in 0..pools.len() {
-                pools[pool] = None;
-                self.model.close(pool);
+            for (number, pool) in pools.iter_mut().enumerate() {
+                *pool = None;
+                self.model.close(number);
             }
         }
         while !self.held.is_empty() {
@@ -208,15 +208,19 @@ impl Run {
                 let result = handle.acquire_timeout(len, Duration::ZERO);
                 self.lent(pool, result, expected);
             }
-            Operation::Request { pool, len } if waiting.len() < AT_A_TIME => {
+            Operation::Request { pool, len, polled } if waiting.len() < AT_A_TIME => {
                 let (pool, handle) = find(pool)?;
                 let len = len.of(self.model.max_len(pool));
-                waiting.push(Waiting {
+                let mut one = Waiting {
                     future: handle.acquire_async(len),
                     pool,
                     number: self.model.request(pool, len),
                     bell: Bell::default(),
-                });
+                };
+                if polled {
+                    self.poll(&mut one, false);
+                }
+                waiting.push(one);
             }
             Operation::Poll { which, new_waker } => {
                 let which = choose(which, waiting.len())?;
@@ -292,7 +296,7 @@ impl Run {
                 handle.trim();
                 assert!(handle.stats().resident_bytes <= before);
             }
-            Operation::Close { pool } => {
+            Operation::Close { pool, really } if really.is_now() => {
                 let (pool, handle) = find(pool)?;
                 let holders = handle.close();
                 self.model.close(pool);
@@ -304,14 +308,17 @@ impl Run {
                     self.handles.push((pool, handle.another_handle()));
                 }
             }
-            Operation::DropHandle { pool } => {
+            Operation::DropHandle { pool, really } if really.is_now() => {
                 let (pool, _) = find(pool)?;
                 match self.handles.iter().position(|(of, _)| *of == pool) {
                     Some(other) => drop(self.handles.swap_remove(other)),
                     None => return Some(pool),
                 }
             }
-            Operation::Request { .. } | Operation::Lend { .. } => {}
+            Operation::Request { .. }
+            | Operation::Lend { .. }
+            | Operation::Close { .. }
+            | Operation::DropHandle { .. } => {}
         }
         None
     }

@@ -17,10 +17,11 @@ pub(crate) enum Operation {
         pool: u8,
         len: Length,
     },
-    /// Begins to wait, but is not polled yet.
+    /// Begins to wait, if it is polled.
     Request {
         pool: u8,
         len: Length,
+        polled: bool,
     },
     /// With the waker that it was polled with before, or with a new one.
     Poll {
@@ -69,6 +70,7 @@ pub(crate) enum Operation {
     },
     Close {
         pool: u8,
+        really: Seldom,
     },
     CloneHandle {
         pool: u8,
@@ -76,6 +78,7 @@ pub(crate) enum Operation {
     /// If it is the last one, the requests that wait are dropped before.
     DropHandle {
         pool: u8,
+        really: Seldom,
     },
 }
 
@@ -120,6 +123,24 @@ pub(crate) enum Resize {
     SetMax(u8),
     Grow(u8),
     Shrink(u8),
+}
+
+impl Resize {
+    /// The number, so small that it often is one that can be.
+    pub(crate) fn buffers(self) -> usize {
+        let (Resize::SetMax(number) | Resize::Grow(number) | Resize::Shrink(number)) = self;
+        usize::from(number % 12)
+    }
+}
+
+/// Whether to do what leaves little to be done afterwards.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) struct Seldom(u8);
+
+impl Seldom {
+    pub(crate) fn is_now(self) -> bool {
+        self.0 >= 224
+    }
 }
 
 /// A number of bytes, or of something else: small, or about as much as there is, or far too large.

@@ -117,7 +117,7 @@ impl Setup {
 impl PoolSetup {
     fn tiers(&self) -> Vec<Tier> {
         let plain = |setup: &TierSetup, reserve: Option<usize>| {
-            let max = 1 + usize::from(setup.max) % 12;
+            let max = 1 + usize::from(setup.max) % 6;
             let reserve = reserve.unwrap_or(usize::from(setup.reserve) % 12);
             Tier {
                 size: size(setup.size),

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use poolbuf::{Acquire, AcquireError, Budget, POISON, PooledBuf};
 
 use crate::any_pool::AnyPool;
-use crate::operation::{Length, Resize, choose};
+use crate::operation::{Length, Resize, Seldom, choose};
 use crate::setup::Setup;
 
 /// Most threads.
@@ -83,7 +83,7 @@ enum Operation {
     },
     Close {
         pool: u8,
-        really: u8,
+        really: Seldom,
     },
     AnotherHandle {
         pool: u8,
@@ -325,8 +325,7 @@ impl<'a> Thread<'a> {
                 let _ = handle.resize(usize::from(tier) % tiers, resize);
             }
             Operation::Trim { pool } => drop(find(pool).1.trim()),
-            // Seldom: little happens afterwards.
-            Operation::Close { pool, really } if really >= 192 => {
+            Operation::Close { pool, really } if really.is_now() => {
                 let (pool, handle) = find(pool);
                 self.shared.closed[pool].store(true, Ordering::Relaxed);
                 handle.close();
