@@ -63,6 +63,8 @@ struct PoolCore<F: FreeList> {
     max: AtomicU32,
     refused: AtomicU64,
     over_budget: AtomicU64,
+    /// How often a buffer was counted by the free list or by the waiters and then not lent, or was counted by both.
+    not_lent: AtomicU64,
     budget: Option<Budget>,
     tracker: Option<Tracker>,
     /// Handles in existence.
@@ -124,6 +126,7 @@ impl<F: FreeList> PoolHandle<F> {
             max: AtomicU32::new(config.max),
             refused: AtomicU64::new(0),
             over_budget: AtomicU64::new(0),
+            not_lent: AtomicU64::new(0),
             budget: config.budget,
             tracker,
             handles: AtomicUsize::new(1),
@@ -215,6 +218,7 @@ impl<F: FreeList> PoolHandle<F> {
         };
         if let Some(budget) = &core.budget {
             if let Err(exceeded) = budget.charge(core.buffer_size) {
+                core.count_not_lent();
                 // SAFETY: just popped.
                 unsafe { give_back(self.core, slot) };
                 return Err(Refusal::OverBudget(exceeded));
@@ -334,7 +338,8 @@ impl<F: FreeList> PoolHandle<F> {
             in_use,
             high_water: high_water.max(in_use),
             // What is handed over does not pass through the free list.
-            acquired: counts.acquired.saturating_add(waits.served),
+            acquired: (counts.acquired.saturating_add(waits.served))
+                .saturating_sub(core.not_lent.load(Ordering::Relaxed)),
             refused: core.refused.load(Ordering::Relaxed),
             over_budget: core.over_budget.load(Ordering::Relaxed),
             waits: waits.waits,
@@ -558,6 +563,11 @@ unsafe fn wipe_and_release<F: FreeList>(
 }
 
 impl<F: FreeList> PoolCore<F> {
+    /// A buffer that counts as acquired is not lent, or counts twice.
+    fn count_not_lent(&self) {
+        self.not_lent.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Remembers to whom the buffer is lent, if the pool does that.
     fn track(&self, slot: Slot, caller: Caller) {
         if let Some(tracker) = &self.tracker {

@@ -95,6 +95,17 @@ fn a_refusal_costs_nothing_and_is_counted() {
     assert!(error.to_string().contains("150"), "{error}");
     let stats = pool.stats();
     assert_eq!((stats.refused, stats.over_budget), (1, 1));
+    assert_eq!((stats.acquired, stats.refused_basis_points()), (1, 5_000));
+    // Nor is a request lent anything that has its buffer, and leaves or is closed while it waits for the bytes.
+    let mut waiting = [pool.acquire_async(100), pool.acquire_async(100)];
+    waiting
+        .iter_mut()
+        .for_each(|one| assert!(poll(one).is_pending()));
+    let [first, mut second] = waiting;
+    drop(first);
+    pool.close();
+    assert!(poll(&mut second).is_ready());
+    assert_eq!((pool.stats().acquired, pool.stats().in_use), (1, 1));
 }
 
 #[test]

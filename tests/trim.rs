@@ -287,8 +287,11 @@ fn a_closed_pool_has_nothing_to_trim() {
         assert!(held.iter().all(|byte| *byte == 3));
     }
     let pool = LockFreePool::<8>::new(LARGE).unwrap();
+    let _held = pool.acquire().unwrap();
     pool.close();
+    let before = pool.stats();
     assert_eq!(pool.trim(), 0);
+    assert_eq!((pool.stats(), before.high_water), (before, 1));
 }
 
 /// Threads that acquire, fill, check and release while another trims without end: nobody is refused where there

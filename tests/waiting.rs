@@ -442,6 +442,7 @@ fn raising_the_max_serves_those_who_wait_and_lowering_it_does_not() {
         drop(first);
         assert_eq!(poll_state(&mut other, &other_bell), "served");
         assert_eq!((pool.stats().in_use, pool.stats().waiting), (0, 0));
+        assert_eq!((pool.stats().acquired, pool.stats().handed_over), (3, 2));
     }
 }
 

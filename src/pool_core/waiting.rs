@@ -38,6 +38,8 @@ impl<F: FreeList> PoolCore<F> {
             let Ok(slot) = self.free_list.pop() else {
                 break;
             };
+            // Taken from the free list, and handed over too.
+            self.count_not_lent();
             wakers.extend(queue.hand(slot));
         }
         self.stop_waiting_if_empty(&queue);
@@ -97,7 +99,10 @@ struct GiveBack<F: FreeList>(NonNull<PoolCore<F>>, Slot);
 impl<F: FreeList> Drop for GiveBack<F> {
     fn drop(&mut self) {
         // SAFETY: popped, or handed over by whoever had it last; who makes this has no other use for it.
-        unsafe { give_back(self.0, self.1) };
+        unsafe {
+            self.0.as_ref().count_not_lent();
+            give_back(self.0, self.1);
+        }
     }
 }
 
@@ -141,6 +146,7 @@ impl<F: FreeList> Lender for PoolHandle<F> {
                     }
                     Outcome::Closed => {
                         *turn = Turn::New;
+                        core.count_not_lent();
                         // SAFETY: it was popped, or handed over, and has become no guard.
                         unsafe { give_back(self.core, slot) };
                         return Poll::Ready(Err(AcquireError::Closed));
@@ -187,12 +193,20 @@ impl<F: FreeList> Lender for PoolHandle<F> {
                     Some(budget) => budget.charge(core.buffer_size).is_ok(),
                     None => true,
                 };
+                // Who is late counts as served.
+                if !charged && ending == Ending::TimedOut {
+                    core.count_not_lent();
+                }
                 // SAFETY: handed over by whoever had it last, and charged if need be.
                 unsafe { self.lend_or_give_back(slot, charged, request.caller) }
             }
             Turn::ForBytes(slot, ticket) => {
                 let budget = core.budget.as_ref();
                 let charged = budget.is_some_and(|budget| budget.leave(&ticket, ending));
+                // Only who is late still wants it.
+                if !charged || ending != Ending::TimedOut {
+                    core.count_not_lent();
+                }
                 // SAFETY: popped, or handed over by whoever had it last.
                 unsafe { self.lend_or_give_back(slot, charged, request.caller) }
             }

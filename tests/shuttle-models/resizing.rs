@@ -11,7 +11,7 @@ const RESERVE: usize = 4;
 
 /// All kinds of requests while one thread sets the max, four times, and another trims.
 fn resize_and_trim<P: AnyPool>(pool: P, set_max: fn(&P, usize)) {
-    let ledger = Ledger::of_resized();
+    let ledger = Ledger::default();
     let mut threads = one_of_each(&pool, &ledger);
     let resized = pool.clone();
     threads.push(thread::spawn(move || {
@@ -88,7 +88,7 @@ on_each_pool!(trim_meanwhile, 3);
 fn raise_for_those_who_wait(magazine: usize) {
     let config = PoolConfig::new(SIZE).max(1).reserve(RESERVE);
     let pool = BufferPool::with_config(config.magazine(magazine)).unwrap();
-    let ledger = Ledger::of_resized();
+    let ledger = Ledger::default();
     let held = ledger.enter(pool.acquire());
     let waiting = (0..3).map(|id| {
         let (pool, ledger) = (pool.clone(), ledger.clone());

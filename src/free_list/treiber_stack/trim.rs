@@ -104,6 +104,10 @@ impl<const N: usize> TreiberStack<N> {
             }
         }
         let in_use = self.indices() - self.depth(self.load_head().index());
+        // A closed stack is empty, whatever is in use; and its figures are final.
+        if self.is_closed() {
+            return bytes;
+        }
         // What another thread raises it to meanwhile is not lost.
         let before = self.high_water.swap(in_use, Ordering::Relaxed);
         trimmed.high_water = high_water.max(before);

@@ -1,0 +1,165 @@
+//! What a user can do. Which pool, guard or request is meant is a number, taken modulo how many there are.
+
+use arbitrary::Arbitrary;
+
+/// One thing that a user does.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) enum Operation {
+    Acquire {
+        pool: u8,
+        len: Length,
+    },
+    AcquireLargest {
+        pool: u8,
+    },
+    /// With a timeout of nothing.
+    AcquireTimeout {
+        pool: u8,
+        len: Length,
+    },
+    /// Begins to wait, if it is polled.
+    Request {
+        pool: u8,
+        len: Length,
+        polled: bool,
+    },
+    /// With the waker that it was polled with before, or with a new one.
+    Poll {
+        which: u8,
+        new_waker: bool,
+    },
+    Cancel {
+        which: u8,
+    },
+    Release {
+        which: u8,
+    },
+    Forget {
+        which: u8,
+    },
+    OnBuffer {
+        which: u8,
+        operation: BufferOperation,
+    },
+    Freeze {
+        which: u8,
+    },
+    CloneFrozen {
+        which: u8,
+    },
+    SliceFrozen {
+        which: u8,
+        from: Length,
+        to: Length,
+    },
+    DropFrozen {
+        which: u8,
+    },
+    /// Memory of the user's own.
+    Lend {
+        len: u8,
+        again: bool,
+    },
+    Resize {
+        pool: u8,
+        tier: u8,
+        resize: Resize,
+    },
+    Trim {
+        pool: u8,
+    },
+    Close {
+        pool: u8,
+        really: Seldom,
+    },
+    CloneHandle {
+        pool: u8,
+    },
+    /// If it is the last one, the requests that wait are dropped before.
+    DropHandle {
+        pool: u8,
+        really: Seldom,
+    },
+}
+
+/// What the holder of a buffer does with it.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) enum BufferOperation {
+    Extend(Length),
+    /// `std::io::Write`.
+    Write(Length),
+    /// Writes into `spare_mut_for`, and does not count it.
+    FillSpare(Length),
+    /// Looks at all of `spare_mut`.
+    LookAtSpare,
+    Advance(Length),
+    Truncate(Length),
+    Consume(Length),
+    Clear,
+    Rewrite,
+    ReadFrom {
+        written: Length,
+        claimed: Length,
+        interrupted: bool,
+    },
+    /// `spare_capacity_mut`, of which so many bytes are written, and fewer counted by `set_len`.
+    WriteRaw {
+        counted: Length,
+        more: u8,
+    },
+    /// What lies in the memory as it is.
+    LookAtMemory,
+    /// `bytes::BufMut`.
+    PutSlice(Length),
+    FillChunk(Length),
+    /// `bytes::Buf`.
+    GetByte,
+    CopyOut(Length),
+}
+
+/// How a max is changed.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) enum Resize {
+    SetMax(u8),
+    Grow(u8),
+    Shrink(u8),
+}
+
+impl Resize {
+    /// The number, so small that it often is one that can be.
+    pub(crate) fn buffers(self) -> usize {
+        let (Resize::SetMax(number) | Resize::Grow(number) | Resize::Shrink(number)) = self;
+        usize::from(number % 12)
+    }
+}
+
+/// Whether to do what leaves little to be done afterwards.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) struct Seldom(u8);
+
+impl Seldom {
+    pub(crate) fn is_now(self) -> bool {
+        self.0 >= 224
+    }
+}
+
+/// A number of bytes, or of something else: small, or about as much as there is, or far too large.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) struct Length(u8);
+
+impl Length {
+    /// Where there are `all`.
+    pub(crate) fn of(self, all: usize) -> usize {
+        match self.0 {
+            few @ 0..=159 => few.into(),
+            less @ 160..=215 => all.saturating_sub((less - 160).into()),
+            more @ 216..=250 => all.saturating_add((more - 215).into()),
+            251..=255 => usize::MAX,
+        }
+    }
+}
+
+/// One of `all`, if there are any.
+pub(crate) fn choose(which: u8, all: usize) -> Option<usize> {
+    (all > 0).then(|| usize::from(which) % all)
+}

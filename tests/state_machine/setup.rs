@@ -1,0 +1,249 @@
+//! Which pools there are, and how they are configured: chosen by arbitrary bytes, and always valid.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use arbitrary::Arbitrary;
+use poolbuf::{
+    AlignedPool, Budget, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow,
+    PoolConfig, Wipe,
+};
+
+use crate::any_pool::AnyPool;
+
+/// Two pools, which may share a budget.
+#[derive(Arbitrary, Clone, Debug)]
+pub(crate) struct Setup {
+    pools: [PoolSetup; 2],
+    /// Bytes beyond those of the largest buffer, if there is a budget.
+    budget: Option<u16>,
+    /// In the end, the handles of the pools go before the guards.
+    pub(crate) handles_go_first: bool,
+}
+
+#[derive(Arbitrary, Clone, Debug)]
+struct PoolSetup {
+    kind: Kind,
+    /// Of which all but the multi-size pool have the first only.
+    tiers: [TierSetup; 3],
+    wipe: WipeSetup,
+    magazine: Magazine,
+    track_holders: bool,
+    decay: bool,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Kind {
+    Buffer,
+    Aligned { shift: u8 },
+    LockFree { buffers: Buffers },
+    MultiSize { climb: bool, reserve: u8 },
+}
+
+/// How many buffers a lock-free pool has: what is a constant there.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Buffers {
+    One,
+    Five,
+    /// In two shards.
+    Sixteen,
+    /// In eight.
+    SixtyFour,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+struct TierSetup {
+    size: u8,
+    initial: u8,
+    max: u8,
+    reserve: u8,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum WipeSetup {
+    Never,
+    OnRelease,
+    Secure,
+    Poison,
+}
+
+/// None; so small that they are always empty or full; and what the pool decides.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Magazine {
+    None,
+    One,
+    Two,
+    Any,
+}
+
+/// Buffers of one size: a pool of equal buffers is a single tier.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tier {
+    pub(crate) size: usize,
+    pub(crate) initial: usize,
+    pub(crate) max: usize,
+    /// What `max` can be raised to; `None` if it can't be changed.
+    pub(crate) reserve: Option<usize>,
+    pub(crate) wipe: Wipe,
+    pub(crate) alignment: usize,
+    pub(crate) track_holders: bool,
+}
+
+impl Setup {
+    /// The budget that the pools share, if they do.
+    pub(crate) fn budget(&self) -> Option<Budget> {
+        let tiers = self.tiers().into_iter().flatten();
+        let largest = tiers.map(|tier| tier.size).max().unwrap();
+        self.budget
+            .map(|more| Budget::new(largest + usize::from(more) % (3 * largest)))
+    }
+
+    /// The tiers of each pool, smallest first.
+    pub(crate) fn tiers(&self) -> Vec<Vec<Tier>> {
+        self.pools.iter().map(PoolSetup::tiers).collect()
+    }
+
+    /// Whether a request that finds its tier of the pool empty may be served by the next.
+    pub(crate) fn climbs(&self, pool: usize) -> bool {
+        matches!(self.pools[pool].kind, Kind::MultiSize { climb: true, .. })
+    }
+
+    /// The pools themselves.
+    pub(crate) fn build(&self, budget: Option<&Budget>) -> Vec<Box<dyn AnyPool>> {
+        self.pools.iter().map(|pool| pool.build(budget)).collect()
+    }
+}
+
+impl PoolSetup {
+    fn tiers(&self) -> Vec<Tier> {
+        let plain = |setup: &TierSetup, reserve: Option<usize>| {
+            let max = 1 + usize::from(setup.max) % 6;
+            let reserve = reserve.unwrap_or(usize::from(setup.reserve) % 12);
+            Tier {
+                size: size(setup.size),
+                initial: usize::from(setup.initial) % (max + 1),
+                max,
+                reserve: Some(max.max(reserve)),
+                wipe: self.wipe(),
+                alignment: 16,
+                track_holders: self.track_holders,
+            }
+        };
+        let single = plain(&self.tiers[0], None);
+        match self.kind {
+            Kind::Buffer => vec![single],
+            Kind::Aligned { shift } => vec![Tier {
+                alignment: alignment(shift).max(64),
+                ..single
+            }],
+            Kind::LockFree { buffers } => {
+                let max = match buffers {
+                    Buffers::One => 1,
+                    Buffers::Five => 5,
+                    Buffers::Sixteen => 16,
+                    Buffers::SixtyFour => 64,
+                };
+                vec![Tier {
+                    initial: usize::from(self.tiers[0].initial) % (max + 1),
+                    max,
+                    reserve: None,
+                    ..single
+                }]
+            }
+            Kind::MultiSize { reserve, .. } => {
+                let reserve = usize::from(reserve) % 12;
+                let tiers = self.tiers.iter().map(|setup| plain(setup, Some(reserve)));
+                // Of two with the same size the later one stays.
+                let by_size: BTreeMap<usize, Tier> = tiers.map(|tier| (tier.size, tier)).collect();
+                by_size.into_values().collect()
+            }
+        }
+    }
+
+    fn wipe(&self) -> Wipe {
+        match self.wipe {
+            WipeSetup::Never => Wipe::Never,
+            WipeSetup::OnRelease => Wipe::OnRelease,
+            WipeSetup::Secure => Wipe::Secure,
+            WipeSetup::Poison => Wipe::Poison,
+        }
+    }
+
+    fn build(&self, budget: Option<&Budget>) -> Box<dyn AnyPool> {
+        let tiers = self.tiers();
+        let magazine = match self.magazine {
+            Magazine::None => 0,
+            Magazine::One => 1,
+            Magazine::Two => 2,
+            Magazine::Any => usize::MAX,
+        };
+        // So short that a generation has ended whenever the pool looks.
+        let generation = Duration::from_nanos(1);
+        if let Kind::MultiSize { climb, reserve } = self.kind {
+            let mut config = MultiSizeConfig::new()
+                .overflow(if climb {
+                    Overflow::NextTier
+                } else {
+                    Overflow::Refuse
+                })
+                .wipe(self.wipe())
+                .magazine(magazine)
+                .track_holders(self.track_holders)
+                .reserve(usize::from(reserve) % 12);
+            // The largest first: the order is the pool's own affair.
+            for tier in tiers.iter().rev() {
+                config = config.tier(tier.size, tier.initial, tier.max);
+            }
+            if let Some(budget) = budget {
+                config = config.budget(budget);
+            }
+            if self.decay {
+                config = config.decay(generation);
+            }
+            return Box::new(MultiSizePool::with_config(config).unwrap());
+        }
+        let tier = tiers[0];
+        let mut config = PoolConfig::new(tier.size)
+            .initial(tier.initial)
+            .max(tier.max)
+            .reserve(tier.reserve.unwrap_or(tier.max))
+            .wipe(tier.wipe)
+            .magazine(magazine)
+            .track_holders(tier.track_holders);
+        if let Some(budget) = budget {
+            config = config.budget(budget);
+        }
+        if self.decay {
+            config = config.decay(generation);
+        }
+        match self.kind {
+            Kind::Buffer | Kind::MultiSize { .. } => {
+                Box::new(BufferPool::with_config(config).unwrap())
+            }
+            Kind::Aligned { shift } => {
+                let config = config.alignment(alignment(shift));
+                Box::new(AlignedPool::with_config(config).unwrap())
+            }
+            Kind::LockFree { buffers } => match buffers {
+                Buffers::One => Box::new(LockFreePool::<1>::with_config(config).unwrap()),
+                Buffers::Five => Box::new(LockFreePool::<5>::with_config(config).unwrap()),
+                Buffers::Sixteen => Box::new(LockFreePool::<16>::with_config(config).unwrap()),
+                Buffers::SixtyFour => Box::new(LockFreePool::<64>::with_config(config).unwrap()),
+            },
+        }
+    }
+}
+
+/// Mostly small buffers, which fill up; some that take up pages, which trimming gives back.
+fn size(choice: u8) -> usize {
+    match choice {
+        small @ 0..=229 => 1 + usize::from(small),
+        230..=239 => 2048,
+        240..=247 => 4096,
+        248..=255 => 5000,
+    }
+}
+
+fn alignment(shift: u8) -> usize {
+    1 << (shift % 14)
+}
