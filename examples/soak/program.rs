@@ -33,7 +33,10 @@ pub(crate) struct Outcome {
 
 /// Runs as `options` say; `status` is what the program ends with when a thread makes no progress.
 pub(crate) fn run(options: &Options, status: i32) -> bool {
-    let mut random = Random::new(options.seed);
+    let (threads, seconds) = (options.threads, options.duration.as_secs());
+    let seed = options.seed;
+    print(&format!("{threads} threads, {seconds} s, seed {seed}"));
+    let mut random = Random::new(seed);
     let common = Common {
         shelf: Shelf::new(Account::new(BUDGET), &mut random),
         gate: Gate::new(options.threads),

@@ -47,6 +47,12 @@ actions! {
 }
 
 impl Action {
+    /// Whether a thread does that until another one wakes it.
+    pub(crate) fn waits(self) -> bool {
+        use Action::{Await, AwaitSeveral, WaitForEver};
+        matches!(self, WaitForEver | Await | AwaitSeveral)
+    }
+
     pub(crate) fn choose(random: &mut Random) -> Action {
         let total = Action::ALL.iter().map(|(_, weight, _)| weight).sum();
         let mut left = random.below(total);

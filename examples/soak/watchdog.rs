@@ -17,6 +17,8 @@ use crate::tally::Action;
 
 /// How long a thread may take for one thing.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The same when all threads are at rest or wait: then nobody is left who would wake them.
+const PATIENCE_AT_REST: Duration = Duration::from_secs(5);
 /// How often to look.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long the figures of pools may take, which may be locked for ever.
@@ -43,6 +45,11 @@ impl Progress {
             action: Some(action),
             pool: pool.cloned(),
         };
+    }
+
+    /// Whether it is at rest, or waits until it is served.
+    fn may_stay(&self) -> bool {
+        self.doing.lock().action.is_none_or(Action::waits)
     }
 
     /// Comes to rest.
@@ -80,13 +87,17 @@ impl Watchdog {
         let mut over = self.over.lock();
         while !*over {
             self.changed.wait_for(&mut over, INTERVAL);
+            let patience = match self.threads.iter().all(Progress::may_stay) {
+                true => PATIENCE_AT_REST,
+                false => PATIENCE,
+            };
             for (progress, (steps, since)) in self.threads.iter().zip(&mut last) {
                 let now_at = progress.steps.load(Relaxed);
                 if now_at != *steps || progress.doing.lock().action.is_none() {
                     (*steps, *since) = (now_at, Instant::now());
-                } else if since.elapsed() > PATIENCE {
+                } else if since.elapsed() > patience {
                     complain(&format!(
-                        "a thread made no progress for {PATIENCE:?} (seed {seed}):"
+                        "a thread made no progress for {patience:?} (seed {seed}):"
                     ));
                     self.print();
                     process::exit(status);

@@ -19,6 +19,9 @@ use crate::watchdog::Progress;
 /// Most buffers that one thread holds for longer.
 const MOST: usize = 8;
 
+/// As good as for ever, but the thread parks with a limit.
+const AN_HOUR: Duration = Duration::from_secs(3600);
+
 /// What all threads share.
 pub(crate) struct Common {
     pub(crate) shelf: Shelf,
@@ -79,7 +82,8 @@ impl<'a> Worker<'a> {
             }
             Action::WaitForEver => {
                 self.release_everything();
-                self.request(&entry, How::Within(Duration::MAX));
+                let limit = self.random.choose(&[Duration::MAX, AN_HOUR]);
+                self.request(&entry, How::Within(limit));
             }
             Action::Cancel => self.cancel(&entry),
             Action::Await => {
