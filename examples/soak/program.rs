@@ -39,25 +39,24 @@ pub(crate) fn run(options: &Options, status: i32) -> bool {
     let mut random = Random::new(seed);
     let common = Common {
         shelf: Shelf::new(Account::new(BUDGET), &mut random),
-        gate: Gate::new(options.threads),
+        gate: Gate::new(threads),
         tally: Tally::new(),
     };
     // One more for the one that begins rounds.
-    let watchdog = Watchdog::new(options.threads + 1);
+    let watchdog = Watchdog::new(threads + 1);
     let outcome = thread::scope(|scope| {
-        scope.spawn(|| watchdog.watch(options.seed, status));
-        for progress in &watchdog.threads[..options.threads] {
+        let mut handles = vec![scope.spawn(|| watchdog.watch(seed, status))];
+        for progress in &watchdog.threads[..threads] {
             let worker = Worker::new(&common, progress, random.fork());
-            scope.spawn(move || worker.run());
+            handles.push(scope.spawn(move || worker.run()));
         }
-        let outcome = conduct(
-            options,
-            &common,
-            &watchdog.threads[options.threads],
-            &mut random,
-        );
+        let outcome = conduct(options, &common, &watchdog.threads[threads], &mut random);
         common.gate.end();
         watchdog.end();
+        // The end of the scope is not seen by the thread sanitizer. A panic would have ended the program.
+        for handle in handles {
+            let _ = handle.join();
+        }
         outcome
     });
     report(options, &common, &outcome)
