@@ -173,6 +173,8 @@ variant "waiting: closing wakes nobody" $core \
     's/wake_all(wakers);/drop(wakers);/' waiting
 variant "waiting: who is served is not woken" src/waiters.rs \
     's/contain(|| waker.wake());/drop(waker);/' waiting
+variant "waiting: who is late when it is closed is not counted" src/waiters.rs \
+    '/Late, and told so/,/Outcome::Closed/s/timed_out += .*/timed_out += 0;/' close_against_timeout
 
 budget=src/budget.rs
 variant "budget: who joins does not say so" $budget \
