@@ -5,6 +5,8 @@ use crate::numbers::mebibytes;
 
 /// So much more may be resident in the end: what the allocator keeps for itself, and what an instrumented build does.
 const GROWTH: u64 = 32 << 20;
+/// And so much for each thread, for which the allocator has an arena.
+const GROWTH_BY_THREAD: u64 = 2 << 20;
 /// With fewer rounds there is nothing to compare.
 const LEAST_ROUNDS: usize = 4;
 
@@ -32,9 +34,10 @@ impl Memory {
     }
 
     /// What is wrong, as a line for the user.
-    pub(crate) fn problem(&self) -> Option<String> {
+    pub(crate) fn problem(&self, threads: usize) -> Option<String> {
         let (first, last) = self.first_and_last()?;
-        (last > first + GROWTH).then(|| {
+        let growth = GROWTH + threads as u64 * GROWTH_BY_THREAD;
+        (last > first + growth).then(|| {
             let (first, last) = (mebibytes(first), mebibytes(last));
             format!(
                 "memory grows without end: {first} after the first rounds, {last} after the last"

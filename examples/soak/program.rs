@@ -136,7 +136,7 @@ fn report(options: &Options, common: &Common, outcome: &Outcome) -> bool {
     if outcome.lost > 0 {
         problems.push(format!("{} buffers are lost", outcome.lost));
     }
-    problems.extend(outcome.memory.problem());
+    problems.extend(outcome.memory.problem(options.threads));
     for problem in &problems {
         complain(&format!("{problem} (seed {})", options.seed));
     }
