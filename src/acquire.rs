@@ -154,13 +154,15 @@ impl<'a> Acquire<'a> {
         };
         let mut last = None;
         for number in 0..asked.len() {
+            // With the first one that is not closed.
+            let counted = asked[..number].iter().all(Option::is_none);
             let Some((lender, turn)) = &mut asked[number] else {
                 continue;
             };
             let request = Request {
                 waker,
                 caller: self.caller,
-                counted: number == 0,
+                counted,
             };
             match lender.poll_turn(turn, &request) {
                 Poll::Pending if matches!(turn, Turn::ForBytes(..)) => {

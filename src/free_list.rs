@@ -145,8 +145,8 @@ pub(crate) trait FreeList: Send + Sync + Sized + 'static {
         back.take_while(Result::is_ok).count()
     }
 
-    /// Whether buffers may rest outside the list, as if taken, and be lent again from there. Not while more than
-    /// `max` are taken.
+    /// Whether a buffer that was taken may be lent again without having been put back: from a magazine, or by
+    /// hand-over. Not while more than `max` are taken.
     fn may_lend_onward(&self) -> bool {
         true
     }

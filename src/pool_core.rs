@@ -489,7 +489,7 @@ unsafe fn settle_not_taken<F: FreeList>(
         if let Some(waker) = core.hand_over(slot) {
             return Some(waker);
         }
-        // Whoever waited has left.
+        // Whoever waited has left, or the max was lowered.
         reason = core.free_list.push(slot).err()?;
     }
     // SAFETY: `close` has counted this buffer as out, or is about to and holds a handle; and the list did not

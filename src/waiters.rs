@@ -276,7 +276,11 @@ impl<W, T> Queue<W, T> {
                 self.figures.served += u64::from(ending == Ending::TimedOut);
                 (Outcome::Handed(thing), None, wait)
             }
-            _ => (Outcome::Closed, None, wait),
+            _ => {
+                // Late, and told so, even if it was closed since he looked.
+                self.figures.timed_out += u64::from(counted && ending == Ending::TimedOut);
+                (Outcome::Closed, None, wait)
+            }
         }
     }
 

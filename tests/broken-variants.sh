@@ -142,6 +142,8 @@ variant "a thread that ends keeps its buffers" $cache \
 variant "a lowered max leaves the magazines open" $cache 's/if after < before .*{$/if false {/' shrink
 variant "magazines open while too many are lent" $cache \
     's/&& self.shared.depot.may_lend_onward()//' shrink
+variant "handed over though more are lent than the max" src/pool_core/waiting.rs \
+    's/ \&\& !self.free_list.may_lend_onward()/ \&\& false/' shrink
 variant "trim takes what was lent meanwhile for free" src/free_list/mutex_stack/trim.rs \
     's/if (position as usize) < stack.low {/if true {/' trim
 variant "what a trim took from a lock-free stack is lost" src/free_list/treiber_stack/trim.rs \
@@ -171,6 +173,8 @@ variant "waiting: closing wakes nobody" $core \
     's/wake_all(wakers);/drop(wakers);/' waiting
 variant "waiting: who is served is not woken" src/waiters.rs \
     's/contain(|| waker.wake());/drop(waker);/' waiting
+variant "waiting: who is late when it is closed is not counted" src/waiters.rs \
+    '/Late, and told so/,/Outcome::Closed/s/timed_out += .*/timed_out += 0;/' close_against_timeout
 
 budget=src/budget.rs
 variant "budget: who joins does not say so" $budget \

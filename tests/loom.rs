@@ -16,8 +16,11 @@ mod budget;
 mod waiting;
 
 use std::collections::HashSet;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 
 use loom::model::Builder;
 use loom::thread;
@@ -702,6 +705,40 @@ fn shrink_against_a_holder_who_asks_for_more() {
         ledger.give_back(first);
         drop(pool.acquire().unwrap());
     });
+}
+
+/// Lowered below what is lent while one of the holders, who has seen somebody wait, gives back: whoever begins to wait
+/// after that is not handed what nobody may have any more.
+fn shrink_against_hand_over(magazine: usize) {
+    let pool = resizable_pool(2, 2, magazine);
+    let (first, second) = (pool.acquire().unwrap(), pool.acquire().unwrap());
+    let mut context = Context::from_waker(Waker::noop());
+    let mut early = pool.acquire_async(SIZE);
+    assert!(pin!(&mut early).poll(&mut context).is_pending());
+    let other = thread::spawn(move || drop(second));
+    drop(early);
+    assert_eq!(pool.set_max(1), Ok(2));
+    let mut late = pool.acquire_async(SIZE);
+    assert!(pin!(&mut late).poll(&mut context).is_pending());
+    other.join().unwrap();
+    let polled = pin!(&mut late).poll(&mut context);
+    assert!(polled.is_pending(), "one is lent, and the max is 1");
+    drop(first);
+    let polled = pin!(&mut late).poll(&mut context);
+    assert!(matches!(polled, Poll::Ready(Ok(_))), "nobody has one");
+    drop(polled);
+    assert_eq!(pool.set_max(2), Ok(1));
+    assert_whole(&pool, 2);
+}
+
+#[test]
+fn shrink_against_hand_over_without_magazines() {
+    every_schedule(|| shrink_against_hand_over(0));
+}
+
+#[test]
+fn shrink_against_hand_over_with_magazines() {
+    schedules_within(3, || shrink_against_hand_over(2));
 }
 
 /// Lowered below what is lent, and raised again, while the holders give back and acquire.

@@ -464,3 +464,20 @@ fn a_request_that_two_tiers_serve_at_once_takes_one_and_counts_once() {
     assert_eq!((stats.in_use, stats.waiting), (1, 0));
     assert_eq!((stats.waits, stats.handed_over, stats.acquired), (1, 1, 3));
 }
+
+/// Found by `soak`: it counted nowhere.
+#[test]
+fn a_request_whose_first_tier_is_closed_counts_at_the_next() {
+    let tiers = MultiSizeConfig::new().tier(64, 0, 1).tier(512, 0, 1);
+    let pool = MultiSizePool::with_config(tiers.overflow(Overflow::NextTier)).unwrap();
+    let _large = pool.tiers()[1].acquire().unwrap();
+    pool.tiers()[0].close();
+    let mut waiting = pool.acquire_async(64);
+    assert!(poll(&mut waiting, &Arc::default()).is_pending());
+    assert_eq!(pool.stats().waiting, 1);
+    drop(waiting);
+    let late = pool.acquire_timeout(64, Duration::from_millis(1));
+    assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
+    let stats = pool.stats();
+    assert_eq!((stats.waiting, stats.waits, stats.timed_out), (0, 2, 1));
+}

@@ -178,6 +178,10 @@ impl<D: FreeList> FreeList for ThreadCache<D> {
         }
     }
 
+    fn may_lend_onward(&self) -> bool {
+        self.shared.depot.may_lend_onward()
+    }
+
     /// Also what rests in magazines.
     fn trim(&self, trimming: &mut Trimming<'_>, put_back: &mut dyn FnMut(Slot)) -> usize {
         let mut registry = self.shared.registry.lock();

@@ -21,10 +21,14 @@ use crate::sync::Ordering;
 use crate::waiters::{Ending, Outcome, Queue, Ticket, discard, wake_all};
 
 impl<F: FreeList> PoolCore<F> {
-    /// Hands a buffer to the first who waits, and returns his waker; `None` if nobody waits. Afterwards the core may
-    /// be gone.
+    /// Hands a buffer to the first who waits, and returns his waker. Afterwards the core may be gone. `None` if nobody
+    /// waits, or nobody may have it, since more are out than the max; then the buffer is the caller's still.
     pub(super) fn hand_over(&self, slot: Slot) -> Option<Waker> {
         let mut queue = self.waiters.lock();
+        // Asked under the lock: so who began to wait after the max was lowered is handed nothing by who looked before.
+        if self.was_shrunk.load(Ordering::Relaxed) && !self.free_list.may_lend_onward() {
+            return None;
+        }
         let waker = queue.hand(slot).ok()?;
         self.stop_waiting_if_empty(&queue);
         Some(waker)

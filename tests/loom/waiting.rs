@@ -233,6 +233,35 @@ fn lock_free_pool_close_against_waiter() {
     });
 }
 
+/// One waits for no longer than it takes another to close: whoever is told that he is late counts as that.
+fn close_against_timeout<P: Pool + Clone + 'static>(pool: P, close: fn(&P)) {
+    let held = pool.acquire().unwrap();
+    let hasty = {
+        let pool = pool.clone();
+        thread::spawn(move || {
+            let ended = pool.acquire_timeout(SIZE, Duration::from_nanos(1));
+            matches!(ended, Err(AcquireError::TimedOut { .. }))
+        })
+    };
+    close(&pool);
+    let late = hasty.join().unwrap();
+    let stats = pool.stats();
+    assert_eq!((stats.waiting, stats.timed_out), (0, u64::from(late)));
+    drop(held);
+}
+
+#[test]
+fn buffer_pool_close_against_timeout() {
+    every_schedule(|| close_against_timeout(buffer_pool(1), |pool| drop(pool.close())));
+}
+
+#[test]
+fn lock_free_pool_close_against_timeout() {
+    schedules_within(3, || {
+        close_against_timeout(lock_free_pool::<1>(), |pool| drop(pool.close()))
+    });
+}
+
 /// One waits for either of two tiers, whose only buffers are given back at the same time.
 #[test]
 fn multi_size_pool_waits_for_both_tiers() {

@@ -1,0 +1,53 @@
+//! Random numbers that are the same for the same seed.
+#![forbid(unsafe_code)]
+
+/// A generator for one thread (G. Marsaglia, *Xorshift RNGs*, 2003; multiplied at the end, as S. Vigna has it).
+pub(crate) struct Random(u64);
+
+/// Spreads a number over all bits: neighbouring ones have nothing in common afterwards (the last step of
+/// SplitMix64).
+pub(crate) fn mix(number: u64) -> u64 {
+    let number = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    number ^ (number >> 31)
+}
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        // A state of 0 would stay so.
+        Random(mix(seed) | 1)
+    }
+
+    /// Another generator, for another thread.
+    pub(crate) fn fork(&mut self) -> Self {
+        Random::new(self.next())
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    /// A number below `end`, which is not 0.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        // Below `end`, so it fits.
+        ((u128::from(self.next()) * end as u128) >> 64) as usize
+    }
+
+    /// A number from `least` up to and including `most`.
+    pub(crate) fn between(&mut self, least: usize, most: usize) -> usize {
+        least + self.below(most - least + 1)
+    }
+
+    /// True once in so many times, on average.
+    pub(crate) fn once_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+
+    pub(crate) fn choose<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+}

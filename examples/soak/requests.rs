@@ -1,0 +1,109 @@
+//! The ways to ask a pool for a buffer.
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::Duration;
+
+use poolbuf::Acquire;
+
+use crate::held::Guard;
+use crate::ledger::{Asked, How};
+use crate::pools::Entry;
+use crate::random::Random;
+use crate::signal::Signal;
+
+/// A length that some buffer of the pool holds.
+pub(crate) fn length(entry: &Entry, random: &mut Random) -> usize {
+    let size = entry.ledger.tiers[random.below(entry.ledger.tiers.len())].size;
+    match random.once_in(2) {
+        true => size,
+        false => random.between(0, size),
+    }
+}
+
+/// A time limit that is soon over.
+pub(crate) fn moment(random: &mut Random) -> Duration {
+    match random.below(4) {
+        0 => Duration::ZERO,
+        _ => Duration::from_micros(random.next() % 500),
+    }
+}
+
+/// Asks, as `how` says, and waits if that means to. Who waits for ever holds nothing meanwhile.
+pub(crate) fn request(entry: &Entry, len: usize, how: How, random: &mut Random) -> Option<Guard> {
+    let asked = entry.ledger.ask(len, how)?;
+    let result = match how {
+        How::Now => entry.pool.acquire_for(len),
+        How::Within(limit) => entry.pool.acquire_timeout(len, limit),
+        How::Polled => {
+            let (signal, waker) = Signal::new();
+            let mut future = pin!(entry.pool.acquire_async(len));
+            loop {
+                match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                    Poll::Ready(result) => break result,
+                    Poll::Pending => signal.wait(),
+                }
+            }
+        }
+    };
+    Guard::enter(&entry.ledger, &asked, result, random)
+}
+
+/// Begins to wait, calls `meanwhile` between a few polls, and leaves unless it was served until then.
+pub(crate) fn cancel(
+    entry: &Entry,
+    len: usize,
+    random: &mut Random,
+    mut meanwhile: impl FnMut(&mut Random),
+) -> Option<Guard> {
+    let asked = entry.ledger.ask(len, How::Polled)?;
+    let mut future = pin!(entry.pool.acquire_async(len));
+    // A pool that does not wait has answered already, and nobody would count how.
+    let least = usize::from(!entry.ledger.features.waits);
+    for _ in 0..random.between(least, 4) {
+        // Another one each time, which the pool is to use from then on.
+        let (_, waker) = Signal::new();
+        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+        if let Poll::Ready(result) = polled {
+            return Guard::enter(&entry.ledger, &asked, result, random);
+        }
+        match random.once_in(2) {
+            true => thread::yield_now(),
+            false => meanwhile(random),
+        }
+    }
+    entry.ledger.withdraw(&asked);
+    None
+}
+
+/// Waits for a buffer of each of the pools at the same time, on one thread. Each goes back as soon as it is there, or
+/// else two who wait could wait for each other.
+pub(crate) fn request_from_all(entries: &[Arc<Entry>], random: &mut Random) {
+    type Waiting<'a> = (&'a Entry, Asked, Pin<Box<Acquire<'a>>>);
+    let (signal, waker) = Signal::new();
+    let mut waiting: Vec<Waiting<'_>> = Vec::new();
+    for entry in entries {
+        let len = length(entry, random);
+        if let Some(asked) = entry.ledger.ask(len, How::Polled) {
+            waiting.push((entry, asked, Box::pin(entry.pool.acquire_async(len))));
+        }
+    }
+    loop {
+        waiting.retain_mut(|(entry, asked, future)| {
+            let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+            let Poll::Ready(result) = polled else {
+                return true;
+            };
+            drop(Guard::enter(&entry.ledger, asked, result, random));
+            false
+        });
+        if waiting.is_empty() {
+            return;
+        }
+        signal.wait();
+    }
+}

@@ -1,0 +1,105 @@
+//! The example `soak`: what it makes of its command line, and that its stamps notice what they are for.
+
+// What only its `main.rs` uses.
+#![allow(dead_code)]
+
+#[path = "../examples/soak/options.rs"]
+mod options;
+#[path = "../examples/soak/random.rs"]
+mod random;
+#[path = "../examples/soak/stamp.rs"]
+mod stamp;
+
+use std::panic::catch_unwind;
+use std::time::Duration;
+
+use poolbuf::POISON;
+
+use options::Options;
+use stamp::{Stamp, verify_clean};
+
+fn parse(arguments: &str) -> Result<Option<Options>, String> {
+    Options::parse(arguments.split_whitespace().map(Into::into))
+}
+
+#[test]
+fn options_are_read() {
+    let expected = Options {
+        duration: Duration::from_secs(20),
+        threads: 3,
+        seed: u64::MAX,
+    };
+    for line in [
+        "--seconds 20 --threads 3 --seed 18446744073709551615",
+        "--seed=18446744073709551615 --threads=3 --seconds=20",
+    ] {
+        assert_eq!(parse(line), Ok(Some(expected.clone())), "{line}");
+    }
+    for help in ["--help", "-h", "--threads 3 --help"] {
+        assert_eq!(parse(help), Ok(None), "{help}");
+    }
+    let default = parse("").unwrap().unwrap();
+    assert_eq!(default.duration, Duration::from_secs(10));
+    assert!((4..=16).contains(&default.threads));
+}
+
+#[test]
+fn errors_name_the_option_and_what_is_allowed() {
+    for (line, expected) in [
+        (
+            "--seconds 0",
+            "--seconds \"0\": a whole number from 1 to 604800 is allowed",
+        ),
+        (
+            "--seconds abc",
+            "--seconds \"abc\": a whole number from 1 to 604800 is allowed",
+        ),
+        (
+            "--seconds=",
+            "--seconds \"\": a whole number from 1 to 604800 is allowed",
+        ),
+        (
+            "--seconds 604801",
+            "--seconds \"604801\": a whole number from 1 to 604800 is allowed",
+        ),
+        (
+            "--threads 65",
+            "--threads \"65\": a whole number from 1 to 64 is allowed",
+        ),
+        (
+            "--seed -1",
+            "--seed \"-1\": a whole number from 0 to 18446744073709551615 is allowed",
+        ),
+        ("--seconds", "--seconds needs a value: see --help"),
+        ("--seed 1 --seed 1", "--seed is given twice"),
+        ("--help=yes", "--help takes no value: see --help"),
+        ("--second 1", "unknown option \"--second\": see --help"),
+        ("9", "unknown option \"9\": see --help"),
+    ] {
+        assert_eq!(parse(line), Err(expected.to_owned()), "{line}");
+    }
+}
+
+#[test]
+fn a_stamp_notices_what_another_wrote() {
+    let stamp = Stamp::new(7);
+    let mut bytes = stamp.bytes(0, 100);
+    assert!(bytes.iter().all(|byte| ![0, POISON].contains(byte)));
+    stamp.verify(0, &bytes, "a pool");
+    stamp.verify(60, &bytes[60..], "a pool");
+    for byte in [0, POISON, bytes[50] ^ 1] {
+        bytes[50] = byte;
+        assert!(catch_unwind(|| stamp.verify(0, &bytes, "a pool")).is_err());
+    }
+    let other = Stamp::new(8).bytes(0, 100);
+    assert!(catch_unwind(|| stamp.verify(0, &other, "a pool")).is_err());
+}
+
+#[test]
+fn an_earlier_holders_byte_is_noticed() {
+    verify_clean(&[0, 0], false, "a pool");
+    verify_clean(&[0, POISON], true, "a pool");
+    for (bytes, poisoned) in [([0, POISON], false), ([0, 1], true), ([1, 0], false)] {
+        assert!(catch_unwind(|| verify_clean(&bytes, poisoned, "a pool")).is_err());
+    }
+}
