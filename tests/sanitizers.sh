@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the test suite under the compiler's sanitizers. Needs Linux and a nightly toolchain
+# Runs the tests, the examples and the soak under the compiler's sanitizers. Needs Linux and a nightly toolchain
 # (`rustup toolchain install nightly`); the thread sanitizer also needs `llvm-symbolizer` on the PATH, to
 # find its suppressions (Debian and Ubuntu: package llvm).
 #
@@ -14,12 +14,24 @@ host=$(rustc +nightly -vV | sed -n 's/^host: //p')
 # A test asks for more memory than there is, and expects an error.
 export ASAN_OPTIONS="allocator_may_return_null=1"
 tests=(-p poolbuf --lib --test contract --test threads --test waiting --test budget --test holders
-    --test resize --test trim --test traps --test game_server --target "$host")
+    --test resize --test trim --test traps --test state_machine --test game_server --target "$host")
+
+# Each runs by itself for a moment. The kernel shares memory with io_uring_registered, which no sanitizer sees.
+examples=(quick_start game_loop own_pool tokio_server compio_server hyper_bodies prometheus)
+
+run_examples() {
+    for example in "${examples[@]}"; do
+        echo "example: $example"
+        cargo +nightly run --quiet --target "$host" --target-dir "$1" --example "$example" >/dev/null
+    done
+    cargo +nightly run --quiet --target "$host" --target-dir "$1" --example soak -- --seconds 10
+}
 
 address() {
     # tests/memory.rs reads the resident size, to which this sanitizer adds its own memory.
     export RUSTFLAGS="-Zsanitizer=address" RUSTDOCFLAGS="-Zsanitizer=address"
     cargo +nightly test --target-dir target/address-sanitizer "${tests[@]}" --test model
+    run_examples target/address-sanitizer
     # The examples of the documentation; on nightly, also that what must not compile fails for the right reason.
     cargo +nightly test --target-dir target/address-sanitizer -p poolbuf --doc --target "$host"
 }
@@ -39,9 +51,10 @@ thread() {
     printf 'race:%s\n' CompletedTest test::run_test std::thread::lifecycle::Packet std::thread::scoped \
         std::thread::thread::Inner std::sync::mpmc std::sync::once std::sync::lazy_lock alloc::sync::Weak \
         'dyn poolbuf::free_list::thread_cache::Home>>::drop_slow' >"$suppressions"
-    TSAN_OPTIONS="suppressions=$suppressions allocator_may_return_null=1" \
-        RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" \
-        cargo +nightly test --target-dir target/thread-sanitizer "${tests[@]}"
+    export TSAN_OPTIONS="suppressions=$suppressions allocator_may_return_null=1" \
+        RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer"
+    cargo +nightly test --target-dir target/thread-sanitizer "${tests[@]}"
+    run_examples target/thread-sanitizer
 }
 
 case "${1:-both}" in
