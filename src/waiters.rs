@@ -348,7 +348,7 @@ impl<W, T> Queue<W, T> {
 }
 
 /// Wakes with `waker`. Should that panic, as a user's code may, it ends here: whoever wakes is often the drop of a
-/// guard. The panic's message has been printed; what it carried is leaked, since its drop is a user's code too.
+/// guard. The panic's message has been printed.
 pub(crate) fn wake(waker: Waker) {
     contain(|| waker.wake());
 }
@@ -364,8 +364,12 @@ pub(crate) fn discard(waker: Option<Waker>) {
 
 fn contain(users_code: impl FnOnce()) {
     // Nothing of ours is in there.
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(users_code)) {
-        std::mem::forget(panic);
+    let Err(panic) = catch_unwind(AssertUnwindSafe(users_code)) else {
+        return;
+    };
+    // What it carried is a user's too. If even its drop panics, what that carries is leaked.
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(another);
     }
 }
 
