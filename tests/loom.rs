@@ -484,6 +484,35 @@ fn shards_close_against_the_rest() {
     });
 }
 
+/// Whoever asks while a pool that has a buffer is closed is served, or told so: never that all are in use.
+fn close_against_one_who_asks<P: Pool + Clone + 'static>(pool: P, close: fn(&P)) {
+    let other = {
+        let pool = pool.clone();
+        thread::spawn(move || close(&pool))
+    };
+    let answer = pool.acquire();
+    assert!(matches!(answer, Ok(_) | Err(AcquireError::Closed)));
+    other.join().unwrap();
+}
+
+/// What is free lies in one shard.
+#[test]
+fn shards_close_against_one_who_asks() {
+    for free in [0..2, 2..4] {
+        every_schedule(move || {
+            let pool = lock_free_pool::<4>();
+            let mut held: Vec<_> = (0..4).map(|_| pool.acquire().unwrap()).collect();
+            held.drain(free.clone());
+            close_against_one_who_asks(pool, |pool| drop(pool.close()));
+        });
+    }
+}
+
+#[test]
+fn magazine_close_against_one_who_asks() {
+    every_schedule(|| close_against_one_who_asks(full_magazine(1), |pool| drop(pool.close())));
+}
+
 #[test]
 fn shards_last_handle_against_release() {
     schedules_within(3, || last_handle_against_release(lock_free_pool::<4>()));

@@ -320,9 +320,7 @@ impl Ledger {
     fn verify_error(&self, asked: &Asked, error: &AcquireError) {
         let features = &self.features;
         let closing = self.closing.load(SeqCst);
-        // While a pool is being closed, buffers are gone before it says that it is closed.
-        let enough = features.roomy && !closing;
-        let may_be_out = asked.home.is_some() && !asked.was_closed && !enough;
+        let may_be_out = asked.home.is_some() && !asked.was_closed && !features.roomy;
         let refuses = may_be_out && (asked.how == How::Now || !features.waits);
         let counts = |home: usize| -> RangeInclusive<usize> { 1..=self.tiers[home].reserve };
         let allowed = match *error {

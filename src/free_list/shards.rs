@@ -100,12 +100,12 @@ impl<const N: usize> FreeList for Shards<N> {
                 break;
             }
         }
-        // The last one to be closed: until then there may be buffers.
-        Err(match self.shards.last() {
-            Some(last) if last.is_closed() => Empty::Closed,
-            // `N` fits a `u32`.
-            _ => Empty::AllInUse(N as u32),
-        })
+        // If one of them is closed, its buffers need not all be in use.
+        if self.shards.iter().any(TreiberStack::is_closed) {
+            return Err(Empty::Closed);
+        }
+        // `N` fits a `u32`.
+        Err(Empty::AllInUse(N as u32))
     }
 
     #[inline]
