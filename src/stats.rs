@@ -55,7 +55,9 @@ pub struct PoolStats {
     pub refused: u64,
     /// How many of those were refused because the [`Budget`](crate::Budget) of several pools was used up.
     pub over_budget: u64,
-    /// Requests that had to wait, since the pool was made, and have ended, with a buffer or without.
+    /// Requests that had to wait for a buffer, since the pool was made, and have ended, with a buffer or without. Waits
+    /// for the bytes of a [`Budget`](crate::Budget) are not among them, nor below:
+    /// [`Budget::waiting`](crate::Budget::waiting) knows of those.
     pub waits: u64,
     /// How many of them were served: buffers lent by hand-over, which count as acquired too.
     pub handed_over: u64,

@@ -41,6 +41,8 @@ mod pools;
 mod process;
 #[path = "../examples/bad_clients/program.rs"]
 mod program;
+// The soak uses more of it.
+#[allow(dead_code)]
 #[path = "../examples/game_server/random.rs"]
 mod random;
 #[path = "../examples/bad_clients/report.rs"]

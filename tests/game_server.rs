@@ -23,6 +23,8 @@ mod players;
 mod pools;
 #[path = "../examples/game_server/program.rs"]
 mod program;
+// The soak uses more of it.
+#[allow(dead_code)]
 #[path = "../examples/game_server/random.rs"]
 mod random;
 #[path = "../examples/game_server/report.rs"]

@@ -5,7 +5,7 @@
 
 #[path = "../examples/soak/options.rs"]
 mod options;
-#[path = "../examples/soak/random.rs"]
+#[path = "../examples/game_server/random.rs"]
 mod random;
 #[path = "../examples/soak/stamp.rs"]
 mod stamp;

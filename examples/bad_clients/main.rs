@@ -39,6 +39,8 @@ mod pools;
 #[path = "../ten_thousand_players/process.rs"]
 mod process;
 mod program;
+// The soak uses more of it.
+#[allow(dead_code)]
 #[path = "../game_server/random.rs"]
 mod random;
 mod report;

@@ -19,6 +19,8 @@ mod options;
 mod players;
 mod pools;
 mod program;
+// The soak uses more of it.
+#[allow(dead_code)]
 mod random;
 mod report;
 mod screen;

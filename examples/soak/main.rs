@@ -23,6 +23,7 @@ mod output;
 mod partings;
 mod pools;
 mod program;
+#[path = "../game_server/random.rs"]
 mod random;
 mod recycled;
 mod requests;

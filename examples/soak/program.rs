@@ -36,7 +36,7 @@ pub(crate) fn run(options: &Options, status: i32) -> bool {
     let (threads, seconds) = (options.threads, options.duration.as_secs());
     let seed = options.seed;
     print(&format!("{threads} threads, {seconds} s, seed {seed}"));
-    let mut random = Random::new(seed);
+    let mut random = Random(seed);
     let common = Common {
         shelf: Shelf::new(Account::new(BUDGET), &mut random),
         gate: Gate::new(threads),
