@@ -471,9 +471,25 @@ mod tests {
 
     #[test]
     fn since_takes_away_what_was_counted_before_and_nothing_else() {
-        let (then, now) = (stats(10, 3, 100, 7), stats(20, 5, 150, 8));
+        let count = |times: u64| PoolStats {
+            over_budget: 10 * times,
+            waits: 20 * times,
+            handed_over: 30 * times,
+            waited: Duration::from_secs(40) * times as u32,
+            timed_out: 50 * times,
+            ..stats(10 * times as usize, 5, 100 + 50 * times, 7 + times)
+        };
+        let (then, now) = (count(1), count(2));
         let since = now.since(&then);
         assert_eq!((since.acquired, since.refused), (50, 1));
+        assert_eq!(
+            (since.over_budget, since.waits, since.handed_over),
+            (10, 20, 30)
+        );
+        assert_eq!(
+            (since.waited, since.timed_out),
+            (Duration::from_secs(40), 50)
+        );
         assert_eq!((since.max, since.in_use, &since.name), (20, 5, &now.name));
         let tiered = PoolStats::sum_of("all".into(), vec![now.clone(), now.clone()]);
         let before = PoolStats::sum_of("all".into(), vec![then.clone(), then]);
