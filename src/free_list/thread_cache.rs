@@ -537,6 +537,7 @@ mod tests {
     use super::ThreadCache;
     use crate::barrier;
     use crate::config::{Defaults, PoolConfig};
+    use crate::faults::{Fault, injected};
     use crate::free_list::FreeList;
     use crate::free_list::mutex_stack::MutexStack;
 
@@ -544,7 +545,7 @@ mod tests {
     #[test]
     fn what_a_thread_gives_back_is_at_its_hand() {
         barrier::heavy();
-        if !barrier::is_cheap() {
+        if !barrier::is_cheap() || injected(Fault::NoThreadLocals) {
             return;
         }
         let config = PoolConfig::new(64).max(8).check(Defaults {
