@@ -437,6 +437,33 @@ mod tests {
                 trim_bytes: 2_980_000
             }
         );
+        // Neither less than a mebibyte, nor less than half of what there is.
+        let idle = |buffer_size, bytes| {
+            let stats = PoolStats {
+                in_use: 80,
+                buffer_size,
+                ..resident(bytes)
+            };
+            history([stats.clone(), stats]).advice()
+        };
+        assert_eq!(idle(100, 8000 + (1 << 20) - 1), []);
+        assert_eq!(idle(100, 8000 + (1 << 20)).len(), 1);
+        assert_eq!(idle(1_000_000, 150_000_000), []);
+        assert_eq!(idle(1_000_000, 160_000_002).len(), 1);
+    }
+
+    #[test]
+    fn a_report_has_each_advice_on_a_line_of_its_own() {
+        let full_and_idle = PoolStats {
+            resident_bytes: 10_000_000,
+            ..stats(95)
+        };
+        let history = history([full_and_idle.clone(), full_and_idle]);
+        assert_eq!(history.advice().len(), 2);
+        let report = history.report();
+        let advice = report.lines().rev().take(2);
+        assert!(advice.into_iter().all(|line| line.starts_with("advice: ")));
+        assert!(!report.ends_with('\n'));
     }
 
     #[test]
