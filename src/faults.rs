@@ -47,7 +47,9 @@ pub(crate) fn injected(fault: Fault) -> bool {
 #[cfg(all(test, poolbuf_faults))]
 mod tests {
     use super::*;
-    use crate::{BufferPool, Pool, barrier};
+    use crate::barrier;
+    use crate::buffer_pool::BufferPool;
+    use crate::pool::Pool;
 
     /// Or else the tests of a fault would be those of a system without it.
     #[test]
