@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::budget::Budget;
 use crate::error::ConfigError;
+use crate::waiting::budget::Budget;
 use crate::wipe::Wipe;
 
 /// Largest buffer, in bytes: a guard counts them in 32 bits.
@@ -332,7 +332,7 @@ pub(crate) struct CheckedConfig {
     pub(crate) decay: Option<Duration>,
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(poolbuf_loom)))]
 mod tests {
     use super::stride;
 

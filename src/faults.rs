@@ -47,9 +47,9 @@ pub(crate) fn injected(fault: Fault) -> bool {
 #[cfg(all(test, poolbuf_faults))]
 mod tests {
     use super::*;
-    use crate::barrier;
-    use crate::buffer_pool::BufferPool;
+    use crate::free_list::magazines::barrier;
     use crate::pool::Pool;
+    use crate::pools::buffer::BufferPool;
 
     /// Or else the tests of a fault would be those of a system without it.
     #[test]

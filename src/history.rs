@@ -307,7 +307,7 @@ impl fmt::Display for Advice {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(poolbuf_loom)))]
 mod tests {
     use std::time::{Duration, Instant};
 

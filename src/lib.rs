@@ -1,67 +1,52 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 #![cfg_attr(
-    not(any(test, loom)),
+    not(any(test, poolbuf_loom)),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-// Floor 0: plain.
-mod barrier;
-mod budget;
-mod config;
-mod decay;
-mod error;
+// From the ground up: a file uses what stands above it in this list.
 mod faults;
-mod history;
-mod pages;
-mod stats;
 mod sync;
-mod tagged_index;
-mod waiters;
+
+mod error;
+mod history;
+mod holders;
+mod stats;
 mod wipe;
 
-// Floor 1: mechanisms.
+mod config;
+mod core;
 mod free_list;
-mod holders;
-mod region;
-
-// Floor 2: the core.
-mod acquire;
+mod memory;
 mod pool;
-mod pool_core;
 mod pooled_buf;
-mod public_pool;
+mod pools;
 mod recycler;
+mod waiting;
 
-// Floor 3: public pools.
-mod aligned_pool;
-mod buffer_pool;
-mod lock_free_pool;
-mod multi_size_pool;
-
-// Floor 4.
 pub mod guide;
 mod integrations;
 
 #[cfg(doctest)]
 mod must_not_compile;
 
-pub use acquire::Acquire;
-pub use aligned_pool::AlignedPool;
-pub use budget::Budget;
-pub use buffer_pool::BufferPool;
 pub use config::PoolConfig;
 pub use error::{AcquireError, CapacityError, ConfigError, HeldBy, ResizeError};
 pub use history::{Advice, Finding, History};
 pub use holders::{Holder, Holders};
 #[cfg(feature = "metrics")]
 pub use integrations::metrics;
-pub use lock_free_pool::LockFreePool;
-pub use multi_size_pool::{MultiSizeConfig, MultiSizePool, Overflow};
+pub use memory::region::MemoryRegion;
 pub use pool::Pool;
 pub use pooled_buf::PooledBuf;
+pub use pools::aligned::AlignedPool;
+pub use pools::buffer::BufferPool;
+pub use pools::lock_free::LockFreePool;
+pub use pools::multi_size::{MultiSizeConfig, MultiSizePool, Overflow};
 pub use recycler::{Recycle, Recycler};
-pub use region::MemoryRegion;
 pub use stats::{Health, PoolStats};
+pub use waiting::acquire::Acquire;
+pub use waiting::budget::Budget;
 pub use wipe::{POISON, Wipe};

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::acquire::Acquire;
 use crate::error::AcquireError;
 use crate::holders::Holders;
 use crate::pooled_buf::PooledBuf;
 use crate::stats::PoolStats;
+use crate::waiting::acquire::Acquire;
 
 /// A pool of buffers.
 ///

@@ -367,7 +367,7 @@ impl fmt::Display for Health {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(poolbuf_loom)))]
 mod tests {
     use std::time::Duration;
 

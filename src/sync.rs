@@ -6,21 +6,21 @@
 /// For statics, which loom's and shuttle's types can't be: no part of what they explore.
 pub(crate) use parking_lot::Mutex as StaticMutex;
 
-#[cfg(not(loom))]
+#[cfg(not(poolbuf_loom))]
 pub(crate) use unwatched::{LeakTracker, Witness};
 
-#[cfg(loom)]
+#[cfg(poolbuf_loom)]
 pub(crate) use under_loom::*;
-#[cfg(shuttle)]
+#[cfg(poolbuf_shuttle)]
 pub(crate) use under_shuttle::*;
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(poolbuf_loom, poolbuf_shuttle)))]
 pub(crate) use under_std::*;
 
 /// Whether this is a build for models: then there are few of whatever there are many of elsewhere, or else models
 /// would need many buffers and many steps.
-pub(crate) const IN_MODEL: bool = cfg!(any(loom, shuttle));
+pub(crate) const IN_MODEL: bool = cfg!(any(poolbuf_loom, poolbuf_shuttle));
 
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(poolbuf_loom, poolbuf_shuttle)))]
 mod under_std {
     pub(crate) use crossbeam_utils::Backoff;
     pub(crate) use parking_lot::{Mutex, MutexGuard};
@@ -59,7 +59,7 @@ mod under_std {
 }
 
 /// What loom watches, and nobody else.
-#[cfg(not(loom))]
+#[cfg(not(poolbuf_loom))]
 mod unwatched {
     /// For loom, a cell for each buffer that its holder uses; nothing in a normal build.
     pub(crate) struct Witness;
@@ -87,7 +87,7 @@ mod unwatched {
     }
 }
 
-#[cfg(loom)]
+#[cfg(poolbuf_loom)]
 mod under_loom {
     use loom::cell::UnsafeCell;
     pub(crate) use loom::sync::atomic::{
@@ -190,7 +190,7 @@ mod under_loom {
 
 /// Every atomic operation, lock and park is a step, before which shuttle may let any other thread run. It knows no
 /// weak memory: all operations happen in one order.
-#[cfg(shuttle)]
+#[cfg(poolbuf_shuttle)]
 mod under_shuttle {
     use std::sync::PoisonError;
     use std::time::Duration;

@@ -70,8 +70,8 @@ if [ "$wanted" = --some ]; then
     some=yes
     wanted=
 fi
-treiber=src/free_list/treiber_stack.rs
-variant "the tag is never counted up" src/tagged_index.rs \
+treiber=src/free_list/lock_free/treiber/mod.rs
+variant "the tag is never counted up" src/free_list/lock_free/tagged_index.rs \
     's/wrapping_add(Self::INDEX_MASK + 1)/wrapping_add(0)/' lock_free
 # A fault that the queue of Eclipse iceoryx had.
 variant "a tag is counted up from a head read earlier" $treiber \
@@ -89,27 +89,27 @@ variant "close leaves the tag of an empty stack alone" $treiber \
     '/fn close/,/fn counts/s/with_index_and_next_tag(None)/with_index(None)/' lock_free
 variant "close publishes with Relaxed" $treiber \
     '/fn close/,/fn counts/s/Ordering::Release/Ordering::Relaxed/' lock_free
-variant "close counts one buffer too many" src/pool_core.rs \
+variant "close counts one buffer too many" src/core/mod.rs \
     's/keepers.fetch_add(u64::from(out)/keepers.fetch_add(u64::from(out) + 1/' pool
-variant "close counts one buffer too few" src/pool_core.rs \
+variant "close counts one buffer too few" src/core/mod.rs \
     's/keepers.fetch_add(u64::from(out)/keepers.fetch_add(u64::from(out).saturating_sub(1)/' pool
-variant "the last keeper does not acquire" src/pool_core.rs \
+variant "the last keeper does not acquire" src/core/mod.rs \
     's/fetch_sub(count, Ordering::AcqRel)/fetch_sub(count, Ordering::Release)/' pool
-variant "a keeper does not release" src/pool_core.rs \
+variant "a keeper does not release" src/core/mod.rs \
     's/fetch_sub(count, Ordering::AcqRel)/fetch_sub(count, Ordering::Acquire)/' pool
-variant "a release after close is not counted" src/pool_core.rs \
+variant "a release after close is not counted" src/core/mod.rs \
     's/PoolHandle::give_up(handle, 1)/PoolHandle::give_up(handle, 0)/' pool
-variant "the mutex stack lends after close" src/free_list/mutex_stack.rs \
+variant "the mutex stack lends after close" src/free_list/magazines/depot/mod.rs \
     '/fn pop(/,/fn push(/s/if stack.closed/if false/' buffer_pool
-variant "the mutex stack takes back after close" src/free_list/mutex_stack.rs \
+variant "the mutex stack takes back after close" src/free_list/magazines/depot/mod.rs \
     '/fn push(/,/fn close/s/if stack.closed/if false/' buffer_pool
-variant "the mutex stack grows by an index that is in use" src/free_list/mutex_stack.rs \
+variant "the mutex stack grows by an index that is in use" src/free_list/magazines/depot/mod.rs \
     's/self.fresh - 1)/self.fresh.saturating_sub(2))/' buffer_pool
-shards=src/free_list/shards.rs
+shards=src/free_list/lock_free/shards.rs
 variant "one walk along the shards is enough" $shards 's/if same {/if true {/' shards
 variant "a thread asks its own shard only" $shards 's/(0..Self::SHARDS).map(move/(0..1).map(move/' shards
-hand=src/free_list/hand.rs
-cache=src/free_list/thread_cache.rs
+hand=src/free_list/magazines/hand.rs
+cache=src/free_list/magazines/mod.rs
 variant "an owner that is busy does not say so" $hand \
     '/fn enter(/,/fn enter_fenced/s/busy.store(true/busy.store(false/' magazine
 variant "an owner that is busy does not say so, the long way" $hand \
@@ -120,7 +120,7 @@ variant "an owner leaves without Release" $hand \
     's/busy.store(false, Ordering::Release)/busy.store(false, Ordering::Relaxed)/' magazine
 variant "a revoker waits without Acquire" $hand \
     's/busy.load(Ordering::Acquire)/busy.load(Ordering::Relaxed)/' magazine
-variant "a revoker has no heavy barrier" src/barrier.rs \
+variant "a revoker has no heavy barrier" src/free_list/magazines/barrier.rs \
     '/fn heavy/,/^}/s/fence(Ordering::SeqCst);//' magazine
 variant "a revoker does not wait for the owner" $hand \
     's/while self.busy.load(Ordering::Acquire)/while false/' magazine
@@ -142,22 +142,22 @@ variant "a thread that ends keeps its buffers" $cache \
 variant "a lowered max leaves the magazines open" $cache 's/if after < before .*{$/if false {/' shrink
 variant "magazines open while too many are lent" $cache \
     's/&& self.shared.depot.may_lend_onward()//' shrink
-variant "handed over though more are lent than the max" src/pool_core/waiting.rs \
+variant "handed over though more are lent than the max" src/core/wait.rs \
     's/ \&\& !self.free_list.may_lend_onward()/ \&\& false/' shrink
-variant "trim takes what was lent meanwhile for free" src/free_list/mutex_stack/trim.rs \
+variant "trim takes what was lent meanwhile for free" src/free_list/magazines/depot/trim.rs \
     's/if (position as usize) < stack.low {/if true {/' trim
-variant "what a trim took from a lock-free stack is lost" src/free_list/treiber_stack/trim.rs \
+variant "what a trim took from a lock-free stack is lost" src/free_list/lock_free/treiber/trim.rs \
     's/put_back(slot);//' trim
-variant "two trims rely on the same mark" src/free_list/mutex_stack/trim.rs \
+variant "two trims rely on the same mark" src/free_list/magazines/depot/trim.rs \
     's/ || stack.idle.trimming {/ {/' trim
 
-core=src/pool_core.rs
-queue=src/pool_core/waiting.rs
+core=src/core/mod.rs
+queue=src/core/wait.rs
 variant "waiting: the heads of the stacks stay as they are" $treiber \
     's/with_index_and_next_tag(head.index())/with_index(head.index())/' waiting
 variant "waiting: the flag is published with Relaxed" $treiber \
     '/fn start_waiting/,/fn stop_waiting/s/Ordering::Release/Ordering::Relaxed/' waiting
-variant "waiting: the mutex stack overlooks it" src/free_list/mutex_stack.rs \
+variant "waiting: the mutex stack overlooks it" src/free_list/magazines/depot/mod.rs \
     's/if stack.wanted/if false/' waiting
 variant "waiting: magazines are not emptied" $cache \
     '/fn start_waiting/,/fn stop_waiting/s/self.revoke(&mut registry, false);//' waiting
@@ -171,12 +171,12 @@ variant "waiting: nobody says that nobody waits any more" $queue \
     '/fn leave/,/^}/s/core.stop_waiting_if_empty(&queue);//' waiting
 variant "waiting: closing wakes nobody" $core \
     's/wake_all(wakers);/drop(wakers);/' waiting
-variant "waiting: who is served is not woken" src/waiters.rs \
+variant "waiting: who is served is not woken" src/waiting/queue.rs \
     's/contain(|| waker.wake());/drop(waker);/' waiting
-variant "waiting: who is late when it is closed is not counted" src/waiters.rs \
+variant "waiting: who is late when it is closed is not counted" src/waiting/queue.rs \
     '/Late, and told so/,/Outcome::Closed/s/timed_out += .*/timed_out += 0;/' close_against_timeout
 
-budget=src/budget.rs
+budget=src/waiting/budget.rs
 variant "budget: who joins does not say so" $budget \
     's/self.shared.state.fetch_or(WANTED, Ordering::Relaxed);//' budget
 variant "budget: who joins does not look again" $budget \
@@ -190,7 +190,7 @@ variant "budget: more is lent than there is" $budget \
 variant "budget: closing forgets those who wait for bytes" $core \
     's/budget.close(self.id());/let _ = budget;/' budget
 
-shuttle_variant "shuttle: the tag is never counted up" src/tagged_index.rs \
+shuttle_variant "shuttle: the tag is never counted up" src/free_list/lock_free/tagged_index.rs \
     's/wrapping_add(Self::INDEX_MASK + 1)/wrapping_add(0)/' lock_free
 shuttle_variant "shuttle: a thread that ends keeps its buffers" $cache \
     '/fn retire/,/^}/s/magazine.empty_into(&self.depot);//' lending opening
@@ -200,7 +200,7 @@ shuttle_variant "shuttle: closing wakes nobody" $core \
     's/wake_all(wakers);/drop(wakers);/' close
 shuttle_variant "shuttle: who leaves keeps what he was handed" $queue \
     's/let Outcome::Handed(slot) = outcome else {/let Outcome::Handed(slot) = Outcome::<Slot>::Waiting else {/' waiting
-shuttle_variant "shuttle: a raised max serves nobody who waits" src/pool_core/upkeep.rs \
+shuttle_variant "shuttle: a raised max serves nobody who waits" src/core/upkeep.rs \
     's/core.serve_waiters();//' resizing
 shuttle_variant "shuttle: bytes that come back serve nobody" $budget \
     's/if before & WANTED == 0 {/if true {/' budget

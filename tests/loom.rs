@@ -7,8 +7,8 @@
 //! freed is reported as a leak.
 //!
 //! Plain `cargo test` runs them, as the member tests/loom-models, and so does
-//! `RUSTFLAGS="--cfg loom" cargo test --release --test loom`.
-#![cfg(loom)]
+//! `RUSTFLAGS="--cfg poolbuf_loom" cargo test --release --test loom`.
+#![cfg(poolbuf_loom)]
 
 #[path = "loom/budget.rs"]
 mod budget;

@@ -1,7 +1,7 @@
-//! Builds the crate's sources as `RUSTFLAGS="--cfg shuttle"` would, for this package alone.
+//! Builds the crate's sources as `RUSTFLAGS="--cfg poolbuf_shuttle"` would, for this package alone.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-check-cfg=cfg(loom, shuttle, poolbuf_faults)");
-    println!("cargo::rustc-cfg=shuttle");
+    println!("cargo::rustc-check-cfg=cfg(poolbuf_loom, poolbuf_shuttle, poolbuf_faults)");
+    println!("cargo::rustc-cfg=poolbuf_shuttle");
 }

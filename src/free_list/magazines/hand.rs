@@ -1,0 +1,119 @@
+//! What a thread has at hand, the magazines of the pools that it uses, and how other threads take them away.
+//!
+//! A magazine is one thread's own, its *owner*'s, until another thread, a *revoker*, shuts it:
+//!
+//! ```text
+//! owner    busy = true;  light barrier;  is it there?  take or put a buffer;  busy = false
+//! revoker  take it from its place;  heavy barrier;  wait until not busy;  its buffers are the revoker's
+//! ```
+//!
+//! Of the two, at least one sees the other's write: either the owner finds the place empty and goes elsewhere, or
+//! the revoker sees the owner busy and waits. Revokers of one pool take turns by a lock that is not kept here.
+#![forbid(unsafe_code)]
+
+use std::ptr;
+
+use crate::free_list::magazines::barrier;
+use crate::free_list::magazines::magazine::Magazine;
+use crate::sync::{AtomicBool, AtomicPtr, Backoff, IN_MODEL, Ordering};
+
+/// See the module. One for each thread; alone on its cache lines.
+#[repr(align(128))]
+pub(crate) struct Hand {
+    /// The owner is at one of its magazines.
+    busy: AtomicBool,
+    /// The magazines that are open, each where its pool's caches look for it; null elsewhere. Written by the
+    /// owner and by revokers, for each place under the lock of the pool that it belongs to.
+    places: [AtomicPtr<Magazine>; PLACES],
+}
+
+/// As many as a `u8` has values, so that a place needs no check.
+const PLACES: usize = match (cfg!(poolbuf_loom), IN_MODEL) {
+    (true, _) => 4,
+    // Models that run at the same time share the numbers of pools.
+    (_, true) => 32,
+    _ => 256,
+};
+
+/// The place that is always empty, for pools that have none of their own.
+pub(crate) const NOWHERE: u8 = (PLACES - 1) as u8;
+
+/// The owner's right to what it finds in its hand, until the drop.
+pub(crate) struct Busy<'a>(&'a Hand);
+
+impl Drop for Busy<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // Release: pairs with the Acquire in `wait_for_owner`, so that a revoker sees what the owner did.
+        self.0.busy.store(false, Ordering::Release);
+    }
+}
+
+macro_rules! empty_hand {
+    ($atomic:expr) => {
+        Hand {
+            busy: AtomicBool::new(false),
+            places: $atomic,
+        }
+    };
+}
+
+/// The hand of threads that have none: nothing is ever put there. Many threads may be busy with it, and nobody
+/// waits for them.
+#[cfg(not(any(poolbuf_loom, poolbuf_shuttle)))]
+pub(crate) static NOBODY: Hand = empty_hand!([const { AtomicPtr::new(ptr::null_mut()) }; PLACES]);
+
+impl Hand {
+    pub(crate) fn new() -> Hand {
+        empty_hand!(std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())))
+    }
+
+    /// For the owner, before it looks into a place: a revoker that finds it busy will wait. Only where the light
+    /// barrier is free; elsewhere all places stay empty.
+    #[inline(always)]
+    pub(crate) fn enter(&self) -> Busy<'_> {
+        self.busy.store(true, Ordering::Relaxed);
+        let busy = Busy(self);
+        // Pairs with the heavy barrier between a revoker's `clear` and `wait_for_owner`.
+        barrier::light();
+        busy
+    }
+
+    /// As `enter`, everywhere: for the owner, before it looks whether a magazine is open.
+    pub(crate) fn enter_fenced(&self) -> Busy<'_> {
+        self.busy.store(true, Ordering::Relaxed);
+        let busy = Busy(self);
+        // As in `enter`.
+        barrier::fenced_light();
+        busy
+    }
+
+    /// The magazine that is open at `place`, or null. For the owner, while busy.
+    #[inline(always)]
+    pub(crate) fn look(&self, place: u8) -> *const Magazine {
+        self.places[usize::from(place)].load(Ordering::Relaxed)
+    }
+
+    /// Opens `magazine` at `place`. For the owner, under the pool's lock.
+    pub(crate) fn put(&self, place: u8, magazine: *const Magazine) {
+        if place != NOWHERE && barrier::light_is_free() {
+            // Relaxed: whoever had the magazine last was here under the same lock.
+            self.places[usize::from(place)].store(magazine.cast_mut(), Ordering::Relaxed);
+        }
+    }
+
+    /// Takes away what is at `place`. For anyone, under the pool's lock.
+    pub(crate) fn clear(&self, place: u8) {
+        self.places[usize::from(place)].store(ptr::null_mut(), Ordering::Relaxed);
+    }
+
+    /// Waits until the owner is not busy: then what was taken away is the revoker's. For revokers, after a heavy
+    /// barrier.
+    pub(crate) fn wait_for_owner(&self) {
+        let backoff = Backoff::new();
+        // Acquire: pairs with the Release of `Busy::drop`.
+        while self.busy.load(Ordering::Acquire) {
+            backoff.snooze();
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! How to use the crate, from the choice of a pool to running it in production. Each page stands for itself; its
+//! examples are compiled and run with the tests.
+//!
+//! 1. [`choosing`]: which pool for what.
+//! 2. [`sizing`]: how many buffers, of what size.
+//! 3. [`renting_late`]: a buffer while there is something to read, and not before.
+//! 4. [`waiting`]: what to do when all are lent; back-pressure; budgets.
+//! 5. [`wiping`]: what the next holder could see, and how to make sure that it is nothing.
+//! 6. [`operating`]: figures, advice, who holds what, growing and trimming.
+//! 7. [`integrating`]: with tokio, compio, bytes, hyper, io_uring, and pools of your own.
+//! 8. [`limits`]: what a pool does not buy.
+#![forbid(unsafe_code)]
+
+#[doc = include_str!("choosing.md")]
+pub mod choosing {}
+#[doc = include_str!("sizing.md")]
+pub mod sizing {}
+#[doc = include_str!("renting_late.md")]
+pub mod renting_late {}
+#[doc = include_str!("waiting.md")]
+pub mod waiting {}
+#[doc = include_str!("wiping.md")]
+pub mod wiping {}
+#[doc = include_str!("operating.md")]
+pub mod operating {}
+#[doc = include_str!("integrating.md")]
+pub mod integrating {}
+#[doc = include_str!("limits.md")]
+pub mod limits {}

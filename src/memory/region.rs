@@ -1,0 +1,253 @@
+//! One contiguous, aligned, zeroed reservation in which all buffers of a pool lie side by side.
+//!
+//! Buffer `i` starts at `base + i * stride`. The operating system commits a page when it is first
+//! written, so what is reserved and not used costs address space only. The allocator is asked for a small
+//! alignment and the base is rounded up here: with a large one `alloc_zeroed` writes every byte.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ops::Range;
+use std::ptr::NonNull;
+
+use crate::config::CheckedConfig;
+use crate::error::ConfigError;
+use crate::memory::pages;
+
+/// What the allocator is asked to align to, in bytes: no more than `malloc` gives anyway, or else zeroed memory is
+/// memory that has been written. On 64 bits that is 16, on 32 it is 8.
+const ALLOCATION_ALIGNMENT: usize = 2 * size_of::<usize>();
+/// The smallest page of the systems that we know, in bytes: writing one byte of each commits them all.
+const PAGE: usize = 4096;
+/// About so many bytes of buffers are given back at once: on Linux that takes less than a tenth of a millisecond.
+const BATCH: usize = 1 << 20;
+
+/// Where the buffers of a pool lie: what [`BufferPool::region`](crate::BufferPool::region) returns, for handing all of
+/// them to the kernel or to a device at once.
+///
+/// Buffer [`slot`](crate::PooledBuf::slot) of the pool starts `slot * stride` bytes behind the start; all buffers lie
+/// within `len` bytes. The addresses stay the same, and the memory stays there, while there is a handle of the pool or
+/// a guard of one of its buffers: a registration with the kernel has to end before.
+///
+/// ```
+/// use poolbuf::{BufferPool, Pool};
+///
+/// let pool = BufferPool::new(4096, 2, 8)?;
+/// let region = pool.region();
+/// let buf = pool.acquire()?;
+/// let offset = buf.as_ptr() as usize - region.as_ptr() as usize;
+/// assert_eq!(offset, buf.slot() * region.stride());
+/// assert!(offset + buf.capacity() <= region.len());
+/// assert_eq!(region.buffers(), 8);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryRegion {
+    base: NonNull<u8>,
+    stride: usize,
+    buffers: u32,
+}
+
+// SAFETY: an address and two numbers; whoever reads or writes there needs unsafe code to do so.
+unsafe impl Send for MemoryRegion {}
+// SAFETY: as above.
+unsafe impl Sync for MemoryRegion {}
+
+// There is always at least one buffer.
+#[allow(clippy::len_without_is_empty)]
+impl MemoryRegion {
+    /// Where the first buffer starts. What lies there may be read and written by whoever holds the guard of that
+    /// buffer, and by nobody else.
+    #[must_use]
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
+    /// Bytes from the start of the first buffer to the end of the last.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.stride * self.buffers as usize
+    }
+
+    /// Bytes from the start of one buffer to the start of the next: the size of a buffer, rounded up.
+    #[must_use]
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Buffers that there is room for: the pool's `max`, or what it [reserves](crate::PoolConfig::reserve).
+    #[must_use]
+    pub fn buffers(&self) -> usize {
+        self.buffers as usize
+    }
+}
+
+pub(crate) struct Region {
+    allocation: NonNull<u8>,
+    layout: Layout,
+    base: NonNull<u8>,
+    stride: usize,
+    count: u32,
+}
+
+// SAFETY: a region is an address range. It reads and writes none of its bytes once it is built, and who
+// does so through `slot` answers for it.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// Reserves `reserve` buffers and touches the first `initial` of them.
+    pub(crate) fn reserve(config: &CheckedConfig) -> Result<Region, ConfigError> {
+        let used = config.stride * config.reserve as usize;
+        let slack = config.alignment.saturating_sub(ALLOCATION_ALIGNMENT);
+        let layout = Layout::from_size_align(used + slack, ALLOCATION_ALIGNMENT).map_err(|_| {
+            ConfigError::AddressSpace {
+                buffer_size: config.buffer_size as usize,
+                max: config.reserve as usize,
+                alignment: config.alignment,
+            }
+        })?;
+        // SAFETY: the size is not 0, since neither the stride nor the max of a checked config is.
+        let allocation = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or({
+            ConfigError::OutOfMemory {
+                bytes: layout.size(),
+            }
+        })?;
+        let padding = allocation.as_ptr().align_offset(config.alignment);
+        debug_assert!(padding <= slack);
+        // SAFETY: the allocation is aligned as asked, so rounding it up to the alignment skips at most
+        // `slack` of the `used + slack` bytes.
+        let base = unsafe { allocation.add(padding) };
+        let region = Region {
+            allocation,
+            layout,
+            base,
+            stride: config.stride,
+            count: config.reserve,
+        };
+        region.touch(config.stride * config.initial as usize);
+        Ok(region)
+    }
+
+    /// Writes one byte in each page of the first `bytes` bytes, so that they are committed.
+    fn touch(&self, bytes: usize) {
+        for offset in (0..bytes).step_by(PAGE).chain(bytes.checked_sub(1)) {
+            // SAFETY: `offset` is below `bytes`, which is at most `count * stride`: inside the
+            // reservation, whose bytes are 0 and not lent to anybody yet. Volatile, or else the compiler
+            // could see that the bytes are 0 already.
+            unsafe { self.base.add(offset).write_volatile(0) };
+        }
+    }
+
+    pub(crate) fn public(&self) -> MemoryRegion {
+        MemoryRegion {
+            base: self.base,
+            stride: self.stride,
+            buffers: self.count,
+        }
+    }
+
+    /// Where buffer `index` starts. The `stride` bytes from there are inside the reservation, initialised,
+    /// and overlap with no other buffer's.
+    #[inline]
+    pub(crate) fn slot(&self, index: u32) -> NonNull<u8> {
+        debug_assert!(index < self.count);
+        // SAFETY: free lists hand out indices below `reserve` only, so this stays inside the reservation.
+        unsafe { self.base.add(index as usize * self.stride) }
+    }
+
+    /// Buffers that are given back at once, and buffers that lie, at least in part, in the page where one begins.
+    pub(crate) fn batch(&self) -> (u32, u32) {
+        let buffers = |bytes: usize| u32::try_from(bytes.div_ceil(self.stride)).unwrap_or(u32::MAX);
+        (buffers(BATCH), buffers(pages::size()))
+    }
+
+    /// Gives the operating system back the pages that lie in the buffers `free` and touch the buffers `wanted`,
+    /// which are among them, but for those in `last`; returns how many bytes these pages are, and sets `last` to
+    /// their addresses. 0 where none is or the system refuses.
+    ///
+    /// # Safety
+    ///
+    /// The caller has the buffers `free` to itself, as if it held them, until this returns.
+    pub(crate) unsafe fn discard(
+        &self,
+        free: Range<u32>,
+        wanted: Range<u32>,
+        last: &mut Range<usize>,
+    ) -> usize {
+        debug_assert!(free.start <= wanted.start && wanted.end <= free.end.min(self.count));
+        let page = pages::size();
+        let base = self.base.as_ptr() as usize;
+        // In an allocation, so no address overflows; rounding up stays below `isize::MAX` + a page.
+        let address = |index: u32| base + index as usize * self.stride;
+        let (down, up) = (
+            |address: usize| address & !(page - 1),
+            |address: usize| (address + page - 1) & !(page - 1),
+        );
+        let mut start = up(address(free.start)).max(down(address(wanted.start)));
+        let mut end = down(address(free.end)).min(up(address(wanted.end)));
+        // Buffers that share a page are asked for one after the other, upwards or downwards.
+        if last.contains(&start) {
+            start = last.end;
+        }
+        if start < last.start && last.start < end {
+            end = last.start;
+        }
+        if start >= end {
+            return 0;
+        }
+        // SAFETY: `start` is at least `base`, and `end` at most the end of the buffer that `free` ends with: the
+        // pages between lie in buffers that are the caller's, in the allocation.
+        let given_back = unsafe { pages::discard(self.base.add(start - base), end - start) };
+        if !given_back {
+            return 0;
+        }
+        *last = start..end;
+        end - start
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `reserve` with this layout, and freed only here.
+        unsafe { dealloc(self.allocation.as_ptr(), self.layout) };
+    }
+}
+
+#[cfg(all(test, not(poolbuf_loom)))]
+mod tests {
+    use super::Region;
+    use crate::config::{Defaults, PoolConfig};
+    use crate::error::ConfigError;
+
+    fn reserve(config: PoolConfig) -> Result<Region, ConfigError> {
+        Region::reserve(&config.check(Defaults {
+            name: "region",
+            alignment: 1,
+            fixed_max: None,
+        })?)
+    }
+
+    #[test]
+    fn buffers_are_aligned_and_apart_at_every_alignment() {
+        for shift in 0..=21 {
+            let alignment = 1_usize << shift;
+            let region = reserve(PoolConfig::new(100).max(3).alignment(alignment)).unwrap();
+            let starts: Vec<usize> = (0..3).map(|i| region.slot(i).as_ptr() as usize).collect();
+            assert!(starts.iter().all(|start| start % alignment == 0));
+            assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= 100));
+            let end = region.allocation.as_ptr() as usize + region.layout.size();
+            assert!(starts[2] + 100 <= end);
+        }
+    }
+
+    /// On 32 bits, so much is refused before the allocator is asked.
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn a_reservation_that_the_allocator_refuses_is_an_error() {
+        let huge = PoolConfig::new(u32::MAX as usize).max(2_000_000_000);
+        assert!(matches!(
+            reserve(huge),
+            Err(ConfigError::OutOfMemory { bytes }) if bytes >= u32::MAX as usize * 2_000_000_000
+        ));
+    }
+}

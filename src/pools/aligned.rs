@@ -1,0 +1,71 @@
+//! Buffers that start on cache-line, page or larger boundaries.
+#![forbid(unsafe_code)]
+
+use crate::config::PoolConfig;
+use crate::core::PoolHandle;
+use crate::error::ConfigError;
+use crate::free_list::magazines::ThreadCache;
+use crate::free_list::magazines::depot::MutexStack;
+use crate::pools::forward::{public_pool, resizable_pool};
+
+/// A pool of equal buffers each of which starts at a multiple of 64 bytes, or of a larger power of two.
+///
+/// 64 bytes are a cache line: no two buffers share one, so two threads that write to neighbouring buffers
+/// do not slow each other down, and vector instructions find their data aligned. A page (4,096 bytes) or a
+/// disk sector is what direct I/O (`O_DIRECT`, `FILE_FLAG_NO_BUFFERING`) asks for. The space between
+/// buffers costs address space: each takes `buffer_size` rounded up to the alignment.
+///
+/// All else is as in [`BufferPool`](crate::BufferPool).
+///
+/// ```
+/// use poolbuf::{AlignedPool, Pool};
+///
+/// let pool = AlignedPool::new(1500, 100)?;
+/// assert_eq!(pool.acquire()?.spare_mut().as_ptr() as usize % 64, 0);
+///
+/// let pages = AlignedPool::with_alignment(16_384, 8, 4096)?;
+/// assert_eq!(pages.acquire()?.spare_mut().as_ptr() as usize % 4096, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct AlignedPool {
+    handle: PoolHandle<ThreadCache<MutexStack>>,
+}
+
+impl AlignedPool {
+    const NAME: &str = "aligned pool";
+    /// A cache line of x86-64 and of most Arm processors.
+    const ALIGNMENT: usize = 64;
+    const FIXED_MAX: Option<usize> = None;
+
+    /// A pool of `count` buffers of `buffer_size` bytes that start at multiples of 64 bytes. All exist,
+    /// their memory touched, from the start.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] when `buffer_size` or `count` is 0 or too large, or the memory can't be reserved.
+    pub fn new(buffer_size: usize, count: usize) -> Result<Self, ConfigError> {
+        AlignedPool::with_alignment(buffer_size, count, AlignedPool::ALIGNMENT)
+    }
+
+    /// As [`new`](AlignedPool::new), but the buffers start at multiples of `alignment` bytes, any power of
+    /// two. One below 64 is raised to 64.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](AlignedPool::new), and when `alignment` is not a power of two.
+    pub fn with_alignment(
+        buffer_size: usize,
+        count: usize,
+        alignment: usize,
+    ) -> Result<Self, ConfigError> {
+        AlignedPool::with_config(
+            PoolConfig::new(buffer_size)
+                .initial(count)
+                .max(count)
+                .alignment(alignment),
+        )
+    }
+}
+
+public_pool!(AlignedPool);
+resizable_pool!(AlignedPool);

@@ -1,0 +1,64 @@
+//! A pool that never takes a lock.
+#![forbid(unsafe_code)]
+
+use crate::config::PoolConfig;
+use crate::core::PoolHandle;
+use crate::error::ConfigError;
+use crate::free_list::lock_free::shards::Shards;
+use crate::pools::forward::public_pool;
+
+/// A pool of `N` equal buffers that never takes a lock: up to eight Treiber stacks of indices, with tags against
+/// ABA.
+///
+/// *Progress.* Acquire and release are lock-free: a thread that is stopped at any instruction, by the
+/// scheduler or by a debugger, holds up no other; whenever one thread has to try again, another has got its
+/// buffer or given one back. They are not wait-free: one thread may have to try again any number of times.
+/// For threads that must not wait for others, such as a real-time audio or control loop.
+///
+/// *Speed.* One compare-and-swap each while threads do not meet, which they seldom do: each thread takes from a
+/// stack of its own, one of eight (fewer if `N` is below 64), and goes on to the others only when that is
+/// empty. A [`BufferPool`](crate::BufferPool), whose threads need no compare-and-swap at all, is faster; there
+/// a thread may have to wait for another, though.
+///
+/// *Exhaustion is exact.* A request is refused only if at one moment all `N` buffers were in use, or being trimmed: the stacks are
+/// looked at again until none has changed between two looks (a double collect: Y. Afek et al., *Atomic
+/// Snapshots of Shared Memory*, 1993).
+///
+/// *The tag* of each stack has all the bits of a 64-bit word that `N` leaves: 48 for `N` up to 65,535, 32 at the least.
+/// An operation could go wrong only if, while its thread is stopped between two instructions, others
+/// acquired a buffer exactly 2⁴⁸ times, or a multiple of that: at a hundred million a second, after 32 days.
+///
+/// *Its max is its type:* it can't be changed while the pool lives. Memory of free buffers can be given back:
+/// [`trim`](LockFreePool::trim).
+///
+/// ```
+/// use poolbuf::{LockFreePool, Pool};
+///
+/// let pool = LockFreePool::<256>::new(2048)?;
+/// let mut buf = pool.acquire()?;
+/// buf.extend_from_slice(b"sample")?;
+/// assert_eq!(pool.stats().available, 255);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct LockFreePool<const N: usize> {
+    handle: PoolHandle<Shards<N>>,
+}
+
+impl<const N: usize> LockFreePool<N> {
+    const NAME: &str = "lock-free pool";
+    /// What `malloc` gives; enough for every primitive type.
+    const ALIGNMENT: usize = 16;
+    const FIXED_MAX: Option<usize> = Some(N);
+
+    /// A pool of `N` buffers of `buffer_size` bytes. All exist, their memory touched, from the start;
+    /// [`PoolConfig::initial`] makes it fewer.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] when `buffer_size` or `N` is 0 or too large, or the memory can't be reserved.
+    pub fn new(buffer_size: usize) -> Result<Self, ConfigError> {
+        LockFreePool::with_config(PoolConfig::new(buffer_size))
+    }
+}
+
+public_pool!(LockFreePool<N>, const N);
