@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::ConfigError;
+use crate::memory::layout::BufferLayout;
 use crate::waiting::budget::Budget;
 use crate::wipe::Wipe;
 
@@ -12,11 +13,6 @@ use crate::wipe::Wipe;
 pub(crate) const BUFFER_SIZE_LIMIT: usize = u32::MAX as usize;
 /// Most buffers of a pool: indices have 32 bits, and one value is kept for "none".
 pub(crate) const MAX_LIMIT: usize = u32::MAX as usize - 1;
-
-/// Bytes.
-const CACHE_LINE: usize = 64;
-/// From this many bytes a buffer on, the unused cache line is at most a thirty-second of it.
-const COLOURED_FROM: usize = 2048;
 
 /// How a pool of equal buffers is made: sizes, counts, name, wiping, alignment.
 ///
@@ -263,42 +259,24 @@ impl PoolConfig {
             max: reserve,
             alignment,
         };
-        let stride = stride(buffer_size, alignment).ok_or(too_large)?;
-        // Room for the first buffer to start at a multiple of the alignment, wherever the memory lies.
-        stride
-            .checked_mul(reserve)
-            .and_then(|bytes| bytes.checked_add(alignment))
-            .filter(|&bytes| isize::try_from(bytes).is_ok())
-            .ok_or(too_large)?;
-        Ok(CheckedConfig {
-            buffer_size: buffer_size as u32,
-            stride,
-            initial: initial as u32,
-            max: max as u32,
+        // All three were checked above, and fit a `u32`.
+        let layout = BufferLayout::new(
+            buffer_size as u32,
             alignment,
+            initial as u32,
+            reserve as u32,
+        )
+        .ok_or(too_large)?;
+        Ok(CheckedConfig {
+            layout,
+            max: max as u32,
             wipe: self.wipe,
             magazine: self.magazine.unwrap_or(usize::MAX),
             budget: self.budget,
             track_holders: self.track_holders,
             name: self.name.unwrap_or_else(|| Arc::from(defaults.name)),
-            reserve: reserve as u32,
             decay: self.decay,
         })
-    }
-}
-
-/// Bytes from the start of one buffer to the start of the next; `None` when the number does not fit.
-///
-/// The starts of buffers that lie a large power of two apart fall into the same few sets of a processor's
-/// cache and drive each other out: of sixteen 8 KiB buffers only eight would keep their first bytes in a first
-/// level of eight ways, whatever its size. So larger buffers take up an odd number of cache lines, of which
-/// they leave one unused if need be (after the slab colouring of J. Bonwick, *The Slab Allocator*, 1994).
-fn stride(buffer_size: usize, alignment: usize) -> Option<usize> {
-    let stride = buffer_size.checked_next_multiple_of(alignment)?;
-    if buffer_size >= COLOURED_FROM && alignment <= CACHE_LINE && stride % (2 * CACHE_LINE) == 0 {
-        stride.checked_add(CACHE_LINE)
-    } else {
-        Some(stride)
     }
 }
 
@@ -311,49 +289,16 @@ pub(crate) struct Defaults {
     pub(crate) fixed_max: Option<usize>,
 }
 
-/// Values that a pool can be made from: none is 0 except `initial`, and the `reserve * stride + alignment`
-/// bytes of all buffers are at most `isize::MAX`.
+/// Values that a pool can be made from.
 pub(crate) struct CheckedConfig {
-    pub(crate) buffer_size: u32,
-    /// Bytes from the start of one buffer to the start of the next.
-    pub(crate) stride: usize,
-    pub(crate) initial: u32,
+    pub(crate) layout: BufferLayout,
+    /// At least 1, and at most the layout's reserve.
     pub(crate) max: u32,
-    pub(crate) alignment: usize,
     pub(crate) wipe: Wipe,
     /// Most buffers in one thread's magazine, as the user wants it.
     pub(crate) magazine: usize,
     pub(crate) budget: Option<Budget>,
     pub(crate) track_holders: bool,
     pub(crate) name: Arc<str>,
-    /// What `max` can be raised to; at least `max`.
-    pub(crate) reserve: u32,
-    /// The length of a generation, if buffers are to decay.
     pub(crate) decay: Option<Duration>,
-}
-
-#[cfg(all(test, not(poolbuf_loom)))]
-mod tests {
-    use super::stride;
-
-    #[test]
-    fn large_buffers_start_in_all_sets_of_a_cache() {
-        assert_eq!(stride(8192, 16), Some(8256));
-        assert_eq!(stride(2048, 64), Some(2112));
-        assert_eq!(stride(8256, 64), Some(8256));
-        for (size, alignment) in [(64, 16), (512, 16), (10_000, 16), (8192, 4096)] {
-            assert_eq!(
-                stride(size, alignment),
-                size.checked_next_multiple_of(alignment)
-            );
-        }
-        for size in [2048, 4096, 8192, 32_768] {
-            let stride = stride(size, 16).unwrap();
-            let mut sets: Vec<_> = (0..64).map(|buffer| buffer * stride / 64 % 64).collect();
-            sets.sort_unstable();
-            sets.dedup();
-            assert_eq!(sets.len(), 64);
-        }
-        assert_eq!(stride(usize::MAX, 64), None);
-    }
 }

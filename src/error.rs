@@ -8,6 +8,8 @@ use std::io;
 use std::panic::Location;
 use std::time::Duration;
 
+use crate::memory::OutOfMemory;
+
 /// Why a pool did not lend a buffer.
 ///
 /// Converts to [`std::io::Error`], with the kind [`InvalidInput`](io::ErrorKind::InvalidInput) for
@@ -339,15 +341,9 @@ impl fmt::Display for ConfigError {
 
 impl Error for ConfigError {}
 
-impl ConfigError {
-    /// Room for `count` values, or the error that there is none.
-    pub(crate) fn vec_for<T>(count: usize) -> Result<Vec<T>, ConfigError> {
-        let mut room = Vec::new();
-        let bytes = count.saturating_mul(size_of::<T>());
-        match room.try_reserve_exact(count) {
-            Ok(()) => Ok(room),
-            Err(_) => Err(ConfigError::OutOfMemory { bytes }),
-        }
+impl From<OutOfMemory> for ConfigError {
+    fn from(OutOfMemory { bytes }: OutOfMemory) -> Self {
+        ConfigError::OutOfMemory { bytes }
     }
 }
 

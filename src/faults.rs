@@ -43,24 +43,3 @@ pub(crate) fn injected(fault: Fault) -> bool {
     });
     *chosen == Some(fault)
 }
-
-#[cfg(all(test, poolbuf_faults))]
-mod tests {
-    use super::*;
-    use crate::free_list::magazines::barrier;
-    use crate::pool::Pool;
-    use crate::pools::buffer::BufferPool;
-
-    /// Or else the tests of a fault would be those of a system without it.
-    #[test]
-    fn a_fault_that_is_asked_for_is_had() {
-        let pool = BufferPool::new(1 << 16, 4, 4).unwrap();
-        let trimmed = pool.trim();
-        assert_eq!(trimmed == 0, injected(Fault::NoDiscard));
-        barrier::heavy();
-        let (free, cheap) = (barrier::light_is_free(), barrier::is_cheap());
-        assert_eq!(free, !injected(Fault::NoBarrier));
-        assert_eq!(cheap, !injected(Fault::BarrierWithdrawn));
-        assert_eq!(pool.acquire().unwrap().capacity(), 1 << 16);
-    }
-}

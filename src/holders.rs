@@ -7,7 +7,8 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-use crate::error::{ConfigError, HeldBy};
+use crate::error::HeldBy;
+use crate::memory::{OutOfMemory, vec_for};
 use crate::sync::{Instant, Mutex};
 
 /// The line of code that acquires.
@@ -158,8 +159,8 @@ struct Entry {
 
 impl Tracker {
     /// For that many buffers.
-    pub(crate) fn new(buffers: u32) -> Result<Self, ConfigError> {
-        let mut entries = ConfigError::vec_for(buffers as usize)?;
+    pub(crate) fn new(buffers: u32) -> Result<Self, OutOfMemory> {
+        let mut entries = vec_for(buffers as usize)?;
         entries.extend((0..buffers).map(|_| Mutex::new(None)));
         Ok(Tracker {
             entries: entries.into(),

@@ -29,15 +29,25 @@ mod under_std {
         compiler_fence, fence,
     };
 
-    pub(crate) use std::thread::{Thread, current as current_thread};
+    pub(crate) use crossbeam_utils::sync::{Parker, Unparker};
     pub(crate) use std::thread_local as lazy_thread_local;
     pub(crate) use std::time::Instant;
 
-    /// Parks this thread until it is unparked, or `limit` is over, or for no reason.
-    pub(crate) fn park(limit: Option<std::time::Duration>) {
-        match limit {
-            Some(limit) => std::thread::park_timeout(limit),
-            None => std::thread::park(),
+    /// Waits a little longer each time it is asked to: spins, then yields, and at last sleeps. A thread that only
+    /// yields keeps its core from threads of lower real-time priority, maybe from the one that it waits for.
+    pub(crate) struct Pause(Backoff);
+
+    impl Pause {
+        pub(crate) fn new() -> Self {
+            Pause(Backoff::new())
+        }
+
+        pub(crate) fn wait(&self) {
+            if self.0.is_completed() {
+                std::thread::sleep(std::time::Duration::from_micros(50));
+            } else {
+                self.0.snooze();
+            }
         }
     }
 
@@ -87,6 +97,73 @@ mod unwatched {
     }
 }
 
+/// What parks a thread in a model: as `crossbeam_utils::sync::Parker`, over the `thread` of loom or shuttle. A park
+/// with a limit lets the other threads have a turn, and its caller looks at the clock.
+#[cfg(any(poolbuf_loom, poolbuf_shuttle))]
+macro_rules! parker_of_models {
+    () => {
+        pub(crate) struct Parker(Unparker);
+
+        #[derive(Clone)]
+        pub(crate) struct Unparker {
+            /// Behind a lock: loom does not order a store after a swap of another thread that did not read it.
+            notified: std::sync::Arc<Mutex<bool>>,
+            thread: thread::Thread,
+        }
+
+        impl Parker {
+            pub(crate) fn new() -> Self {
+                Parker(Unparker {
+                    notified: std::sync::Arc::new(Mutex::new(false)),
+                    thread: thread::current(),
+                })
+            }
+
+            pub(crate) fn unparker(&self) -> &Unparker {
+                &self.0
+            }
+
+            pub(crate) fn park(&self) {
+                while !self.take_notification() {
+                    thread::park();
+                }
+            }
+
+            pub(crate) fn park_timeout(&self, _limit: std::time::Duration) {
+                if !self.take_notification() {
+                    thread::yield_now();
+                }
+            }
+
+            fn take_notification(&self) -> bool {
+                std::mem::take(&mut *self.0.notified.lock())
+            }
+        }
+
+        impl Unparker {
+            pub(crate) fn unpark(&self) {
+                *self.notified.lock() = true;
+                self.thread.unpark();
+            }
+        }
+
+        /// Whoever waits for another thread lets it run.
+        pub(crate) struct Pause;
+
+        impl Pause {
+            pub(crate) fn new() -> Self {
+                Pause
+            }
+
+            pub(crate) fn wait(&self) {
+                thread::yield_now();
+            }
+        }
+    };
+}
+#[cfg(any(poolbuf_loom, poolbuf_shuttle))]
+use parker_of_models;
+
 #[cfg(poolbuf_loom)]
 mod under_loom {
     use loom::cell::UnsafeCell;
@@ -98,17 +175,12 @@ mod under_loom {
     pub(crate) use loom::sync::atomic::fence as compiler_fence;
 
     pub(crate) use loom::sync::MutexGuard;
-    pub(crate) use loom::thread::{Thread, current as current_thread};
     pub(crate) use loom::thread_local as lazy_thread_local;
     pub(crate) use std::time::Instant;
 
-    /// loom knows no time: a limit is over as soon as the other threads have had their turn.
-    pub(crate) fn park(limit: Option<std::time::Duration>) {
-        match limit {
-            Some(_) => loom::thread::yield_now(),
-            None => loom::thread::park(),
-        }
-    }
+    use loom::thread;
+
+    super::parker_of_models!();
 
     /// A `thread_local!`, which loom initialises at its first use.
     macro_rules! static_thread_local {
@@ -153,11 +225,6 @@ mod under_loom {
         }
 
         pub(crate) fn spin(&self) {}
-
-        /// Whoever waits for another thread must let it run.
-        pub(crate) fn snooze(&self) {
-            loom::thread::yield_now();
-        }
     }
 
     /// loom reports it when two holders' uses of a cell are not ordered.
@@ -203,8 +270,11 @@ mod under_shuttle {
     pub(crate) use shuttle::sync::atomic::fence as compiler_fence;
 
     pub(crate) use shuttle::sync::MutexGuard;
-    pub(crate) use shuttle::thread::{Thread, current as current_thread};
     pub(crate) use shuttle::thread_local as lazy_thread_local;
+
+    use shuttle::thread;
+
+    super::parker_of_models!();
 
     /// A clock that goes by steps, one microsecond each, so that a schedule can be repeated.
     #[derive(Clone, Copy, Debug)]
@@ -218,14 +288,6 @@ mod under_shuttle {
         pub(crate) fn elapsed(&self) -> Duration {
             let steps = shuttle::current::context_switches().saturating_sub(self.0);
             Duration::from_micros(steps as u64)
-        }
-    }
-
-    /// With a limit, lets others run: it is over after so many of their steps, and the caller looks at the clock.
-    pub(crate) fn park(limit: Option<Duration>) {
-        match limit {
-            Some(_) => shuttle::thread::yield_now(),
-            None => shuttle::thread::park(),
         }
     }
 
@@ -266,10 +328,5 @@ mod under_shuttle {
         }
 
         pub(crate) fn spin(&self) {}
-
-        /// Whoever waits for another thread must let it run.
-        pub(crate) fn snooze(&self) {
-            shuttle::thread::yield_now();
-        }
     }
 }

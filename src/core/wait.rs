@@ -1,251 +1,295 @@
-//! How a pool of equal buffers serves those who wait.
+//! How a pool of equal buffers serves requests that wait.
 //!
-//! *Nobody is overlooked.* Whoever begins to wait tells the free list (`start_waiting`) before he looks for a buffer
-//! the last time. A release that he can't see then finds that somebody waits, and hands its buffer over. All of
-//! this is under the lock of the queue, so that the free list knows that somebody waits whenever the queue
+//! *None is overlooked.* A request that begins to wait tells the free list (`start_waiting`) before it looks for a
+//! buffer the last time. A release that it can't see then finds that a request waits, and hands its buffer over. All of
+//! this is under the lock of the queue, so that the free list knows that requests wait whenever the queue
 //! is not empty.
+//!
+//! An example. The only buffer is lent, and request R joins while thread T releases.
+//!
+//! 1. R locks the queue, which is empty, and calls `start_waiting`: the demand is `Joining`.
+//! 2. R pops once more. If T's push came before step 1, the buffer is there: R takes it, and `stop_waiting` follows. If
+//!    not, R confirms the demand, enters the queue and unlocks it.
+//! 3. T's push, which comes after step 1, fails: the buffer is wanted. T locks the queue, which it gets when R is in it,
+//!    or has been served in step 2 and left it empty. In the first case T hands its buffer to R; in the second there is
+//!    no demand any more, and T pushes again.
 //!
 //! *What is handed over* is still out, as the free list sees it: it was not pushed, and is not popped.
 
 use std::ptr::NonNull;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
-use crate::core::{PoolCore, PoolHandle, Refusal, give_back};
+use crate::core::release::return_slot;
+use crate::core::{PoolCore, PoolHandle, Refusal};
 use crate::error::AcquireError;
-use crate::free_list::{Empty, FreeList, Slot};
+use crate::free_list::{Demand, Empty, FreeList, Slot};
 use crate::holders::Caller;
 use crate::pooled_buf::PooledBuf;
 use crate::sync::Ordering;
-use crate::waiting::acquire::{Lender, Lent, Request, Turn};
-use crate::waiting::budget::Granted;
-use crate::waiting::queue::{Ending, Outcome, Queue, Ticket, discard, wake_all};
+use crate::waiting::acquire::{Left, Lender, Lent, Progress, Request};
+use crate::waiting::budget::{Budget, Granted};
+use crate::waiting::queue::{Claim, Clock, Ending, Outcome, Queue, Ticket};
+use crate::waiting::unlent_slot::UnlentSlot;
+use crate::waiting::waker::{UserWaker, wake_all};
 
 impl<F: FreeList> PoolCore<F> {
-    /// Hands a buffer to the first who waits, and returns his waker. Afterwards the core may be gone. `None` if nobody
-    /// waits, or nobody may have it, since more are out than the max; then the buffer is the caller's still.
-    pub(super) fn hand_over(&self, slot: Slot) -> Option<Waker> {
-        let mut queue = self.waiters.lock();
-        // Asked under the lock: so who began to wait after the max was lowered is handed nothing by who looked before.
-        if self.was_shrunk.load(Ordering::Relaxed) && !self.free_list.may_lend_onward() {
-            return None;
-        }
-        let waker = queue.hand(slot).ok()?;
-        self.stop_waiting_if_empty(&queue);
-        Some(waker)
+    /// Whether requests wait, or did a moment ago.
+    pub(super) fn has_waiters(&self) -> bool {
+        self.free_list.demand() == Demand::Waiting
     }
 
-    /// Hands over what has become free without a release.
-    pub(super) fn serve_waiters(&self) {
-        let mut wakers = Vec::new();
-        let mut queue = self.waiters.lock();
-        while !queue.is_empty() {
-            let Ok(slot) = self.free_list.pop() else {
-                break;
-            };
-            // Taken from the free list, and handed over too.
-            self.count_not_lent();
-            wakers.extend(queue.hand(slot));
+    /// Hands a buffer to the first request that waits, and returns its waker. The buffer again if none waits, or none
+    /// may have it, since more are out than the max.
+    ///
+    /// # Safety
+    ///
+    /// `slot` is that of a buffer that is out of `this` pool and has no guard. If it is handed over, the core may be gone
+    /// afterwards.
+    pub(super) unsafe fn hand_over(this: NonNull<Self>, slot: Slot) -> Result<UserWaker, Slot> {
+        // SAFETY: the core is alive because the buffer is out, until the lock has been let go.
+        let core = unsafe { this.as_ref() };
+        let mut queue = core.waiters.lock();
+        // Asked under the lock: a request that began to wait after the max was lowered is handed nothing by a release
+        // that looked before.
+        if !core.free_list.may_lend_again() {
+            return Err(slot);
         }
-        self.stop_waiting_if_empty(&queue);
-        drop(queue);
-        wake_all(wakers);
+        let handed = match queue.next() {
+            // SAFETY: passed on.
+            Some(next) => Ok(next.hand(|caller| unsafe { Self::hand(this, slot, caller) })),
+            None => Err(slot),
+        };
+        core.stop_waiting_if_empty(&queue);
+        handed
     }
 
-    pub(super) fn stop_waiting_if_empty(&self, queue: &Queue<(), Slot>) {
-        if queue.is_empty() && self.wanted.load(Ordering::Relaxed) {
-            self.wanted.store(false, Ordering::Relaxed);
+    /// A buffer that is on its way to `caller`, and is tracked as its from now on: if the request is never polled, it
+    /// is what holds the buffer.
+    ///
+    /// # Safety
+    ///
+    /// As for `hand_over`.
+    unsafe fn hand(this: NonNull<Self>, slot: Slot, caller: Caller) -> UnlentSlot {
+        // SAFETY: the core is alive because the buffer is out. The header lies at its start.
+        unsafe {
+            this.as_ref().track(&slot, caller);
+            UnlentSlot::new(this.cast(), slot)
+        }
+    }
+
+    pub(super) fn stop_waiting_if_empty(&self, queue: &Queue<Caller, UnlentSlot>) {
+        if queue.is_empty() && self.free_list.demand() != Demand::None {
             self.free_list.stop_waiting();
         }
     }
+}
 
-    /// Takes a free buffer. While others wait there is none: that takes no lock to see.
-    pub(super) fn pop(&self) -> Result<Slot, Empty> {
-        if self.wanted.load(Ordering::Relaxed) {
-            return Err(Empty::AllInUse(self.max.load(Ordering::Relaxed)));
+/// What came of a first attempt.
+enum Tried {
+    /// Charged, if need be.
+    Popped(Slot),
+    /// Not charged.
+    Taken(UnlentSlot),
+    Queued(Ticket),
+}
+
+impl<F: FreeList> PoolHandle<F> {
+    /// Hands over what has become free without a release.
+    pub(super) fn serve_waiters(&self) {
+        let core = self.core();
+        let mut wakers = Vec::new();
+        let mut queue = core.waiters.lock();
+        let mut left_over = None;
+        while !queue.is_empty() {
+            let Ok(slot) = core.take() else {
+                break;
+            };
+            let Some(next) = queue.next() else {
+                // All have been served by other queues.
+                left_over = Some(slot);
+                break;
+            };
+            // SAFETY: just taken.
+            wakers.push(next.hand(|caller| unsafe { PoolCore::hand(self.core, slot, caller) }));
         }
-        self.free_list.pop()
+        core.stop_waiting_if_empty(&queue);
+        drop(queue);
+        if let Some(slot) = left_over {
+            // SAFETY: just taken.
+            wakers.extend(unsafe { return_slot(self.core, slot) });
+        }
+        wake_all(wakers);
+    }
+
+    /// Takes a buffer for a request that is to be charged for it.
+    fn take_for(&self, request: &Request<'_>) -> Result<UnlentSlot, Empty> {
+        let slot = self.core().take()?;
+        // SAFETY: just taken.
+        Ok(unsafe { PoolCore::hand(self.core, slot, request.caller) })
     }
 
     /// Takes a free buffer, or joins the queue.
-    fn pop_or_join(&self, request: &Request<'_>) -> Result<Turned, Empty> {
-        if let Some(slot) = self.free_list.pop_at_hand() {
-            return Ok(Turned::Served(slot));
-        }
-        match self.pop() {
-            Err(Empty::AllInUse(_)) => {}
-            result => return result.map(Turned::Served),
+    fn try_or_join(&self, request: &Request<'_>) -> Result<Tried, Empty> {
+        let core = self.core();
+        match self.try_pop(request.caller) {
+            Ok(slot) => return Ok(Tried::Popped(slot)),
+            Err(Refusal::Empty(Empty::Closed)) => return Err(Empty::Closed),
+            Err(Refusal::Empty(Empty::AllInUse(_))) => {}
+            // It waits for the bytes with its buffer in hand.
+            Err(Refusal::OverBudget(_)) if !core.has_waiters() => match self.take_for(request) {
+                Err(Empty::AllInUse(_)) => {}
+                result => return result.map(Tried::Taken),
+            },
+            Err(Refusal::OverBudget(_)) => {}
         }
         // Before the lock: a user's code.
-        let waker = request.waker.clone();
-        let mut queue = self.waiters.lock();
+        let waker = UserWaker::clone_of(request.waker);
+        let claim = request
+            .claim
+            .map(|claim| claim.get_or_init(Claim::new).clone());
+        let mut queue = core.waiters.lock();
         if queue.is_closed() {
             drop(queue);
             return Err(Empty::Closed);
         }
         if queue.is_empty() {
-            self.free_list.start_waiting();
-            match self.free_list.pop() {
-                Err(Empty::AllInUse(_)) => self.wanted.store(true, Ordering::Relaxed),
+            core.free_list.start_waiting();
+            match self.take_for(request) {
+                Err(Empty::AllInUse(_)) => core.free_list.confirm_waiting(),
                 result => {
-                    self.free_list.stop_waiting();
+                    core.free_list.stop_waiting();
                     drop(queue);
-                    return result.map(Turned::Served);
+                    return result.map(Tried::Taken);
                 }
             }
         }
-        Ok(Turned::Queued(queue.join((), waker, request.counted)))
+        Ok(Tried::Queued(queue.join(
+            request.caller,
+            waker,
+            claim,
+            request.counted,
+        )))
     }
-}
 
-/// Gives a buffer back that has become no guard, if it is dropped.
-struct GiveBack<F: FreeList>(NonNull<PoolCore<F>>, Slot);
-
-impl<F: FreeList> Drop for GiveBack<F> {
-    fn drop(&mut self) {
-        // SAFETY: popped, or handed over by whoever had it last; who makes this has no other use for it.
-        unsafe {
-            self.0.as_ref().count_not_lent();
-            give_back(self.0, self.1);
-        }
-    }
-}
-
-enum Turned {
-    Served(Slot),
-    Queued(Ticket),
-}
-
-impl<F: FreeList> Lender for PoolHandle<F> {
-    fn poll_turn(&self, turn: &mut Turn, request: &Request<'_>) -> Poll<Lent> {
+    /// The guard of a buffer that is charged if need be. `waited` is the clock of the wait, if it was one.
+    fn lend_unlent(&self, unlent: UnlentSlot, waited: Option<Option<Clock>>) -> PooledBuf {
         let core = self.core();
-        let slot = match turn {
-            Turn::New => match core.pop_or_join(request) {
-                Ok(Turned::Served(slot)) => slot,
-                Ok(Turned::Queued(ticket)) => {
-                    *turn = Turn::ForBuffer(ticket);
-                    return Poll::Pending;
-                }
-                Err(empty) => return Poll::Ready(Err(self.refuse(Refusal::Empty(empty)))),
-            },
-            Turn::ForBuffer(ticket) => match core.waiters.check(ticket, request.waker) {
-                Outcome::Waiting => return Poll::Pending,
-                Outcome::Handed(slot) => slot,
-                Outcome::Closed => {
-                    *turn = Turn::New;
-                    return Poll::Ready(Err(AcquireError::Closed));
-                }
-            },
-            Turn::ForBytes(slot, ticket) => {
-                let slot = *slot;
-                let granted = match &core.budget {
-                    Some(budget) => budget.check(ticket, request.waker),
-                    None => Outcome::Closed,
-                };
-                match granted {
-                    Outcome::Waiting => return Poll::Pending,
-                    Outcome::Handed(()) => {
-                        *turn = Turn::New;
-                        // SAFETY: popped, or handed over by whoever had it last; and charged.
-                        return Poll::Ready(Ok(unsafe { self.lend_to(slot, request.caller) }));
-                    }
-                    Outcome::Closed => {
-                        *turn = Turn::New;
-                        core.count_not_lent();
-                        // SAFETY: it was popped, or handed over, and has become no guard.
-                        unsafe { give_back(self.core, slot) };
-                        return Poll::Ready(Err(AcquireError::Closed));
+        match waited {
+            Some(clock) => core.waits.add(Ending::Served, clock),
+            // It was taken, and is lent after all.
+            None => {
+                core.not_lent.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        // SAFETY: it was taken or handed over, and tracked then.
+        unsafe { self.lend(unlent.into_slot()) }
+    }
+
+    /// Charges the budget for a buffer, if there is one, and lends it; or waits for the bytes.
+    fn charge_and_lend(
+        &self,
+        unlent: UnlentSlot,
+        waited: Option<Option<Clock>>,
+        progress: &mut Progress,
+        request: &Request<'_>,
+    ) -> Poll<Lent> {
+        let core = self.core();
+        let unlent = match &core.budget {
+            None => unlent,
+            Some(budget) => {
+                let bytes = core.buffer_size();
+                match budget.charge_or_join(bytes, self.id(), unlent, request.waker) {
+                    Granted::Now(unlent) => unlent,
+                    Granted::Queued(reservation) => {
+                        // What closes the pool looks at the budget's queue after it has closed the pool's own. So
+                        // either it finds this request there, or this finds the pool closed.
+                        core.waits.add_time(waited.flatten());
+                        if core.waiters.lock().is_closed() {
+                            let (_, clock) = reservation.leave(false);
+                            return self.closed(request, clock);
+                        }
+                        *progress = Progress::ForBytes(reservation);
+                        return Poll::Pending;
                     }
                 }
             }
         };
-        *turn = Turn::New;
-        if let Some(budget) = &core.budget {
-            let back = GiveBack(self.core, slot);
-            // Clones the waker: a user's code, which may panic.
-            let joined = budget.charge_or_join(core.buffer_size, self.id(), request.waker);
-            std::mem::forget(back);
-            if let Granted::Queued(ticket) = joined {
-                *turn = Turn::ForBytes(slot, ticket);
-                // Who closes the pool looks at the budget's queue after he has closed the pool's own. So either he
-                // finds this request there, or it finds the pool closed.
-                if core.waiters.lock().is_closed() {
-                    drop(self.leave(turn, request, Ending::Left));
-                    return Poll::Ready(Err(AcquireError::Closed));
-                }
-                return Poll::Pending;
-            }
-        }
-        // SAFETY: just popped, or handed over by whoever had it last.
-        Poll::Ready(Ok(unsafe { self.lend_to(slot, request.caller) }))
+        Poll::Ready(Ok(self.lend_unlent(unlent, waited)))
     }
 
-    fn leave(&self, turn: &mut Turn, request: &Request<'_>, ending: Ending) -> Option<PooledBuf> {
-        let core = self.core();
-        match std::mem::take(turn) {
-            Turn::New => None,
-            Turn::ForBuffer(ticket) => {
-                let mut queue = core.waiters.lock();
-                let (outcome, waker, wait) = queue.leave(&ticket, ending);
-                core.stop_waiting_if_empty(&queue);
-                drop(queue);
-                core.waiters.add(wait);
-                discard(waker);
-                let Outcome::Handed(slot) = outcome else {
-                    return None;
-                };
-                let charged = match &core.budget {
-                    Some(budget) => budget.charge(core.buffer_size).is_ok(),
-                    None => true,
-                };
-                // Who is late counts as served.
-                if !charged && ending == Ending::TimedOut {
-                    core.count_not_lent();
-                }
-                // SAFETY: handed over by whoever had it last, and charged if need be.
-                unsafe { self.lend_or_give_back(slot, charged, request.caller) }
-            }
-            Turn::ForBytes(slot, ticket) => {
-                let budget = core.budget.as_ref();
-                let charged = budget.is_some_and(|budget| budget.leave(&ticket, ending));
-                // Only who is late still wants it.
-                if !charged || ending != Ending::TimedOut {
-                    core.count_not_lent();
-                }
-                // SAFETY: popped, or handed over by whoever had it last.
-                unsafe { self.lend_or_give_back(slot, charged, request.caller) }
-            }
+    /// Counts a wait that ended since the pool was closed, unless the request goes on waiting for another.
+    fn closed(&self, request: &Request<'_>, clock: Option<Clock>) -> Poll<Lent> {
+        if request.claim.is_none() {
+            self.count_wait(Ending::Unserved, clock);
         }
+        Poll::Ready(Err(AcquireError::Closed))
     }
 }
 
-impl<F: FreeList> PoolHandle<F> {
-    /// The guard of a buffer, which is then tracked.
-    ///
-    /// # Safety
-    ///
-    /// As for `lend`.
-    unsafe fn lend_to(&self, slot: Slot, caller: Caller) -> PooledBuf {
-        self.core().track(slot, caller);
-        // SAFETY: passed on.
-        unsafe { self.lend(slot) }
+impl<F: FreeList> Lender for PoolHandle<F> {
+    fn poll_acquire(&self, progress: &mut Progress, request: &Request<'_>) -> Poll<Lent> {
+        let core = self.core();
+        // A user's waker may panic in `check`; the request is where it was then.
+        match progress {
+            Progress::New => match self.try_or_join(request) {
+                // SAFETY: just popped.
+                Ok(Tried::Popped(slot)) => Poll::Ready(Ok(unsafe { self.lend(slot) })),
+                Ok(Tried::Taken(unlent)) => self.charge_and_lend(unlent, None, progress, request),
+                Ok(Tried::Queued(ticket)) => {
+                    *progress = Progress::InQueue(ticket);
+                    Poll::Pending
+                }
+                Err(empty) => Poll::Ready(Err(self.refuse(Refusal::Empty(empty)))),
+            },
+            Progress::InQueue(ticket) => match core.waiters.check(ticket, request.waker) {
+                Outcome::Waiting => Poll::Pending,
+                Outcome::Handed(unlent, clock) => {
+                    *progress = Progress::New;
+                    self.charge_and_lend(unlent, Some(clock), progress, request)
+                }
+                Outcome::Closed(clock) => {
+                    *progress = Progress::New;
+                    self.closed(request, clock)
+                }
+            },
+            Progress::ForBytes(reservation) => match reservation.check(request.waker) {
+                Outcome::Waiting => Poll::Pending,
+                Outcome::Handed(unlent, clock) => {
+                    *progress = Progress::New;
+                    Poll::Ready(Ok(self.lend_unlent(unlent, Some(clock))))
+                }
+                Outcome::Closed(clock) => {
+                    *progress = Progress::New;
+                    self.closed(request, clock)
+                }
+            },
+        }
     }
 
-    /// # Safety
-    ///
-    /// As for `lend`.
-    unsafe fn lend_or_give_back(
-        &self,
-        slot: Slot,
-        charged: bool,
-        caller: Caller,
-    ) -> Option<PooledBuf> {
-        // SAFETY: passed on, once.
-        unsafe {
-            if charged {
-                return Some(self.lend_to(slot, caller));
+    fn leave(&self, progress: &mut Progress, wants: bool) -> Left {
+        let core = self.core();
+        let (charged, clock) = match std::mem::take(progress) {
+            Progress::New => return Left::default(),
+            Progress::InQueue(ticket) => {
+                let mut queue = core.waiters.lock();
+                let mut left = queue.leave(ticket);
+                core.stop_waiting_if_empty(&queue);
+                drop(queue);
+                let charge = |budget: &Budget| budget.charge(core.buffer_size()).is_ok();
+                let lends = |_: &_| wants && core.budget.as_ref().is_none_or(charge);
+                (left.handed.take().filter(lends), left.clock)
             }
-            give_back(self.core, slot);
+            Progress::ForBytes(reservation) => reservation.leave(wants),
+        };
+        let waited_in_vain = charged.is_none();
+        Left {
+            lent: charged.map(|unlent| self.lend_unlent(unlent, Some(clock))),
+            waited_in_vain,
+            clock,
         }
-        None
+    }
+
+    fn count_wait(&self, ending: Ending, clock: Option<Clock>) {
+        self.core().waits.add(ending, clock);
     }
 }

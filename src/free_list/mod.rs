@@ -1,42 +1,42 @@
 //! Which buffers are free: the one thing in which the pools of equal buffers differ.
 //!
 //! A free list knows indices, never memory: its links lie in side arrays, so a buffer's bytes belong to
-//! whoever holds it, always.
+//! its holder, always.
 
 pub(crate) mod lock_free;
 pub(crate) mod magazines;
 
-use crate::config::CheckedConfig;
-use crate::error::ConfigError;
+use crate::memory::OutOfMemory;
 use crate::memory::trim_plan::Trimming;
 
-/// A buffer as a free list knows it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A buffer that was taken from a free list. It can't be copied, so it is put back or lent once.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "the buffer is lost to its pool unless it is lent or put back"]
 pub(crate) struct Slot {
     /// Which of the pool's buffers it is.
     pub(crate) index: u32,
-    /// How many of its leading bytes may hold what a holder wrote. Lies here since whoever takes the index
+    /// How many of its leading bytes may hold what a holder wrote. Lies here since what takes the index
     /// wants it next: that spares the pools an array, and a cache line, of their own.
-    pub(crate) stale: u32,
+    pub(crate) exposed: u32,
 }
 
 impl Slot {
     /// The buffer `index`, never written.
     pub(crate) fn fresh(index: u32) -> Slot {
-        Slot { index, stale: 0 }
+        Slot { index, exposed: 0 }
     }
 
     #[inline]
     pub(crate) fn from_word(word: u64) -> Slot {
         Slot {
             index: word as u32,
-            stale: (word >> 32) as u32,
+            exposed: (word >> 32) as u32,
         }
     }
 
     #[inline]
     pub(crate) fn word(self) -> u64 {
-        u64::from(self.stale) << 32 | u64::from(self.index)
+        u64::from(self.exposed) << 32 | u64::from(self.index)
     }
 }
 
@@ -49,13 +49,13 @@ pub(crate) enum Empty {
     Closed,
 }
 
-/// Why a buffer was not taken back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a buffer was not taken back, and the buffer.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NotTaken {
     /// The list has been closed.
-    Closed,
-    /// Somebody waits for it, see [`FreeList::start_waiting`].
-    Wanted,
+    Closed(Slot),
+    /// A request waits for it, see [`FreeList::start_waiting`].
+    Wanted(Slot),
 }
 
 /// What a free list knows about its past and present.
@@ -66,11 +66,48 @@ pub(crate) struct Counts {
     /// Buffers ever taken. So many were in use at the same time if one thread alone used the list; with
     /// several it may be fewer, by what then lay where another thread looks first.
     pub(crate) high_water: u32,
-    /// How often a buffer was taken since the list was made.
+    /// How often a buffer was taken since the list was made. While others take buffers it may be too low, never too
+    /// high.
     pub(crate) acquired: u64,
-    /// Bytes of buffers that have been given back to the operating system by trimming, and that nobody has taken
-    /// since. An estimate where some of those that were trimmed together have been taken again.
+    /// Bytes of buffers that have been given back to the operating system by trimming and not been taken since. An
+    /// estimate where some of those that were trimmed together have been taken again.
     pub(crate) given_back: usize,
+}
+
+/// What a free list is made for. All numbers are buffers but the first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Bytes.
+    pub(crate) buffer_size: u32,
+    pub(crate) initial: u32,
+    pub(crate) max: u32,
+    pub(crate) reserve: u32,
+    /// Most in one thread's magazine.
+    pub(crate) magazine: usize,
+}
+
+/// Whether requests wait for the buffers of a list. Changed by one caller at a time, under the lock of the queue in
+/// which they wait; see the table in [`waiting`](crate::waiting).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Demand {
+    /// None waits.
+    None,
+    /// One is about to wait, and looks for a buffer a last time.
+    Joining,
+    /// There are some.
+    Waiting,
+}
+
+impl Demand {
+    /// The one whose discriminant is `number`.
+    pub(crate) fn from_u8(number: u8) -> Self {
+        match number {
+            0 => Demand::None,
+            1 => Demand::Joining,
+            _ => Demand::Waiting,
+        }
+    }
 }
 
 /// The buffers `0..reserve`, each either free or taken, and at most `max` of them taken.
@@ -79,70 +116,50 @@ pub(crate) struct Counts {
 /// - `pop` takes a buffer that is free and returns it; it fails only at a moment when `max` or more are taken, or
 ///   after `close`;
 /// - what comes back to a thread last is what that thread is lent first, and one that was never taken only
-///   when nothing that was is at hand;
-/// - all that happened before a `push` has happened before the `pop` that returns the same buffer returns;
-/// - once `push` has put the buffer back or failed because the list was closed, it touches the list no more: the memory of the list may
-///   be gone before `push` returns.
+///   when none that was is at hand;
+/// - all that happened before a `push` has happened before the `pop` that returns the same buffer returns.
 pub(crate) trait FreeList: Send + Sync + Sized + 'static {
-    /// All of `0..reserve` free. Fails when the allocator has no memory.
-    fn new(config: &CheckedConfig) -> Result<Self, ConfigError>;
+    /// Where buffers are put back.
+    type Inlet<'a>: Inlet;
+
+    /// All of `0..reserve` free.
+    fn new(limits: &Limits) -> Result<Self, OutOfMemory>;
 
     /// Takes a free buffer.
     fn pop(&self) -> Result<Slot, Empty>;
 
-    /// Puts a buffer back. The caller got it from `pop` and has not put it back since.
-    fn push(&self, slot: Slot) -> Result<(), NotTaken>;
+    /// Does what `pop` does if that takes a few instructions only, to be inlined where a buffer is acquired.
+    fn pop_fast(&self) -> Option<Slot>;
+
+    fn inlet(&self) -> Self::Inlet<'_>;
 
     /// From now on until `stop_waiting`, a `push` either has put its buffer where a `pop` that begins later finds
-    /// it, or fails with [`NotTaken::Wanted`]: whoever finds nothing after this misses nothing. Callers take
-    /// turns: each `start_waiting` is followed by a `stop_waiting`, and no two of either run at once.
+    /// it, or fails with [`NotTaken::Wanted`]: a `pop` that finds none after this has missed none. The demand is
+    /// [`Joining`](Demand::Joining) until `confirm_waiting`.
     fn start_waiting(&self);
 
-    /// A push that began before may still fail with [`NotTaken::Wanted`].
+    /// The demand is [`Waiting`](Demand::Waiting).
+    fn confirm_waiting(&self);
+
+    /// The demand is [`None`](Demand::None). A push that began before may still fail with [`NotTaken::Wanted`].
     fn stop_waiting(&self);
+
+    /// For anyone, who may be told of an older state.
+    fn demand(&self) -> Demand;
 
     /// From now on `pop` and `push` fail. Returns how many buffers were in use then. When several threads
     /// close, each buffer is counted to one of them.
     fn close(&self) -> u32;
 
-    /// Exact while nobody else uses the list.
+    /// Exact while no other thread uses the list.
     fn counts(&self) -> Counts;
 
-    /// Does what `pop` does if that takes a few instructions only, to be inlined where a buffer is acquired.
-    #[inline(always)]
-    fn pop_at_hand(&self) -> Option<Slot> {
-        None
-    }
-
-    /// Does what `push` does if that takes a few instructions only, and returns whether it did.
-    #[inline(always)]
-    fn push_at_hand(&self, _slot: Slot) -> bool {
-        false
-    }
-
-    /// Takes up to `most` free buffers, and returns one of them, the one that `pop` would have; the others
-    /// it gives to `keep`, which should lend the last of them first. Fails as `pop` does.
-    fn pop_many(&self, most: usize, mut keep: impl FnMut(Slot)) -> Result<Slot, Empty> {
-        let first = self.pop()?;
-        for _ in 1..most {
-            match self.pop() {
-                Ok(slot) => keep(slot),
-                Err(_) => break,
-            }
-        }
-        Ok(first)
-    }
-
-    /// Puts buffers back as if by one `push` after the other. Returns how many: all, unless the list has
-    /// been closed, or somebody waits.
-    fn push_many(&self, slots: impl Iterator<Item = Slot>) -> usize {
-        let back = slots.map(|slot| self.push(slot));
-        back.take_while(Result::is_ok).count()
-    }
+    /// Buffers that may be taken at most.
+    fn max(&self) -> u32;
 
     /// Whether a buffer that was taken may be lent again without having been put back: from a magazine, or by
     /// hand-over. Not while more than `max` are taken.
-    fn may_lend_onward(&self) -> bool {
+    fn may_lend_again(&self) -> bool {
         true
     }
 
@@ -158,9 +175,24 @@ pub(crate) trait FreeList: Send + Sync + Sized + 'static {
     fn end_generation(&self, _trimming: &mut Trimming<'_>) {}
 }
 
+/// Where buffers are put back to a list, which another thread may free as soon as the last of them is back: before
+/// the call that put it back returns. So what is passed to such a call refers to atomics and locks alone, of which
+/// the compiler does not assume that they outlive the call, as it does of what a reference to plain bytes refers to.
+pub(crate) trait Inlet: Copy {
+    /// Does what `push` does if that takes a few instructions only; else the buffer is the caller's still.
+    fn push_fast(self, slot: Slot) -> Result<(), Slot>;
+
+    /// Puts a buffer back. The caller got it from `pop` and has not put it back since.
+    fn push(self, slot: Slot) -> Result<(), NotTaken>;
+}
+
 /// A free list whose `max` can be changed.
 pub(crate) trait Resizable: FreeList {
-    /// Sets `max` to what `change` makes of it, at least 1 and at most the reserve, or leaves it; returns it as it
-    /// was and as it is. What is taken stays so, however much: `pop` fails until enough is back.
-    fn resize<E>(&self, change: impl FnOnce(u32) -> Result<u32, E>) -> Result<(u32, u32), E>;
+    /// Sets `max`, which is at least 1 and at most the reserve; returns it as it was. What is taken stays so, however
+    /// much: `pop` fails until enough is back.
+    fn set_max(&self, max: u32) -> u32;
+
+    /// A number that goes up whenever a buffer comes back. If it is the same before a `pop` that finds all taken and
+    /// after another, none was free at any moment between the two.
+    fn returns(&self) -> u64;
 }

@@ -100,3 +100,19 @@ mod system {
         true
     }
 }
+
+#[cfg(all(test, poolbuf_faults))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_system_that_takes_no_page_back_is_had_if_it_is_asked_for() {
+        let bytes = 2 * size();
+        let mut memory = vec![1_u8; 2 * bytes];
+        let padding = memory.as_ptr().align_offset(size());
+        let start = NonNull::from(&mut memory[padding]);
+        // SAFETY: the pages lie in `memory`, which is not used during the call.
+        let discarded = unsafe { discard(start, bytes) };
+        assert_eq!(discarded, !injected(Fault::NoDiscard));
+    }
+}

@@ -8,9 +8,8 @@ use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ops::Range;
 use std::ptr::NonNull;
 
-use crate::config::CheckedConfig;
-use crate::error::ConfigError;
-use crate::memory::pages;
+use crate::memory::layout::BufferLayout;
+use crate::memory::{OutOfMemory, pages};
 
 /// What the allocator is asked to align to, in bytes: no more than `malloc` gives anyway, or else zeroed memory is
 /// memory that has been written. On 64 bits that is 16, on 32 it is 8.
@@ -80,58 +79,55 @@ impl MemoryRegion {
     }
 }
 
+/// The reservation, freed when this is dropped.
 pub(crate) struct Region {
     allocation: NonNull<u8>,
-    layout: Layout,
+    allocated: Layout,
     base: NonNull<u8>,
-    stride: usize,
-    count: u32,
+    layout: BufferLayout,
 }
 
-// SAFETY: a region is an address range. It reads and writes none of its bytes once it is built, and who
-// does so through `slot` answers for it.
+// SAFETY: a region is an address range. It reads and writes none of its bytes once it is built, and what
+// does so through `buffer` answers for it.
 unsafe impl Send for Region {}
 // SAFETY: as above.
 unsafe impl Sync for Region {}
 
 impl Region {
-    /// Reserves `reserve` buffers and touches the first `initial` of them.
-    pub(crate) fn reserve(config: &CheckedConfig) -> Result<Region, ConfigError> {
-        let used = config.stride * config.reserve as usize;
-        let slack = config.alignment.saturating_sub(ALLOCATION_ALIGNMENT);
-        let layout = Layout::from_size_align(used + slack, ALLOCATION_ALIGNMENT).map_err(|_| {
-            ConfigError::AddressSpace {
-                buffer_size: config.buffer_size as usize,
-                max: config.reserve as usize,
-                alignment: config.alignment,
-            }
-        })?;
-        // SAFETY: the size is not 0, since neither the stride nor the max of a checked config is.
-        let allocation = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or({
-            ConfigError::OutOfMemory {
-                bytes: layout.size(),
-            }
-        })?;
-        let padding = allocation.as_ptr().align_offset(config.alignment);
+    /// Reserves the buffers of `layout` and touches the initial ones.
+    pub(crate) fn reserve(layout: BufferLayout) -> Result<Region, OutOfMemory> {
+        let used = layout.stride * layout.reserve as usize;
+        let slack = layout.alignment.saturating_sub(ALLOCATION_ALIGNMENT);
+        let bytes = used + slack;
+        let refused = OutOfMemory { bytes };
+        let allocated =
+            Layout::from_size_align(bytes, ALLOCATION_ALIGNMENT).map_err(|_| refused)?;
+        // SAFETY: the size is not 0, since neither the stride nor the reserve of a layout is.
+        let allocation = NonNull::new(unsafe { alloc_zeroed(allocated) }).ok_or(refused)?;
+        let padding = allocation.as_ptr().align_offset(layout.alignment);
         debug_assert!(padding <= slack);
         // SAFETY: the allocation is aligned as asked, so rounding it up to the alignment skips at most
         // `slack` of the `used + slack` bytes.
         let base = unsafe { allocation.add(padding) };
         let region = Region {
             allocation,
-            layout,
+            allocated,
             base,
-            stride: config.stride,
-            count: config.reserve,
+            layout,
         };
-        region.touch(config.stride * config.initial as usize);
+        region.touch(layout.stride * layout.initial as usize);
         Ok(region)
+    }
+
+    #[inline]
+    pub(crate) fn layout(&self) -> &BufferLayout {
+        &self.layout
     }
 
     /// Writes one byte in each page of the first `bytes` bytes, so that they are committed.
     fn touch(&self, bytes: usize) {
         for offset in (0..bytes).step_by(PAGE).chain(bytes.checked_sub(1)) {
-            // SAFETY: `offset` is below `bytes`, which is at most `count * stride`: inside the
+            // SAFETY: `offset` is below `bytes`, which is at most `reserve * stride`: inside the
             // reservation, whose bytes are 0 and not lent to anybody yet. Volatile, or else the compiler
             // could see that the bytes are 0 already.
             unsafe { self.base.add(offset).write_volatile(0) };
@@ -141,23 +137,24 @@ impl Region {
     pub(crate) fn public(&self) -> MemoryRegion {
         MemoryRegion {
             base: self.base,
-            stride: self.stride,
-            buffers: self.count,
+            stride: self.layout.stride,
+            buffers: self.layout.reserve,
         }
     }
 
     /// Where buffer `index` starts. The `stride` bytes from there are inside the reservation, initialised,
     /// and overlap with no other buffer's.
     #[inline]
-    pub(crate) fn slot(&self, index: u32) -> NonNull<u8> {
-        debug_assert!(index < self.count);
+    pub(crate) fn buffer(&self, index: u32) -> NonNull<u8> {
+        debug_assert!(index < self.layout.reserve);
         // SAFETY: free lists hand out indices below `reserve` only, so this stays inside the reservation.
-        unsafe { self.base.add(index as usize * self.stride) }
+        unsafe { self.base.add(index as usize * self.layout.stride) }
     }
 
     /// Buffers that are given back at once, and buffers that lie, at least in part, in the page where one begins.
     pub(crate) fn batch(&self) -> (u32, u32) {
-        let buffers = |bytes: usize| u32::try_from(bytes.div_ceil(self.stride)).unwrap_or(u32::MAX);
+        let buffers =
+            |bytes: usize| u32::try_from(bytes.div_ceil(self.layout.stride)).unwrap_or(u32::MAX);
         (buffers(BATCH), buffers(pages::size()))
     }
 
@@ -174,11 +171,13 @@ impl Region {
         wanted: Range<u32>,
         last: &mut Range<usize>,
     ) -> usize {
-        debug_assert!(free.start <= wanted.start && wanted.end <= free.end.min(self.count));
+        debug_assert!(
+            free.start <= wanted.start && wanted.end <= free.end.min(self.layout.reserve)
+        );
         let page = pages::size();
         let base = self.base.as_ptr() as usize;
         // In an allocation, so no address overflows; rounding up stays below `isize::MAX` + a page.
-        let address = |index: u32| base + index as usize * self.stride;
+        let address = |index: u32| base + index as usize * self.layout.stride;
         let (down, up) = (
             |address: usize| address & !(page - 1),
             |address: usize| (address + page - 1) & !(page - 1),
@@ -209,33 +208,25 @@ impl Region {
 impl Drop for Region {
     fn drop(&mut self) {
         // SAFETY: allocated in `reserve` with this layout, and freed only here.
-        unsafe { dealloc(self.allocation.as_ptr(), self.layout) };
+        unsafe { dealloc(self.allocation.as_ptr(), self.allocated) };
     }
 }
 
 #[cfg(all(test, not(poolbuf_loom)))]
 mod tests {
     use super::Region;
-    use crate::config::{Defaults, PoolConfig};
-    use crate::error::ConfigError;
-
-    fn reserve(config: PoolConfig) -> Result<Region, ConfigError> {
-        Region::reserve(&config.check(Defaults {
-            name: "region",
-            alignment: 1,
-            fixed_max: None,
-        })?)
-    }
+    use crate::memory::layout::BufferLayout;
 
     #[test]
     fn buffers_are_aligned_and_apart_at_every_alignment() {
         for shift in 0..=21 {
             let alignment = 1_usize << shift;
-            let region = reserve(PoolConfig::new(100).max(3).alignment(alignment)).unwrap();
-            let starts: Vec<usize> = (0..3).map(|i| region.slot(i).as_ptr() as usize).collect();
+            let layout = BufferLayout::new(100, alignment, 0, 3).unwrap();
+            let region = Region::reserve(layout).unwrap();
+            let starts = [0, 1, 2].map(|index| region.buffer(index).as_ptr() as usize);
             assert!(starts.iter().all(|start| start % alignment == 0));
             assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= 100));
-            let end = region.allocation.as_ptr() as usize + region.layout.size();
+            let end = region.allocation.as_ptr() as usize + region.allocated.size();
             assert!(starts[2] + 100 <= end);
         }
     }
@@ -244,10 +235,8 @@ mod tests {
     #[cfg(target_pointer_width = "64")]
     #[test]
     fn a_reservation_that_the_allocator_refuses_is_an_error() {
-        let huge = PoolConfig::new(u32::MAX as usize).max(2_000_000_000);
-        assert!(matches!(
-            reserve(huge),
-            Err(ConfigError::OutOfMemory { bytes }) if bytes >= u32::MAX as usize * 2_000_000_000
-        ));
+        let huge = BufferLayout::new(u32::MAX, 16, 0, 2_000_000_000).unwrap();
+        let refused = Region::reserve(huge).err().unwrap();
+        assert!(refused.bytes >= u32::MAX as usize * 2_000_000_000);
     }
 }

@@ -12,30 +12,33 @@ pub(crate) struct Trimming<'a> {
     pub(crate) span: u32,
     /// Buffers that lie, at least in part, in the page where one begins.
     pub(crate) overlap: u32,
+    /// All buffers that there are.
+    pub(crate) reserve: u32,
     /// Gives back the pages that lie in the first buffers, all free, and touch the second ones, which are among
     /// them; returns how many bytes that were.
     pub(crate) discard: &'a mut dyn FnMut(Range<u32>, Range<u32>) -> usize,
 }
 
-/// Why the pages of a buffer that is free are to be given back, or not.
+/// What trimming does with the pages of a buffer that is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
-    /// They were, or are not worth it. The buffer is in nobody's way, though.
+pub(crate) enum Action {
+    /// Leaves them: they have been given back already, or are another batch's. They count as free where a
+    /// neighbour in the same page is given back.
     Leave,
-    /// It was taken, and is free again.
-    Used,
-    /// It was never taken.
-    Fresh,
+    /// Gives them back, of a buffer that was lent before.
+    GiveBackUsed,
+    /// Gives them back, of a buffer that was never lent but touched when the pool was made.
+    GiveBackFresh,
 }
 
 /// Free buffers side by side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Piece {
     buffers: Range<u32>,
-    reason: Reason,
+    action: Action,
 }
 
-/// Bytes that were given back, by the reason.
+/// Bytes that were given back, by the action.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bytes {
     pub(crate) used: usize,
@@ -65,18 +68,18 @@ impl Pieces {
     }
 
     /// Adds buffers that come after all that were added. Beyond the capacity it adds nothing.
-    pub(crate) fn add(&mut self, buffers: Range<u32>, reason: Reason) {
+    pub(crate) fn add(&mut self, buffers: Range<u32>, action: Action) {
         if buffers.is_empty() {
             return;
         }
         if let Some(last) = self.0.last_mut() {
-            if last.buffers.end == buffers.start && last.reason == reason {
+            if last.buffers.end == buffers.start && last.action == action {
                 last.buffers.end = buffers.end;
                 return;
             }
         }
         if self.0.len() < self.0.capacity() {
-            self.0.push(Piece { buffers, reason });
+            self.0.push(Piece { buffers, action });
         }
     }
 
@@ -91,10 +94,10 @@ impl Pieces {
             let free = first.buffers.start..last.buffers.end;
             for piece in run {
                 let mut discard = || (trimming.discard)(free.clone(), piece.buffers.clone());
-                match piece.reason {
-                    Reason::Leave => {}
-                    Reason::Used => bytes.used += discard(),
-                    Reason::Fresh => bytes.fresh += discard(),
+                match piece.action {
+                    Action::Leave => {}
+                    Action::GiveBackUsed => bytes.used += discard(),
+                    Action::GiveBackFresh => bytes.fresh += discard(),
                 }
             }
         }
@@ -126,14 +129,14 @@ impl GivenBack {
 
 #[cfg(all(test, not(poolbuf_loom)))]
 mod tests {
-    use super::{Bytes, GivenBack, Pieces, Reason, Trimming};
+    use super::{Action, Bytes, GivenBack, Pieces, Trimming};
 
     #[test]
     fn neighbours_are_given_back_together_and_only_what_is_wanted() {
-        use Reason::{Fresh, Leave, Used};
+        use Action::{GiveBackFresh as Fresh, GiveBackUsed as Used, Leave};
         let mut pieces = Pieces::with_capacity(8).unwrap();
-        for (index, reason) in [(1, Used), (2, Used), (3, Leave), (4, Used), (6, Leave)] {
-            pieces.add(index..index + 1, reason);
+        for (index, action) in [(1, Used), (2, Used), (3, Leave), (4, Used), (6, Leave)] {
+            pieces.add(index..index + 1, action);
         }
         pieces.add(9..9, Used);
         pieces.add(8..20, Fresh);
@@ -141,6 +144,7 @@ mod tests {
         let bytes = pieces.discard(&mut Trimming {
             span: 100,
             overlap: 1,
+            reserve: 100,
             discard: &mut |free, wanted| {
                 calls.push((free, wanted));
                 10

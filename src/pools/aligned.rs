@@ -4,8 +4,7 @@
 use crate::config::PoolConfig;
 use crate::core::PoolHandle;
 use crate::error::ConfigError;
-use crate::free_list::magazines::ThreadCache;
-use crate::free_list::magazines::depot::MutexStack;
+use crate::free_list::magazines::Magazines;
 use crate::pools::forward::{public_pool, resizable_pool};
 
 /// A pool of equal buffers each of which starts at a multiple of 64 bytes, or of a larger power of two.
@@ -28,7 +27,7 @@ use crate::pools::forward::{public_pool, resizable_pool};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct AlignedPool {
-    handle: PoolHandle<ThreadCache<MutexStack>>,
+    handle: PoolHandle<Magazines>,
 }
 
 impl AlignedPool {

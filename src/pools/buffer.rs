@@ -5,8 +5,7 @@
 use crate::config::PoolConfig;
 use crate::core::PoolHandle;
 use crate::error::ConfigError;
-use crate::free_list::magazines::ThreadCache;
-use crate::free_list::magazines::depot::MutexStack;
+use crate::free_list::magazines::Magazines;
 use crate::pools::forward::{public_pool, resizable_pool};
 
 /// A pool of equal buffers, from `initial` to `max` of them.
@@ -56,7 +55,7 @@ use crate::pools::forward::{public_pool, resizable_pool};
 /// # Ok::<(), poolbuf::ConfigError>(())
 /// ```
 pub struct BufferPool {
-    pub(crate) handle: PoolHandle<ThreadCache<MutexStack>>,
+    pub(crate) handle: PoolHandle<Magazines>,
 }
 
 impl BufferPool {

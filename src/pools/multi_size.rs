@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::config::PoolConfig;
 use crate::core::Refusal;
 use crate::error::{AcquireError, ConfigError};
+use crate::free_list::Empty;
 use crate::holders::{Caller, Holders};
 use crate::pool::Pool;
 use crate::pooled_buf::PooledBuf;
@@ -292,22 +293,36 @@ impl MultiSizePool {
         }
     }
 
-    /// Serves a request that the tier's thread cache could not.
+    /// Serves a request that the fast path of its tier could not.
     #[cold]
     #[inline(never)]
-    fn acquire_elsewhere(&self, len: usize, caller: Caller) -> Result<PooledBuf, AcquireError> {
+    fn acquire_slow(&self, len: usize, caller: Caller) -> Result<PooledBuf, AcquireError> {
         let Some((home, next)) = self.serving(len) else {
             return Err(self.too_large(len));
         };
-        home.handle.try_acquire(caller).or_else(|refusal| {
-            let next = match refusal {
-                Refusal::Empty(_) => next,
-                // A larger one costs more of it.
-                Refusal::OverBudget(_) => None,
+        loop {
+            let returns = home.handle.returns();
+            let refusal = match (home.handle.try_acquire(caller), next) {
+                (Ok(buf), _) => return Ok(buf),
+                (Err(refusal @ Refusal::Empty(_)), Some(next)) => {
+                    match next.handle.try_acquire(caller) {
+                        Ok(buf) => return Ok(buf),
+                        // A tier that is closed is passed over; both are, or this one alone is in use.
+                        Err(in_next) if matches!(refusal, Refusal::Empty(Empty::Closed)) => {
+                            return Err(next.handle.refuse(in_next));
+                        }
+                        Err(_) => refusal,
+                    }
+                }
+                // A larger buffer would cost more of the budget.
+                (Err(refusal), _) => return Err(home.handle.refuse(refusal)),
             };
-            next.and_then(|next| next.handle.try_acquire(caller).ok())
-                .ok_or_else(|| home.handle.refuse(refusal))
-        })
+            // The tiers were looked at one after the other. If a buffer came back to the first one meanwhile, that may
+            // have been free when the next one was found empty: then both are looked at again.
+            if home.handle.returns() == returns {
+                return Err(home.handle.refuse(refusal));
+            }
+        }
     }
 
     /// Gives the memory of free buffers of all tiers back to the operating system, and returns how many bytes that
@@ -328,11 +343,11 @@ impl Pool for MultiSizePool {
         let sizes = &self.shared.buffer_sizes;
         let home = sizes.iter().position(|size| len <= *size);
         if let Some(home) = home.and_then(|home| self.tiers().get(home)) {
-            if let Some(buf) = home.handle.acquire_at_hand() {
+            if let Some(buf) = home.handle.acquire_fast() {
                 return Ok(buf);
             }
         }
-        self.acquire_elsewhere(len, Location::caller())
+        self.acquire_slow(len, Location::caller())
     }
 
     fn holders(&self) -> Holders {

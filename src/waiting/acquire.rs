@@ -5,17 +5,17 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::OnceLock;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::error::AcquireError;
-use crate::faults::{Fault, injected};
-use crate::free_list::Slot;
 use crate::holders::Caller;
 use crate::pooled_buf::PooledBuf;
-use crate::sync::{Instant, Thread, current_thread, lazy_thread_local, park};
-use crate::waiting::queue::{Ending, Ticket};
+use crate::sync::Instant;
+use crate::waiting::budget::Reservation;
+use crate::waiting::queue::{Claim, Clock, Ending, Ticket};
+use crate::waiting::waker::ThreadWaker;
 
 /// A request that waits for its buffer: what [`Pool::acquire_async`](crate::Pool::acquire_async) returns.
 ///
@@ -55,40 +55,70 @@ pub struct Acquire<'a> {
 
 enum State<'a> {
     Done(Option<Result<PooledBuf, AcquireError>>),
-    /// Whoever can lend first does.
-    Asking(Asked<'a>),
+    /// The first lender that can lend does. A place is empty when its lender is closed.
+    Asking {
+        asked: [Option<Asked<'a>>; 2],
+        /// For the queues of two lenders.
+        claim: OnceLock<Claim>,
+    },
 }
 
-type Asked<'a> = [Option<(&'a dyn Lender, Turn)>; 2];
+/// A lender, and how far the request has got with it. Dropped, it leaves the lender's queue, and gives back what it was
+/// handed.
+struct Asked<'a> {
+    lender: &'a dyn Lender,
+    progress: Progress,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.lender.leave(&mut self.progress, false);
+    }
+}
 
 /// What a lender answers.
 pub(crate) type Lent = Result<PooledBuf, AcquireError>;
 
-/// Who has a queue for its buffers.
+/// What has a queue for its buffers.
 pub(crate) trait Lender: Send + Sync {
     /// Lends a buffer, or queues for one: the waker is woken when it is worth asking again.
-    fn poll_turn(&self, turn: &mut Turn, request: &Request<'_>) -> Poll<Lent>;
+    fn poll_acquire(&self, progress: &mut Progress, request: &Request<'_>) -> Poll<Lent>;
 
-    /// Leaves the queue, and returns the buffer that has been handed over already.
-    fn leave(&self, turn: &mut Turn, request: &Request<'_>, ending: Ending) -> Option<PooledBuf>;
+    /// Leaves the queue. A buffer that has been handed over already is lent if the request `wants` it still, or goes to
+    /// the next one.
+    fn leave(&self, progress: &mut Progress, wants: bool) -> Left;
+
+    /// Counts a wait that ended without a buffer.
+    fn count_wait(&self, ending: Ending, clock: Option<Clock>);
 }
 
-/// Who asks.
+/// What came of leaving a queue.
+#[derive(Default)]
+pub(crate) struct Left {
+    pub(crate) lent: Option<PooledBuf>,
+    /// The request was in a queue, and was not lent a buffer.
+    pub(crate) waited_in_vain: bool,
+    pub(crate) clock: Option<Clock>,
+}
+
+/// A request as a lender sees it.
 pub(crate) struct Request<'a> {
     pub(crate) waker: &'a Waker,
     pub(crate) caller: Caller,
     /// Whether the request counts here, and not with another lender that is asked too.
     pub(crate) counted: bool,
+    /// For a request that is in two queues.
+    pub(crate) claim: Option<&'a OnceLock<Claim>>,
 }
 
 /// How far a request has got with a [`Lender`]. Belongs to that lender: it is given up by `leave`.
-#[derive(Debug, Default)]
-pub(crate) enum Turn {
+#[derive(Default)]
+pub(crate) enum Progress {
     #[default]
     New,
-    ForBuffer(Ticket),
-    /// Has this buffer, and waits for the bytes of a budget.
-    ForBytes(Slot, Ticket),
+    InQueue(Ticket),
+    /// Has a buffer, and waits for the bytes of a budget.
+    ForBytes(Reservation),
 }
 
 impl<'a> Acquire<'a> {
@@ -104,9 +134,15 @@ impl<'a> Acquire<'a> {
     /// A request to `first`, or to `second` if that can lend earlier.
     #[track_caller]
     pub(crate) fn new(first: &'a dyn Lender, second: Option<&'a dyn Lender>) -> Self {
-        let ask = |lender| (lender, Turn::New);
+        let ask = |lender| Asked {
+            lender,
+            progress: Progress::New,
+        };
         Acquire {
-            state: State::Asking([Some(ask(first)), second.map(ask)]),
+            state: State::Asking {
+                asked: [Some(ask(first)), second.map(ask)],
+                claim: OnceLock::new(),
+            },
             caller: Location::caller(),
         }
     }
@@ -118,14 +154,14 @@ impl<'a> Acquire<'a> {
     /// [`TimedOut`](AcquireError::TimedOut), and those of [`Pool::acquire_for`](crate::Pool::acquire_for) but for
     /// `Exhausted`.
     pub fn wait_timeout(mut self, timeout: Duration) -> Result<PooledBuf, AcquireError> {
-        // Made anew where the thread is at its end.
-        let waker = match injected(Fault::NoThreadLocals) {
-            true => unparker(),
-            false => UNPARKER
-                .try_with(Waker::clone)
-                .unwrap_or_else(|_| unparker()),
-        };
-        if let Poll::Ready(result) = self.poll_asked(&waker) {
+        let thread = ThreadWaker::take();
+        let result = self.park(&thread, timeout);
+        thread.keep();
+        result
+    }
+
+    fn park(&mut self, thread: &ThreadWaker, timeout: Duration) -> Lent {
+        if let Poll::Ready(result) = self.poll_lenders(thread.waker()) {
             return result;
         }
         let start = Instant::now();
@@ -133,55 +169,57 @@ impl<'a> Acquire<'a> {
             let waited = start.elapsed();
             // Saturating: longer than any clock runs.
             match timeout.checked_sub(waited) {
-                Some(left) if !left.is_zero() => park((timeout != Duration::MAX).then_some(left)),
-                _ => {
-                    let late = self.leave(Ending::TimedOut);
-                    return late.ok_or(AcquireError::TimedOut { waited });
+                Some(left) if !left.is_zero() => {
+                    thread.park((timeout != Duration::MAX).then_some(left));
                 }
+                _ => return self.late().ok_or(AcquireError::TimedOut { waited }),
             }
-            if let Poll::Ready(result) = self.poll_asked(&waker) {
+            if let Poll::Ready(result) = self.poll_lenders(thread.waker()) {
                 return result;
             }
         }
     }
 
-    fn poll_asked(&mut self, waker: &Waker) -> Poll<Result<PooledBuf, AcquireError>> {
-        let asked = match &mut self.state {
+    fn poll_lenders(&mut self, waker: &Waker) -> Poll<Lent> {
+        let (asked, claim) = match &mut self.state {
             State::Done(result) => {
                 return result.take().map_or(Poll::Pending, Poll::Ready);
             }
-            State::Asking(asked) => asked,
+            State::Asking { asked, claim } => (asked, &*claim),
         };
+        let two = asked.iter().all(Option::is_some);
         let mut last = None;
         for number in 0..asked.len() {
             // With the first one that is not closed.
             let counted = asked[..number].iter().all(Option::is_none);
-            let Some((lender, turn)) = &mut asked[number] else {
+            let Some(Asked { lender, progress }) = &mut asked[number] else {
                 continue;
             };
             let request = Request {
                 waker,
                 caller: self.caller,
                 counted,
+                claim: two.then_some(claim),
             };
-            match lender.poll_turn(turn, &request) {
-                Poll::Pending if matches!(turn, Turn::ForBytes(..)) => {
+            match lender.poll_acquire(progress, &request) {
+                Poll::Pending if matches!(progress, Progress::ForBytes(_)) => {
                     // Has its buffer: it needs none of the others'.
-                    let chosen = asked[number].take();
-                    drop(leave(asked, self.caller, Ending::ServedElsewhere));
-                    asked[number] = chosen;
+                    asked[1 - number] = None;
                     return Poll::Pending;
                 }
                 Poll::Pending => {}
                 Poll::Ready(Ok(buf)) => {
-                    asked[number] = None;
-                    // The others may have been handed one too; it goes to the next in their queue.
-                    drop(self.leave(Ending::ServedElsewhere));
+                    // Leaves the other queue.
+                    self.state = State::Done(None);
                     return Poll::Ready(Ok(buf));
                 }
                 Poll::Ready(Err(error)) => {
                     asked[number] = None;
-                    last = Some(error);
+                    // That one closed says less than that another is in use.
+                    last = match last {
+                        Some(earlier) if matches!(error, AcquireError::Closed) => Some(earlier),
+                        _ => Some(error),
+                    };
                 }
             }
         }
@@ -194,30 +232,31 @@ impl<'a> Acquire<'a> {
         }
     }
 
-    /// Leaves all queues. Returns a buffer that has been handed over already.
-    fn leave(&mut self, ending: Ending) -> Option<PooledBuf> {
-        match std::mem::replace(&mut self.state, State::Done(None)) {
-            State::Done(result) => result?.ok(),
-            State::Asking(mut asked) => leave(&mut asked, self.caller, ending),
-        }
+    /// The time is up. Returns a buffer that was handed over just before.
+    fn late(&mut self) -> Option<PooledBuf> {
+        self.end(true, Ending::TimedOut)
     }
-}
 
-/// Leaves all queues. Returns a buffer that has been handed over already; further ones go to the next.
-fn leave(asked: &mut Asked<'_>, caller: Caller, ending: Ending) -> Option<PooledBuf> {
-    let mut handed = None;
-    for (number, place) in asked.iter_mut().enumerate() {
-        if let Some((lender, mut turn)) = place.take() {
-            let request = Request {
-                waker: Waker::noop(),
-                caller,
-                counted: number == 0,
-            };
-            let late = lender.leave(&mut turn, &request, ending);
-            handed = handed.or(late);
+    /// Leaves all queues, and counts the wait, if it was one and ends without a buffer, where it counts.
+    fn end(&mut self, wants: bool, ending: Ending) -> Option<PooledBuf> {
+        let mut asked = match std::mem::replace(&mut self.state, State::Done(None)) {
+            State::Done(result) => return result?.ok(),
+            State::Asking { asked, .. } => asked,
+        };
+        let mut lent = None;
+        let mut in_vain = None;
+        for Asked { lender, progress } in asked.iter_mut().flatten() {
+            let left = lender.leave(progress, wants && lent.is_none());
+            lent = lent.or(left.lent);
+            if left.waited_in_vain && in_vain.is_none() {
+                in_vain = Some((*lender, left.clock));
+            }
         }
+        if let (None, Some((lender, clock))) = (&lent, in_vain) {
+            lender.count_wait(ending, clock);
+        }
+        lent
     }
-    handed
 }
 
 /// Never ready again after it has been ready once.
@@ -225,13 +264,13 @@ impl Future for Acquire<'_> {
     type Output = Result<PooledBuf, AcquireError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.poll_asked(context.waker())
+        self.poll_lenders(context.waker())
     }
 }
 
 impl Drop for Acquire<'_> {
     fn drop(&mut self) {
-        drop(self.leave(Ending::Left));
+        self.end(false, Ending::Unserved);
     }
 }
 
@@ -240,29 +279,8 @@ impl fmt::Debug for Acquire<'_> {
         let state = match &self.state {
             State::Done(None) => "done",
             State::Done(Some(_)) => "ready",
-            State::Asking(_) => "waiting",
+            State::Asking { .. } => "waiting",
         };
         f.debug_tuple("Acquire").field(&state).finish()
     }
-}
-
-/// Unparks the thread that made it.
-struct Unparker(Thread);
-
-impl Wake for Unparker {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-lazy_thread_local! {
-    static UNPARKER: Waker = unparker();
-}
-
-fn unparker() -> Waker {
-    Waker::from(Arc::new(Unparker(current_thread())))
 }

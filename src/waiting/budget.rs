@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::sync::{AtomicU64, Ordering};
-use crate::waiting::queue::{Ending, Locked, Outcome, Ticket, Waiters, discard, wake_all};
+use crate::waiting::queue::{Clock, Locked, Outcome, Ticket, Waiters};
+use crate::waiting::unlent_slot::UnlentSlot;
+use crate::waiting::waker::{UserWaker, wake_all};
 
 /// A limit, in bytes, on what several pools lend together: give it to each of them with
 /// [`PoolConfig::budget`](crate::PoolConfig::budget) or
@@ -48,7 +50,7 @@ pub struct Budget {
 
 struct Shared {
     limit: u64,
-    /// What is lent, and whether somebody waits:
+    /// What is lent, and whether a request waits:
     ///
     /// ```text
     /// 63           1  0
@@ -56,16 +58,16 @@ struct Shared {
     /// ```
     ///
     /// All changes are read-modify-writes of this one word and nothing else depends on it, so they are Relaxed:
-    /// whoever takes bytes away after `wanted` was set finds it set, and whoever took them before is seen by who
-    /// set it.
+    /// what takes bytes away after `wanted` was set finds it set, and what took them before is seen by what set it.
     state: AtomicU64,
-    waiters: Waiters<Want, ()>,
+    waiters: Waiters<Want, UnlentSlot>,
 }
 
-/// What somebody waits for, and in whose name.
+/// What a request waits for, for which pool, and the buffer that it has already.
 struct Want {
     bytes: u64,
     pool: usize,
+    buffer: UnlentSlot,
 }
 
 const WANTED: u64 = 1;
@@ -85,8 +87,17 @@ pub(crate) struct Exceeded {
 
 /// Whether bytes were granted at once.
 pub(crate) enum Granted {
-    Now,
-    Queued(Ticket),
+    Now(UnlentSlot),
+    Queued(Reservation),
+}
+
+/// A request's place in the queue for the bytes of its buffer. Dropped, it leaves the queue, gives bytes back that were
+/// granted meanwhile, and the buffer.
+pub(crate) struct Reservation {
+    budget: Budget,
+    bytes: u32,
+    /// `None` when it is void.
+    ticket: Option<Ticket>,
 }
 
 impl Budget {
@@ -119,10 +130,10 @@ impl Budget {
     /// Requests that wait for the budget now.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.shared.waiters.figures().waiting
+        self.shared.waiters.waiting()
     }
 
-    /// Counts `bytes` as lent, unless that is too much or others wait.
+    /// Counts `bytes` as lent, unless that is too much or other requests wait.
     pub(crate) fn charge(&self, bytes: u32) -> Result<(), Exceeded> {
         self.take(bytes.into(), |state| state & WANTED == 0)
     }
@@ -141,8 +152,8 @@ impl Budget {
         })
     }
 
-    /// Counts `bytes` as lent no more. Returns whom to wake.
-    pub(crate) fn refund(&self, bytes: u32) -> Vec<Waker> {
+    /// Counts `bytes` as lent no more. Returns what to wake.
+    pub(crate) fn refund(&self, bytes: u32) -> Vec<UserWaker> {
         let before = self
             .shared
             .state
@@ -154,15 +165,16 @@ impl Budget {
         self.serve(self.shared.waiters.lock())
     }
 
-    /// Grants what there is to those who came first, and lets go of the lock. Returns whom to wake.
+    /// Grants what there is to the requests that came first, and lets go of the lock. Returns what to wake.
     #[cold]
-    fn serve(&self, mut queue: Locked<'_, Want, ()>) -> Vec<Waker> {
+    fn serve(&self, mut queue: Locked<'_, Want, UnlentSlot>) -> Vec<UserWaker> {
         let mut wakers = Vec::new();
         while let Some(first) = queue.first_wants() {
             if self.take(first.bytes, |_| true).is_err() {
                 break;
             }
-            wakers.extend(queue.hand(()));
+            let first = queue.next();
+            wakers.extend(first.map(|first| first.hand(|want| want.buffer)));
         }
         if queue.is_empty() {
             self.shared.state.fetch_and(!WANTED, Ordering::Relaxed);
@@ -170,49 +182,92 @@ impl Budget {
         wakers
     }
 
-    /// Counts `bytes` as lent, or joins the queue in the name of `pool`.
-    pub(crate) fn charge_or_join(&self, bytes: u32, pool: usize, waker: &Waker) -> Granted {
+    /// Counts `bytes` as lent for `buffer`, which is one of `pool`'s, or joins the queue.
+    pub(crate) fn charge_or_join(
+        &self,
+        bytes: u32,
+        pool: usize,
+        buffer: UnlentSlot,
+        waker: &Waker,
+    ) -> Granted {
         if self.charge(bytes).is_ok() {
-            return Granted::Now;
+            return Granted::Now(buffer);
         }
         // Before the lock: a user's code.
-        let waker = waker.clone();
-        let bytes = u64::from(bytes);
+        let waker = UserWaker::clone_of(waker);
+        let want = Want {
+            bytes: bytes.into(),
+            pool,
+            buffer,
+        };
         let mut queue = self.shared.waiters.lock();
         if queue.is_empty() {
             self.shared.state.fetch_or(WANTED, Ordering::Relaxed);
-            if self.take(bytes, |_| true).is_ok() {
+            if self.take(want.bytes, |_| true).is_ok() {
                 self.shared.state.fetch_and(!WANTED, Ordering::Relaxed);
                 drop(queue);
-                return Granted::Now;
+                return Granted::Now(want.buffer);
             }
         }
-        Granted::Queued(queue.join(Want { bytes, pool }, waker, true))
+        Granted::Queued(Reservation {
+            ticket: Some(queue.join(want, waker, None, true)),
+            budget: self.clone(),
+            bytes,
+        })
     }
 
-    /// Whether the bytes have been granted.
-    pub(crate) fn check(&self, ticket: &Ticket, waker: &Waker) -> Outcome<()> {
-        self.shared.waiters.check(ticket, waker)
-    }
-
-    /// Leaves the queue. Returns whether the bytes had been granted: then they are the caller's still.
-    pub(crate) fn leave(&self, ticket: &Ticket, ending: Ending) -> bool {
-        let mut queue = self.shared.waiters.lock();
-        let (outcome, waker, wait) = queue.leave(ticket, ending);
-        // Those behind him may want less.
-        let wakers = self.serve(queue);
-        self.shared.waiters.add(wait);
-        discard(waker);
-        wake_all(wakers);
-        outcome == Outcome::Handed(())
-    }
-
-    /// Nobody waits any more in the name of `pool`.
+    /// No request waits any more for `pool`. Gives the buffers back that they had.
     pub(crate) fn close(&self, pool: usize) {
         let mut queue = self.shared.waiters.lock();
-        let mut wakers = queue.close_where(|want| want.pool == pool);
+        let (mut wakers, wants) = queue.close_where(|want| want.pool == pool);
         wakers.extend(self.serve(queue));
+        drop(wants);
         wake_all(wakers);
+    }
+}
+
+impl Reservation {
+    /// Whether the bytes have been granted. While not, the request will be woken with `waker`.
+    pub(crate) fn check(&mut self, waker: &Waker) -> Outcome<UnlentSlot> {
+        let Some(ticket) = &self.ticket else {
+            return Outcome::Closed(None);
+        };
+        let outcome = self.budget.shared.waiters.check(ticket, waker);
+        if !matches!(outcome, Outcome::Waiting) {
+            self.ticket = None;
+        }
+        outcome
+    }
+
+    /// Leaves the queue. Returns the buffer if its bytes have been granted already and the request `wants` it still;
+    /// else both go back.
+    pub(crate) fn leave(mut self, wants: bool) -> (Option<UnlentSlot>, Option<Clock>) {
+        self.give_up(wants)
+    }
+
+    fn give_up(&mut self, wants: bool) -> (Option<UnlentSlot>, Option<Clock>) {
+        let Some(ticket) = self.ticket.take() else {
+            return (None, None);
+        };
+        let mut queue = self.budget.shared.waiters.lock();
+        let mut left = queue.leave(ticket);
+        // Those behind may want less.
+        let mut wakers = self.budget.serve(queue);
+        let mut granted = left.handed.take();
+        if granted.is_some() && !wants {
+            wakers.extend(self.budget.refund(self.bytes));
+            granted = None;
+        }
+        let clock = left.clock;
+        drop(left);
+        wake_all(wakers);
+        (granted, clock)
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.give_up(false);
     }
 }
 

@@ -17,17 +17,27 @@
 use std::cell::Cell;
 use std::ops::Range;
 
-use crate::config::CheckedConfig;
-use crate::error::ConfigError;
 use crate::faults::{Fault, injected};
-use crate::free_list::lock_free::treiber::{EmptyHead, TreiberStack};
-use crate::free_list::{Counts, Empty, FreeList, NotTaken, Slot};
+use crate::free_list::lock_free::treiber::{EmptyHead, Node, Stack, State, TreiberStack};
+use crate::free_list::{Counts, Demand, Empty, FreeList, Inlet, Limits, NotTaken, Slot};
 use crate::memory::trim_plan::Trimming;
+use crate::memory::{OutOfMemory, vec_for};
 use crate::sync::{IN_MODEL, next_thread_number, static_thread_local};
 
 /// See the module. `N` is the number of buffers.
 pub(crate) struct Shards<const N: usize> {
-    shards: Box<[TreiberStack<N>]>,
+    stacks: Box<[Stack]>,
+    /// Of all indices of the list.
+    nodes: Box<[Node]>,
+    state: Box<State>,
+}
+
+/// The list, as references to atomics and locks alone: see [`Inlet`].
+#[derive(Clone, Copy)]
+pub(crate) struct ShardsInlet<'a, const N: usize> {
+    stacks: &'a [Stack],
+    nodes: &'a [Node],
+    state: &'a State,
 }
 
 /// Most shards of a list.
@@ -35,7 +45,7 @@ const MOST: usize = if IN_MODEL { 2 } else { 8 };
 /// Fewest buffers for which a shard is worth its cache lines.
 const FEWEST: usize = if IN_MODEL { 2 } else { 8 };
 
-impl<const N: usize> Shards<N> {
+impl<'a, const N: usize> ShardsInlet<'a, N> {
     /// A power of two, so that a thread's shard is found without a division.
     const SHARDS: usize = {
         let mut shards = 1;
@@ -47,13 +57,41 @@ impl<const N: usize> Shards<N> {
     /// Indices of each shard; of the last one, what is left of `N`.
     const SHARE: usize = N.div_ceil(Self::SHARDS);
 
+    /// The index of the first buffer of a shard, and how many buffers it has.
+    const fn part(place: usize) -> (usize, usize) {
+        let first = place * Self::SHARE;
+        let left = N.saturating_sub(first);
+        (
+            first,
+            if left < Self::SHARE {
+                left
+            } else {
+                Self::SHARE
+            },
+        )
+    }
+
+    #[inline]
+    fn shard(self, place: usize) -> TreiberStack<'a, N> {
+        let (first, share) = Self::part(place);
+        TreiberStack {
+            stack: &self.stacks[place],
+            nodes: &self.nodes[first..first + share],
+            state: self.state,
+        }
+    }
+
+    fn shards(self) -> impl Iterator<Item = TreiberStack<'a, N>> {
+        (0..Self::SHARDS).map(move |place| self.shard(place))
+    }
+
     /// The shards, this thread's own first.
     #[inline]
-    fn home_first(&self) -> impl Iterator<Item = (usize, &TreiberStack<N>)> {
+    fn home_first(self) -> impl Iterator<Item = (usize, TreiberStack<'a, N>)> {
         let home = thread_number();
         (0..Self::SHARDS).map(move |step| {
             let place = home.wrapping_add(step) % Self::SHARDS;
-            (place, &self.shards[place])
+            (place, self.shard(place))
         })
     }
 
@@ -66,30 +104,61 @@ impl<const N: usize> Shards<N> {
     }
 }
 
+impl<const N: usize> Inlet for ShardsInlet<'_, N> {
+    #[inline(always)]
+    fn push_fast(self, slot: Slot) -> Result<(), Slot> {
+        self.push(slot).map_err(|not_taken| match not_taken {
+            NotTaken::Closed(slot) | NotTaken::Wanted(slot) => slot,
+        })
+    }
+
+    #[inline]
+    fn push(self, slot: Slot) -> Result<(), NotTaken> {
+        let place = slot.index as usize / Self::SHARE;
+        let in_shard = Slot {
+            // Below `N`, which fits a `u32`.
+            index: (slot.index as usize % Self::SHARE) as u32,
+            ..slot
+        };
+        let in_whole = |slot| Self::in_whole(place, slot);
+        self.shard(place)
+            .push(in_shard)
+            .map_err(|not_taken| match not_taken {
+                NotTaken::Closed(slot) => NotTaken::Closed(in_whole(slot)),
+                NotTaken::Wanted(slot) => NotTaken::Wanted(in_whole(slot)),
+            })
+    }
+}
+
 impl<const N: usize> FreeList for Shards<N> {
-    fn new(config: &CheckedConfig) -> Result<Self, ConfigError> {
-        debug_assert_eq!(config.max as usize, N);
-        let mut shards = ConfigError::vec_for(Self::SHARDS)?;
-        for place in 0..Self::SHARDS {
-            let left = N.saturating_sub(place * Self::SHARE);
-            // At most `N`, which fits a `u32`.
-            let share = left.min(Self::SHARE) as u32;
-            let before = (place * Self::SHARE) as u32;
-            let initial = config.initial.saturating_sub(before).min(share);
-            shards.push(TreiberStack::new(share, initial)?);
+    type Inlet<'a> = ShardsInlet<'a, N>;
+
+    fn new(limits: &Limits) -> Result<Self, OutOfMemory> {
+        debug_assert_eq!(limits.max as usize, N);
+        let shards = ShardsInlet::<N>::SHARDS;
+        let (mut stacks, mut nodes) = (vec_for(shards)?, vec_for(N)?);
+        for place in 0..shards {
+            let (first, share) = ShardsInlet::<N>::part(place);
+            // Both at most `N`, which fits a `u32`.
+            let (first, share) = (first as u32, share as u32);
+            let initial = limits.initial.saturating_sub(first).min(share);
+            stacks.push(Stack::new::<N>(share, initial, &mut nodes));
         }
         Ok(Shards {
-            shards: shards.into(),
+            stacks: stacks.into(),
+            nodes: nodes.into(),
+            state: Box::new(State::new()),
         })
     }
 
     fn pop(&self) -> Result<Slot, Empty> {
+        let inlet = self.inlet();
         let mut seen: [Option<EmptyHead>; MOST] = [None; MOST];
         loop {
             let mut same = true;
-            for (place, shard) in self.home_first() {
+            for (place, shard) in inlet.home_first() {
                 match shard.pop() {
-                    Ok(slot) => return Ok(Self::in_whole(place, slot)),
+                    Ok(slot) => return Ok(ShardsInlet::<N>::in_whole(place, slot)),
                     Err(head) => {
                         same &= seen[place] == Some(head);
                         seen[place] = Some(head);
@@ -100,55 +169,61 @@ impl<const N: usize> FreeList for Shards<N> {
                 break;
             }
         }
-        // If one of them is closed, its buffers need not all be in use.
-        if self.shards.iter().any(TreiberStack::is_closed) {
+        // If they are being closed, their buffers need not all be in use.
+        if self.state.is_closed() {
             return Err(Empty::Closed);
         }
         // `N` fits a `u32`.
         Err(Empty::AllInUse(N as u32))
     }
 
-    #[inline]
-    fn push(&self, slot: Slot) -> Result<(), NotTaken> {
-        let index = slot.index as usize;
-        self.shards[index / Self::SHARE].push(Slot {
-            // Below `N`, which fits a `u32`.
-            index: (index % Self::SHARE) as u32,
-            ..slot
-        })
+    /// From this thread's own shard.
+    #[inline(always)]
+    fn pop_fast(&self) -> Option<Slot> {
+        let (place, shard) = self.inlet().home_first().next()?;
+        let slot = shard.pop().ok()?;
+        Some(ShardsInlet::<N>::in_whole(place, slot))
+    }
+
+    #[inline(always)]
+    fn inlet(&self) -> ShardsInlet<'_, N> {
+        ShardsInlet {
+            stacks: &self.stacks,
+            nodes: &self.nodes,
+            state: &self.state,
+        }
     }
 
     /// Shard by shard. What is put back meanwhile lies in a shard that is looked at later, by a `pop` that begins
     /// after this.
     fn start_waiting(&self) {
-        self.shards.iter().for_each(TreiberStack::start_waiting);
+        self.state.set_demand(Demand::Joining);
+        self.inlet().shards().for_each(TreiberStack::notice_demand);
+    }
+
+    fn confirm_waiting(&self) {
+        self.state.set_demand(Demand::Waiting);
     }
 
     fn stop_waiting(&self) {
-        self.shards.iter().for_each(TreiberStack::stop_waiting);
+        self.state.set_demand(Demand::None);
     }
 
-    /// One shard after the other. A buffer put back meanwhile is free if its shard is still open and counts
-    /// as in use if not, and is then counted by whoever put it back.
+    fn demand(&self) -> Demand {
+        self.state.demand()
+    }
+
+    /// One shard after the other. A buffer put back meanwhile is free if its shard has yet to be emptied and counts
+    /// as in use if not, and is then counted by what put it back.
     fn close(&self) -> u32 {
-        self.shards.iter().map(TreiberStack::close).sum()
-    }
-
-    /// From this thread's own shard.
-    #[inline(always)]
-    fn pop_at_hand(&self) -> Option<Slot> {
-        let (place, shard) = self.home_first().next()?;
-        let slot = shard.pop().ok()?;
-        Some(Self::in_whole(place, slot))
-    }
-
-    #[inline(always)]
-    fn push_at_hand(&self, slot: Slot) -> bool {
-        self.push(slot).is_ok()
+        if self.state.close() {
+            return 0;
+        }
+        self.inlet().shards().map(TreiberStack::close).sum()
     }
 
     fn counts(&self) -> Counts {
-        let shards = self.shards.iter().map(TreiberStack::counts);
+        let shards = self.inlet().shards().map(TreiberStack::counts);
         let none = Counts {
             in_use: Some(0),
             high_water: 0,
@@ -163,12 +238,17 @@ impl<const N: usize> FreeList for Shards<N> {
         })
     }
 
+    fn max(&self) -> u32 {
+        // It fits a `u32`.
+        N as u32
+    }
+
     /// One shard after the other.
     fn trim(&self, trimming: &mut Trimming<'_>, put_back: &mut dyn FnMut(Slot)) -> usize {
         let mut bytes = 0;
-        for (place, shard) in self.shards.iter().enumerate() {
+        for (place, shard) in self.inlet().shards().enumerate() {
             // Below `N`.
-            let first = (place * Self::SHARE) as u32;
+            let first = ShardsInlet::<N>::part(place).0 as u32;
             let discard = &mut *trimming.discard;
             let mut in_shard = Trimming {
                 discard: &mut |free, wanted| {
@@ -178,7 +258,7 @@ impl<const N: usize> FreeList for Shards<N> {
                 ..*trimming
             };
             bytes += shard.trim(&mut in_shard, &mut |slot| {
-                put_back(Self::in_whole(place, slot));
+                put_back(ShardsInlet::<N>::in_whole(place, slot));
             });
         }
         bytes

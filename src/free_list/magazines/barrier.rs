@@ -132,3 +132,16 @@ mod system {
         true
     }
 }
+
+#[cfg(all(test, poolbuf_faults))]
+mod tests {
+    use super::*;
+
+    /// Or else the tests of a fault would be those of a system without it.
+    #[test]
+    fn a_fault_of_the_barrier_that_is_asked_for_is_had() {
+        heavy();
+        assert_eq!(light_is_free(), !injected(Fault::NoBarrier));
+        assert_eq!(is_cheap(), !injected(Fault::BarrierWithdrawn));
+    }
+}

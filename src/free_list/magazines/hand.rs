@@ -1,29 +1,39 @@
 //! What a thread has at hand, the magazines of the pools that it uses, and how other threads take them away.
 //!
-//! A magazine is one thread's own, its *owner*'s, until another thread, a *revoker*, shuts it:
+//! A magazine is used by one thread, its *owner*, until another thread, a *revoker*, shuts it:
 //!
 //! ```text
 //! owner    busy = true;  light barrier;  is it there?  take or put a buffer;  busy = false
 //! revoker  take it from its place;  heavy barrier;  wait until not busy;  its buffers are the revoker's
 //! ```
 //!
-//! Of the two, at least one sees the other's write: either the owner finds the place empty and goes elsewhere, or
-//! the revoker sees the owner busy and waits. Revokers of one pool take turns by a lock that is not kept here.
+//! Of the two, at least one sees the other's write: either the owner finds the place empty and takes the slow path, or
+//! the revoker sees the owner busy and waits. Revokers of one pool take turns by the lock of its registry.
+//!
+//! An example. Thread A holds no buffer and has 7 in its magazine; thread B asks for one and finds the depot empty.
+//!
+//! 1. B locks the registry, shuts A's magazine and empties its place in A's hand. A may not have seen that yet.
+//! 2. B calls the heavy barrier. From here on there are two cases.
+//!    - A set `busy` before the barrier reached its core: B sees that, and waits. A takes one of the 7 and clears
+//!      `busy`; the Release of that store shows B that 6 are left.
+//!    - A sets `busy` after it: then A's next look shows the empty place. It touches no magazine, and B need not wait.
+//! 3. B moves what it finds, 6 or 7 buffers, to the depot, takes one of them, and unlocks the registry.
 #![forbid(unsafe_code)]
 
 use std::ptr;
 
 use crate::free_list::magazines::barrier;
-use crate::free_list::magazines::magazine::Magazine;
-use crate::sync::{AtomicBool, AtomicPtr, Backoff, IN_MODEL, Ordering};
+use crate::free_list::magazines::magazine::{Magazine, RegistryKey};
+use crate::sync::{AtomicBool, AtomicPtr, IN_MODEL, Ordering, Pause};
 
 /// See the module. One for each thread; alone on its cache lines.
 #[repr(align(128))]
 pub(crate) struct Hand {
     /// The owner is at one of its magazines.
     busy: AtomicBool,
-    /// The magazines that are open, each where its pool's caches look for it; null elsewhere. Written by the
-    /// owner and by revokers, for each place under the lock of the pool that it belongs to.
+    /// The magazines that are open, each at its pool's place; null elsewhere. A copy of what the gates of the magazines
+    /// say, so that the fast path finds a magazine and knows that it is open by one load. Written by the owner and by
+    /// revokers, for each place under the lock of its pool's registry.
     places: [AtomicPtr<Magazine>; PLACES],
 }
 
@@ -36,7 +46,7 @@ const PLACES: usize = match (cfg!(poolbuf_loom), IN_MODEL) {
 };
 
 /// The place that is always empty, for pools that have none of their own.
-pub(crate) const NOWHERE: u8 = (PLACES - 1) as u8;
+pub(crate) const NO_PLACE: u8 = (PLACES - 1) as u8;
 
 /// The owner's right to what it finds in its hand, until the drop.
 pub(crate) struct Busy<'a>(&'a Hand);
@@ -58,10 +68,11 @@ macro_rules! empty_hand {
     };
 }
 
-/// The hand of threads that have none: nothing is ever put there. Many threads may be busy with it, and nobody
+/// The hand of threads that have none: no magazine is ever put there. Many threads may be busy with it, and no revoker
 /// waits for them.
 #[cfg(not(any(poolbuf_loom, poolbuf_shuttle)))]
-pub(crate) static NOBODY: Hand = empty_hand!([const { AtomicPtr::new(ptr::null_mut()) }; PLACES]);
+pub(crate) static NO_THREAD: Hand =
+    empty_hand!([const { AtomicPtr::new(ptr::null_mut()) }; PLACES]);
 
 impl Hand {
     pub(crate) fn new() -> Hand {
@@ -94,26 +105,27 @@ impl Hand {
         self.places[usize::from(place)].load(Ordering::Relaxed)
     }
 
-    /// Opens `magazine` at `place`. For the owner, under the pool's lock.
-    pub(crate) fn put(&self, place: u8, magazine: *const Magazine) {
-        if place != NOWHERE && barrier::light_is_free() {
-            // Relaxed: whoever had the magazine last was here under the same lock.
+    /// Puts `magazine`, which is open, at `place`. For the owner.
+    pub(crate) fn put(&self, _: &mut RegistryKey, place: u8, magazine: *const Magazine) {
+        if place != NO_PLACE && barrier::light_is_free() {
+            // Relaxed: what used the magazine last did so under the same lock.
             self.places[usize::from(place)].store(magazine.cast_mut(), Ordering::Relaxed);
         }
     }
 
-    /// Takes away what is at `place`. For anyone, under the pool's lock.
-    pub(crate) fn clear(&self, place: u8) {
+    /// Takes away what is at `place`. For anyone.
+    pub(crate) fn clear(&self, _: &mut RegistryKey, place: u8) {
         self.places[usize::from(place)].store(ptr::null_mut(), Ordering::Relaxed);
     }
 
     /// Waits until the owner is not busy: then what was taken away is the revoker's. For revokers, after a heavy
-    /// barrier.
+    /// barrier. The owner is busy for some hundred instructions; if it was interrupted meanwhile, this sleeps, since
+    /// the owner may be of lower priority and need this very core.
     pub(crate) fn wait_for_owner(&self) {
-        let backoff = Backoff::new();
+        let pause = Pause::new();
         // Acquire: pairs with the Release of `Busy::drop`.
         while self.busy.load(Ordering::Acquire) {
-            backoff.snooze();
+            pause.wait();
         }
     }
 }

@@ -1,11 +1,13 @@
 //! A few free buffers at one thread's hand, taken and put back without an atomic read-modify-write (J. Bonwick
 //! and J. Adams, *Magazines and Vmem*, USENIX 2001).
 //!
-//! Plain data in atomics. Whoever calls a method has the magazine to itself, unless the method says otherwise;
-//! how that comes about is told in [`hand`](crate::free_list::magazines::hand).
+//! Plain data in atomics. The caller of a method has the magazine to itself, unless the method is said to be for
+//! anyone; how that comes about is told in [`hand`](crate::free_list::magazines::hand). A method that takes the
+//! [`RegistryKey`] needs the lock of the pool's registry.
 #![forbid(unsafe_code)]
 
-use crate::free_list::{Empty, FreeList, Slot};
+use crate::free_list::magazines::depot::Depot;
+use crate::free_list::{Empty, Slot};
 use crate::sync::{AtomicU8, AtomicU32, AtomicU64, IN_MODEL, Ordering};
 
 /// Most buffers that a magazine holds. A power of two, so that the bounds of `slots` need no check.
@@ -13,6 +15,17 @@ use crate::sync::{AtomicU8, AtomicU32, AtomicU64, IN_MODEL, Ordering};
 /// Chosen by measurement, see the benches: with 64 buffers held at once by each of one to four threads, 32 take
 /// longer, and 128 gain nothing but keep twice as many buffers from the other threads.
 pub(crate) const LARGEST: usize = if IN_MODEL { 4 } else { 64 };
+
+/// To have this is to hold the lock of a pool's registry: each registry has one, behind its lock, and there is no
+/// other way to one.
+pub(crate) struct RegistryKey(());
+
+impl RegistryKey {
+    /// For a registry that is being made.
+    pub(super) fn new() -> Self {
+        RegistryKey(())
+    }
+}
 
 /// See the module.
 ///
@@ -26,14 +39,14 @@ pub(crate) struct Magazine {
     /// Buffers in `slots`.
     length: AtomicU32,
     /// Most buffers that the owner leaves in `slots`: with the one in front, the magazine's capacity. Changed
-    /// under the pool's lock only.
+    /// under the registry's lock only.
     most_behind: AtomicU32,
     /// Buffers lent from here less buffers taken from the depot, signed. The depot counts what it gives as
     /// lent, so both together count what a user was lent.
     balance: AtomicU64,
     /// Words of [`Slot`]s; what lies here longest first.
     slots: [AtomicU64; LARGEST],
-    /// [`OPEN`], [`SHUT`] or [`DEAD`]. Changed under the pool's lock only.
+    /// [`OPEN`], [`SHUT`] or [`DEAD`]. Changed under the registry's lock only.
     gate: AtomicU8,
     /// How often the owner must find the gate shut before it may open it.
     patience: AtomicU32,
@@ -55,7 +68,7 @@ const PATIENCE: u32 = if IN_MODEL { 2 } else { 1024 };
 
 impl Magazine {
     /// Empty, and shut.
-    pub(crate) fn new(capacity: u32) -> Magazine {
+    pub(crate) fn new(key: &mut RegistryKey, capacity: u32) -> Magazine {
         let magazine = Magazine {
             front: AtomicU64::new(NONE),
             length: AtomicU32::new(0),
@@ -65,7 +78,7 @@ impl Magazine {
             gate: AtomicU8::new(SHUT),
             patience: AtomicU32::new(PATIENCE),
         };
-        magazine.set_capacity(capacity);
+        magazine.set_capacity(key, capacity);
         magazine
     }
 
@@ -123,9 +136,9 @@ impl Magazine {
         Some(slot)
     }
 
-    /// Puts a buffer here, unless the magazine is full.
+    /// Puts the buffer of a [`Slot::word`] here, and returns true, unless the magazine is full.
     #[inline(always)]
-    pub(crate) fn push(&self, slot: Slot) -> bool {
+    pub(crate) fn push(&self, word: u64) -> bool {
         if let Some(front) = self.front() {
             let length = self.length();
             if length >= self.most_behind.load(Ordering::Relaxed) as usize {
@@ -134,56 +147,61 @@ impl Magazine {
             self.word(length).store(front.word(), Ordering::Relaxed);
             self.set_length(length + 1);
         }
-        self.front.store(slot.word(), Ordering::Relaxed);
+        self.front.store(word, Ordering::Relaxed);
         true
     }
 
     /// Half a magazine, rounded up: how many buffers are moved at once.
     fn half(&self) -> usize {
-        self.capacity().div_ceil(2).clamp(1, LARGEST)
+        self.capacity().div_ceil(2)
     }
 
     /// Takes a buffer, after refilling the magazine from `depot` if it is empty.
-    pub(crate) fn pop_or_refill(&self, depot: &impl FreeList) -> Result<Slot, Empty> {
+    pub(crate) fn pop_or_refill(&self, depot: &Depot) -> Result<Slot, Empty> {
         if let Some(slot) = self.pop() {
             return Ok(slot);
         }
+        let most = self.half();
+        // Before the depot counts as lent what will lie here: so the sum of both is at no moment too high.
+        self.count(1 - most as i64);
         let mut length = 0;
-        let taken = depot.pop_many(self.half(), |slot| {
+        let taken = depot.pop_many(most, |slot| {
             self.word(length).store(slot.word(), Ordering::Relaxed);
             length += 1;
         });
         self.set_length(length);
-        self.count(-(length as i64));
+        self.count(most as i64 - 1 - length as i64);
         taken
     }
 
-    /// Puts a buffer here, if need be after moving the half that lies longest to `depot`; false if that has
-    /// been closed.
-    pub(crate) fn push_or_flush(&self, depot: &impl FreeList, slot: Slot) -> bool {
+    /// Puts the buffer of a [`Slot::word`] here, and returns true, if need be after moving the half that lies longest
+    /// to `depot`; false if that is closed, or gives to those that wait.
+    pub(crate) fn push_or_flush(&self, depot: &Depot, word: u64) -> bool {
         let resting = self.resting();
         if resting >= self.capacity() {
             // The capacity may have become smaller.
             let keep = self.capacity() - self.half();
             self.move_to(depot, resting - keep);
         }
-        self.push(slot)
+        self.push(word)
     }
 
     /// Puts all buffers into `depot`.
-    pub(crate) fn empty_into(&self, depot: &impl FreeList) {
+    pub(crate) fn empty_into(&self, depot: &Depot) {
         let resting = self.resting();
         if resting > 0 {
             self.move_to(depot, resting);
         }
     }
 
-    /// Puts the `count` buffers that lie longest, or as many as it takes, into `depot`.
-    fn move_to(&self, depot: &impl FreeList, count: usize) {
+    /// Puts the `count` buffers that lie longest into `depot`, if that takes them.
+    fn move_to(&self, depot: &Depot, count: usize) {
         let length = self.length();
         let word = |place| self.word(place).load(Ordering::Relaxed);
-        let first = (0..count.min(length)).map(|place| Slot::from_word(word(place)));
-        let moved = depot.push_many(first);
+        let moved = count.min(length);
+        if !depot.push_many((0..moved).map(|place| Slot::from_word(word(place)))) {
+            return;
+        }
         for place in moved..length {
             self.word(place - moved)
                 .store(word(place), Ordering::Relaxed);
@@ -216,13 +234,13 @@ impl Magazine {
         self.gate.load(Ordering::Relaxed) == DEAD
     }
 
-    /// Opens the gate. Under the pool's lock.
-    pub(crate) fn open(&self) {
+    /// Opens the gate.
+    pub(crate) fn open(&self, _: &mut RegistryKey) {
         self.gate.store(OPEN, Ordering::Relaxed);
     }
 
-    /// Shuts the gate, for now or for good; returns whether it was open. For anyone, under the pool's lock.
-    pub(crate) fn shut(&self, for_good: bool) -> bool {
+    /// Shuts the gate, for now or for good; returns whether it was open. For anyone.
+    pub(crate) fn shut(&self, _: &mut RegistryKey, for_good: bool) -> bool {
         let was_open = self.is_open();
         if was_open {
             self.be_patient();
@@ -232,8 +250,8 @@ impl Magazine {
         was_open
     }
 
-    /// How many buffers the owner may leave here; at least 1. For anyone, under the pool's lock.
-    pub(crate) fn set_capacity(&self, capacity: u32) {
+    /// How many buffers the owner may leave here; at least 1. For anyone.
+    pub(crate) fn set_capacity(&self, _: &mut RegistryKey, capacity: u32) {
         debug_assert!(capacity as usize <= LARGEST);
         let most_behind = capacity.saturating_sub(1);
         self.most_behind.store(most_behind, Ordering::Relaxed);

@@ -8,12 +8,12 @@ mod trim;
 
 use crossbeam_utils::CachePadded;
 
-use crate::error::ConfigError;
 use crate::free_list::lock_free::tagged_index::TaggedIndex;
-use crate::free_list::{Counts, NotTaken, Slot};
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Backoff, Mutex, Ordering};
+use crate::free_list::{Counts, Demand, NotTaken, Slot};
+use crate::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Backoff, Mutex, Ordering};
 
-/// See the module. It has `N` indices or fewer.
+/// A stack, the nodes of its indices, and what it shares with the other stacks of its list: references to atomics and
+/// locks alone, see [`Inlet`](crate::free_list::Inlet). It has `N` indices or fewer.
 ///
 /// How the fields are ordered among threads:
 ///
@@ -26,29 +26,71 @@ use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Backoff, Mutex, Ordering};
 ///   has gone up, and the compare-and-swap that would use the link fails. It would succeed wrongly only if
 ///   the tag came round to the same value: if exactly a multiple of 2^(tag bits) pops happened between one
 ///   thread's read of `head` and its compare-and-swap.
-pub(crate) struct TreiberStack<const N: usize> {
+#[derive(Clone, Copy)]
+pub(crate) struct TreiberStack<'a, const N: usize> {
+    pub(super) stack: &'a Stack,
+    pub(super) nodes: &'a [Node],
+    pub(super) state: &'a State,
+}
+
+/// See [`TreiberStack`].
+pub(crate) struct Stack {
     /// Top of the stack, and the number of pops so far as the tag.
     head: CachePadded<AtomicU64>,
-    nodes: Box<[Node]>,
     /// Most indices in use since the last trim. Read by each pop, seldom written.
     high_water: AtomicU32,
-    closed: AtomicBool,
-    /// Somebody waits for what is pushed.
-    wanted: AtomicBool,
-    /// How often the tag went up though nothing was lent.
+    /// How often the tag went up though no buffer was lent. Goes up before the tag does.
     marks: AtomicU64,
-    /// Indices that whoever trims has taken.
+    /// Indices that a trim has taken.
     held: AtomicU32,
     /// Held for as long as a trim takes; not needed to take or put back an index.
     trimmed: Mutex<trim::Trimmed>,
 }
 
+/// What all stacks of a list share. A change is followed by a change of every head, so whatever reads a later head sees
+/// it.
+pub(crate) struct State {
+    closed: AtomicBool,
+    /// A [`Demand`].
+    demand: AtomicU8,
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        State {
+            closed: AtomicBool::new(false),
+            demand: AtomicU8::new(Demand::None as u8),
+        }
+    }
+
+    /// Relaxed: `close` stores the flag before it swaps a `head`, and a caller that has found the stack empty
+    /// has read `head` with Acquire: if it is what `close` left, the flag is seen.
+    #[cold]
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether it was closed before.
+    pub(super) fn close(&self) -> bool {
+        self.closed.swap(true, Ordering::Relaxed)
+    }
+
+    /// Relaxed: as for `is_closed`, since a demand is stored before the heads are marked.
+    pub(super) fn demand(&self) -> Demand {
+        Demand::from_u8(self.demand.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_demand(&self, demand: Demand) {
+        self.demand.store(demand as u8, Ordering::Relaxed);
+    }
+}
+
 /// What is known of an index while it is in the stack.
-struct Node {
+pub(crate) struct Node {
     /// A [`Link`].
     link: AtomicU64,
-    /// [`Slot::stale`]. Written before the push and read after the pop, which order the two.
-    stale: AtomicU32,
+    /// [`Slot::exposed`]. Written before the push and read after the pop, which order the two.
+    exposed: AtomicU32,
 }
 
 /// A stack that was empty when its head was this word: as long as the word is the same, it is empty still.
@@ -84,53 +126,10 @@ impl Link {
     }
 }
 
-impl<const N: usize> TreiberStack<N> {
-    /// What lies at and below `top`. Its caller has read `top` from `head` with Acquire.
-    #[inline]
-    fn link(&self, top: u32) -> Link {
-        Link::from_word(self.nodes[top as usize].link.load(Ordering::Relaxed))
-    }
-
-    fn depth(&self, top: Option<u32>) -> u32 {
-        top.map_or(0, |top| self.link(top).depth)
-    }
-
-    fn load_head(&self) -> TaggedIndex<N> {
-        // Acquire: pairs with the Release of the push that put the index on top; see the type.
-        TaggedIndex::from_word(self.head.load(Ordering::Acquire))
-    }
-
-    /// Replaces `head` if it is still `current`; else says what it is now.
-    #[inline]
-    fn swap_head(
-        &self,
-        current: TaggedIndex<N>,
-        new: TaggedIndex<N>,
-        success: Ordering,
-    ) -> Result<(), TaggedIndex<N>> {
-        self.head
-            // Acquire on failure: the caller goes on with the value, as if from `load_head`.
-            .compare_exchange_weak(current.word(), new.word(), success, Ordering::Acquire)
-            .map(|_| ())
-            .map_err(TaggedIndex::from_word)
-    }
-
-    /// Relaxed: `close` stores the flag before it swaps `head`, and a caller that has found the stack empty
-    /// has read `head` with Acquire: if it is what `close` left, the flag is seen.
-    #[cold]
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
-    }
-
-    fn indices(&self) -> u32 {
-        // At most `N`, which the pool keeps below `u32::MAX`.
-        self.nodes.len() as u32
-    }
-
-    /// All of `0..indices` free, the first `initial` of them touched.
-    pub(crate) fn new(indices: u32, initial: u32) -> Result<Self, ConfigError> {
+impl Stack {
+    /// All of `0..indices` free, the first `initial` of them touched. Adds the nodes to `nodes`.
+    pub(super) fn new<const N: usize>(indices: u32, initial: u32, nodes: &mut Vec<Node>) -> Self {
         debug_assert!(indices as usize <= N);
-        let mut nodes = ConfigError::vec_for(indices as usize)?;
         // 0 on top, so that the indices ever taken are the lowest.
         nodes.extend((0..indices).map(|index| {
             let link = Link {
@@ -139,36 +138,71 @@ impl<const N: usize> TreiberStack<N> {
             };
             Node {
                 link: AtomicU64::new(link.word()),
-                stale: AtomicU32::new(0),
+                exposed: AtomicU32::new(0),
             }
         }));
         let top = (indices > 0).then_some(0);
-        Ok(TreiberStack {
+        Stack {
             head: CachePadded::new(AtomicU64::new(TaggedIndex::<N>::new(top).word())),
-            nodes: nodes.into_boxed_slice(),
             high_water: AtomicU32::new(0),
-            closed: AtomicBool::new(false),
-            wanted: AtomicBool::new(false),
             marks: AtomicU64::new(0),
             held: AtomicU32::new(0),
             trimmed: Mutex::new(trim::Trimmed::new(initial)),
-        })
+        }
+    }
+}
+
+impl<const N: usize> TreiberStack<'_, N> {
+    /// What lies at and below `top`. Its caller has read `top` from `head` with Acquire.
+    #[inline]
+    fn link(self, top: u32) -> Link {
+        Link::from_word(self.nodes[top as usize].link.load(Ordering::Relaxed))
+    }
+
+    fn depth(self, top: Option<u32>) -> u32 {
+        top.map_or(0, |top| self.link(top).depth)
+    }
+
+    fn load_head(self) -> TaggedIndex<N> {
+        // Acquire: pairs with the Release of the push that put the index on top; see the type.
+        TaggedIndex::from_word(self.stack.head.load(Ordering::Acquire))
+    }
+
+    /// Replaces `head` if it is still `current`; else says what it is now.
+    #[inline]
+    fn swap_head(
+        self,
+        current: TaggedIndex<N>,
+        new: TaggedIndex<N>,
+        success: Ordering,
+    ) -> Result<(), TaggedIndex<N>> {
+        self.stack
+            .head
+            // Acquire on failure: the caller goes on with the value, as if from `load_head`.
+            .compare_exchange_weak(current.word(), new.word(), success, Ordering::Acquire)
+            .map(|_| ())
+            .map_err(TaggedIndex::from_word)
+    }
+
+    fn indices(self) -> u32 {
+        // At most `N`, which the pool keeps below `u32::MAX`.
+        self.nodes.len() as u32
     }
 
     /// Takes the index on top.
     #[inline]
-    pub(crate) fn pop(&self) -> Result<Slot, EmptyHead> {
+    pub(crate) fn pop(self) -> Result<Slot, EmptyHead> {
         let (slot, in_use) = self.take()?;
-        if in_use > self.high_water.load(Ordering::Relaxed) {
-            let in_use = in_use.saturating_sub(self.held.load(Ordering::Relaxed));
-            self.high_water.fetch_max(in_use, Ordering::Relaxed);
+        if in_use > self.stack.high_water.load(Ordering::Relaxed) {
+            let in_use = in_use.saturating_sub(self.stack.held.load(Ordering::Relaxed));
+            self.stack.high_water.fetch_max(in_use, Ordering::Relaxed);
         }
         Ok(slot)
     }
 
     /// Takes the index on top; says also how many are taken then.
     #[inline]
-    fn take(&self) -> Result<(Slot, u32), EmptyHead> {
+    fn take(self) -> Result<(Slot, u32), EmptyHead> {
         let backoff = Backoff::new();
         let mut head = self.load_head();
         let (index, link) = loop {
@@ -190,26 +224,25 @@ impl<const N: usize> TreiberStack<N> {
             backoff.spin();
         };
         let in_use = self.indices() - (link.depth - 1);
-        let stale = self.nodes[index as usize].stale.load(Ordering::Relaxed);
-        Ok((Slot { index, stale }, in_use))
+        let exposed = self.nodes[index as usize].exposed.load(Ordering::Relaxed);
+        Ok((Slot { index, exposed }, in_use))
     }
 
     /// Puts an index on top. The caller has it from `pop`.
     #[inline]
-    pub(crate) fn push(&self, slot: Slot) -> Result<(), NotTaken> {
+    pub(crate) fn push(self, slot: Slot) -> Result<(), NotTaken> {
         let backoff = Backoff::new();
         let node = &self.nodes[slot.index as usize];
-        node.stale.store(slot.stale, Ordering::Relaxed);
+        node.exposed.store(slot.exposed, Ordering::Relaxed);
         let mut head = self.load_head();
         loop {
             let top = head.index();
             if top.is_none() {
-                if self.is_closed() {
-                    return Err(NotTaken::Closed);
+                if self.state.is_closed() {
+                    return Err(NotTaken::Closed(slot));
                 }
-                // Relaxed: as for `is_closed`, since `start_waiting` stores it before it swaps `head`.
-                if self.wanted.load(Ordering::Relaxed) {
-                    return Err(NotTaken::Wanted);
+                if self.state.demand() != Demand::None {
+                    return Err(NotTaken::Wanted(slot));
                 }
             }
             let link = Link {
@@ -226,64 +259,54 @@ impl<const N: usize> TreiberStack<N> {
         }
     }
 
-    /// Empties the stack, and lets nothing be pushed any more. Returns how many indices were in use then,
-    /// and 0 to whoever does not close first.
+    /// Empties the stack, whose [`State`] says that it is closed, so that no push succeeds any more. Returns how many
+    /// indices were in use then.
     ///
     /// A push that read `head` before fails its compare-and-swap, since the tag has gone up even if the
     /// stack was empty already, and then sees the flag.
-    pub(crate) fn close(&self) -> u32 {
-        if self.closed.swap(true, Ordering::Relaxed) {
-            return 0;
-        }
-        self.marks.fetch_add(1, Ordering::Relaxed);
-        let mut head = self.load_head();
-        loop {
-            // Release: pairs with the Acquire of whoever finds the stack empty and asks for `closed`.
-            match self.swap_head(head, head.with_index_and_next_tag(None), Ordering::Release) {
-                Ok(()) => return self.indices() - self.depth(head.index()),
-                Err(changed) => head = changed,
-            }
-        }
+    pub(crate) fn close(self) -> u32 {
+        let head = self.mark(|_| None);
+        self.indices() - self.depth(head)
     }
 
-    /// From now on, until `stop_waiting`, nothing is pushed on the stack while it is empty. A push that read `head`
-    /// before fails its compare-and-swap, since the tag goes up, and then sees the flag, as does one that reads
-    /// any later head.
-    pub(crate) fn start_waiting(&self) {
-        self.wanted.store(true, Ordering::Relaxed);
-        self.marks.fetch_add(1, Ordering::Relaxed);
+    /// From now on, while the [`State`] says that there is a demand, nothing is pushed on the stack while it is empty. A
+    /// push that read `head` before fails its compare-and-swap, since the tag goes up, and then sees the flag, as does
+    /// one that reads any later head.
+    pub(crate) fn notice_demand(self) {
+        self.mark(|index| index);
+    }
+
+    /// Counts the tag up, and puts `index` of what is on top there; returns what was.
+    fn mark(self, index: impl Fn(Option<u32>) -> Option<u32>) -> Option<u32> {
+        self.stack.marks.fetch_add(1, Ordering::Relaxed);
         let mut head = self.load_head();
         loop {
-            let marked = head.with_index_and_next_tag(head.index());
-            // Release: pairs with the Acquire of whoever reads this head, or a later one, and asks for `wanted`.
+            let marked = head.with_index_and_next_tag(index(head.index()));
+            // Release: pairs with the Acquire of whatever reads this head, or a later one, and asks for the state.
             match self.swap_head(head, marked, Ordering::Release) {
-                Ok(()) => return,
+                Ok(()) => return head.index(),
                 Err(changed) => head = changed,
             }
         }
-    }
-
-    pub(crate) fn stop_waiting(&self) {
-        self.wanted.store(false, Ordering::Relaxed);
     }
 
     /// What it knows about its past and present: the indices in use (`None` after `close`), the most that
     /// ever were, and how often one was taken. A head and the link of its index, read one after the other: the
     /// depth is that of the moment when the head was read or, if the index has been put back since, of a
     /// later one.
-    pub(crate) fn counts(&self) -> Counts {
-        let trimmed = self.trimmed.lock();
+    pub(crate) fn counts(self) -> Counts {
+        let trimmed = self.stack.trimmed.lock();
         let head = self.load_head();
-        let closed = self.is_closed();
-        let held = self.held.load(Ordering::Relaxed);
+        let closed = self.state.is_closed();
+        let held = self.stack.held.load(Ordering::Relaxed);
         let in_use = self.indices() - self.depth(head.index());
-        let high_water = self.high_water.load(Ordering::Relaxed);
+        let high_water = self.stack.high_water.load(Ordering::Relaxed);
         Counts {
             in_use: (!closed).then(|| in_use.saturating_sub(held)),
             high_water: trimmed.high_water_before().max(high_water),
             acquired: head
                 .tag()
-                .saturating_sub(self.marks.load(Ordering::Relaxed)),
+                .saturating_sub(self.stack.marks.load(Ordering::Relaxed)),
             given_back: trimmed.left(high_water).bytes,
         }
     }

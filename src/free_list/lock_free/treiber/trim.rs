@@ -6,7 +6,7 @@
 
 use crate::free_list::Slot;
 use crate::free_list::lock_free::treiber::TreiberStack;
-use crate::memory::trim_plan::{GivenBack, Pieces, Reason, Trimming};
+use crate::memory::trim_plan::{Action, GivenBack, Pieces, Trimming};
 use crate::sync::Ordering;
 
 /// What is known of earlier trims.
@@ -42,38 +42,35 @@ impl Trimmed {
     }
 }
 
-impl<const N: usize> TreiberStack<N> {
+impl<const N: usize> TreiberStack<'_, N> {
     /// Gives back the pages of all indices that are free; returns how many bytes that were. They count as taken
     /// meanwhile, and go back through `put_back`.
-    pub(crate) fn trim(
-        &self,
-        trimming: &mut Trimming<'_>,
-        put_back: &mut dyn FnMut(Slot),
-    ) -> usize {
-        let mut trimmed = self.trimmed.lock();
+    pub(crate) fn trim(self, trimming: &mut Trimming<'_>, put_back: &mut dyn FnMut(Slot)) -> usize {
+        let mut trimmed = self.stack.trimmed.lock();
         let indices = self.nodes.len();
         // The last one that is popped lies at the bottom.
-        let mut taken: Vec<(Slot, Reason)> = Vec::new();
+        let mut taken: Vec<(Slot, Action)> = Vec::new();
         let batch = trimming.span.saturating_add(trimming.overlap) as usize;
         let pieces = Pieces::with_capacity(batch.min(indices));
         let (Some(mut pieces), Ok(())) = (pieces, taken.try_reserve_exact(indices)) else {
             return 0;
         };
         while taken.len() < indices {
+            self.stack.marks.fetch_add(1, Ordering::Relaxed);
             let Ok((slot, _)) = self.take() else {
+                self.stack.marks.fetch_sub(1, Ordering::Relaxed);
                 break;
             };
-            self.held.fetch_add(1, Ordering::Relaxed);
-            self.marks.fetch_add(1, Ordering::Relaxed);
-            taken.push((slot, Reason::Used));
+            self.stack.held.fetch_add(1, Ordering::Relaxed);
+            taken.push((slot, Action::GiveBackUsed));
         }
-        let high_water = self.high_water.load(Ordering::Relaxed);
+        let high_water = self.stack.high_water.load(Ordering::Relaxed);
         let left = trimmed.left(high_water);
         let high_water = high_water.max(trimmed.high_water);
         let touched = high_water.max(trimmed.initial);
-        for (place, (slot, reason)) in taken.iter_mut().rev().enumerate() {
+        for (place, (slot, action)) in taken.iter_mut().rev().enumerate() {
             if place < left.buffers as usize || slot.index >= touched {
-                *reason = Reason::Leave;
+                *action = Action::Leave;
             }
         }
         let free = taken
@@ -82,34 +79,34 @@ impl<const N: usize> TreiberStack<N> {
             .count();
         taken.sort_unstable_by_key(|(slot, _)| slot.index);
         let mut bytes = 0;
-        while let Some(&(last, _)) = taken.last() {
+        while let Some((last, _)) = taken.last() {
             let start = (last.index + 1).saturating_sub(trimming.span);
             let context = start.saturating_sub(trimming.overlap);
             pieces.clear();
             let from = taken.partition_point(|(slot, _)| slot.index < context);
-            for &(slot, reason) in &taken[from..] {
+            for (slot, action) in &taken[from..] {
                 // Those before come next.
-                let reason = if slot.index < start {
-                    Reason::Leave
+                let action = if slot.index < start {
+                    Action::Leave
                 } else {
-                    reason
+                    *action
                 };
-                pieces.add(slot.index..slot.index + 1, reason);
+                pieces.add(slot.index..slot.index + 1, action);
             }
             bytes += pieces.discard(trimming).used;
             let done = taken.partition_point(|(slot, _)| slot.index < start);
             for (slot, _) in taken.drain(done..).rev() {
-                self.held.fetch_sub(1, Ordering::Relaxed);
+                self.stack.held.fetch_sub(1, Ordering::Relaxed);
                 put_back(slot);
             }
         }
         let in_use = self.indices() - self.depth(self.load_head().index());
         // A closed stack is empty, whatever is in use; and its figures are final.
-        if self.is_closed() {
+        if self.state.is_closed() {
             return bytes;
         }
         // What another thread raises it to meanwhile is not lost.
-        let before = self.high_water.swap(in_use, Ordering::Relaxed);
+        let before = self.stack.high_water.swap(in_use, Ordering::Relaxed);
         trimmed.high_water = high_water.max(before);
         trimmed.in_use = in_use;
         trimmed.given_back = GivenBack {

@@ -1,15 +1,28 @@
-//! Giving back the pages of free buffers while others take and return some.
+//! Giving back the pages of free buffers while other threads take and return some.
 //!
-//! Nobody may take a buffer while its pages are given back, and nobody may be refused for it, so that happens under
-//! the stack's lock, a batch at a time. Between the batches the stack is anybody's. What is still free is told by
-//! one number: as long as the stack never had fewer than `low` buffers, those at its bottom, so many, are those that
-//! were there before. Whoever takes others in the meantime keeps them as they are; they are in use, after all.
+//! No thread may take a buffer while its pages are given back, and no request may be refused for it, so that happens
+//! under the stack's lock, a batch at a time; between two batches the stack is anybody's. What is still free is told by
+//! one number, the *low water*: the fewest buffers that the stack had since the number was last set. So many of them,
+//! counted from the bottom, have not been touched since.
+//!
+//! An example. The stack holds the buffers 5, 2, 9, 4, from the bottom, when trimming begins. It sets the low water to
+//! 4, the length of the stack, and notes for each buffer its position: 0, 1, 2, 3. It sorts the notes by buffer,
+//! 2, 4, 5, 9, so that neighbours in memory are given back together, and gives back the pages of 2 and 4 as its first
+//! batch. Before the second batch another thread takes two buffers, 4 and 9, which leaves two, and puts back a 7. The
+//! low water is 2 now. Of the next batch, 5 lies at position 0, below the low water: it was free all the time, and its
+//! pages go. The position of 9 was 2: it was taken, and whether it came back does not matter; it is left alone. When
+//! all is done, those at the bottom count as given back (`given_back`), up to the low water of the moment when that is
+//! asked for: a buffer that was taken from there since is in memory again.
+//!
+//! The same number tells which buffers were idle for a whole generation ([`Depot::end_generation`]): as many, from the
+//! bottom, as the low water since its begin. Trimming sets the low water anew in the middle of a generation, so what it
+//! was until then is kept in `earlier_low_water`.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
 
-use crate::free_list::magazines::depot::{Idle, MutexStack, Stack};
-use crate::memory::trim_plan::{Bytes, Pieces, Reason, Trimming};
+use crate::free_list::magazines::depot::{Depot, Idle, Stack};
+use crate::memory::trim_plan::{Action, Bytes, Pieces, Trimming};
 
 /// Slots that are looked at under one lock.
 const AT_ONCE: usize = 1 << 14;
@@ -28,18 +41,16 @@ struct Plan {
     /// For one batch.
     pieces: Pieces,
     /// The pages of those below this position have been given back already.
-    done: u32,
+    already: u32,
     /// Also those that were never taken and lie below this one.
     fresh_end: u32,
+    /// All buffers that there are.
+    reserve: u32,
 }
 
 impl Plan {
     /// Notes in `pieces` which buffers of `window` are free still, and which of the `overlap` before.
     fn collect(&mut self, stack: &Stack, window: &Range<u32>, overlap: u32) {
-        let reason = |index, reason| match index {
-            index if index < window.start => Reason::Leave,
-            _ => reason,
-        };
         let from = window.start.saturating_sub(overlap);
         let first = self.candidates.partition_point(|c| c.index < from);
         self.pieces.clear();
@@ -47,26 +58,26 @@ impl Plan {
             if index >= window.end {
                 break;
             }
-            if (position as usize) < stack.low {
-                let why = if position < self.done {
-                    Reason::Leave
+            if (position as usize) < stack.low_water {
+                let action = if position < self.already || index < window.start {
+                    Action::Leave
                 } else {
-                    reason(index, Reason::Used)
+                    Action::GiveBackUsed
                 };
-                self.pieces.add(index..index + 1, why);
+                self.pieces.add(index..index + 1, action);
             }
         }
         // Those after the window in the same page are free as well.
-        let end = window.end.saturating_add(overlap).min(stack.reserve);
+        let end = window.end.saturating_add(overlap).min(self.reserve);
         let fresh_end = self.fresh_end.min(window.end);
         let mut index = stack.fresh.max(from);
-        for (until, why) in [
-            (window.start, Reason::Leave),
-            (fresh_end, Reason::Fresh),
-            (end, Reason::Leave),
+        for (until, action) in [
+            (window.start, Action::Leave),
+            (fresh_end, Action::GiveBackFresh),
+            (end, Action::Leave),
         ] {
             if index < until {
-                self.pieces.add(index..until, why);
+                self.pieces.add(index..until, action);
                 index = until;
             }
         }
@@ -91,28 +102,28 @@ impl Stack {
             ..
         } = self.idle;
         // The bottom of the stack fits a `u32`, as do all buffers.
-        let free = given_back.left(self.low.min(u32::MAX as usize) as u32);
+        let free = given_back.left(self.low_water.min(u32::MAX as usize) as u32);
         let fresh = fresh_given_back.left(self.initial.saturating_sub(self.fresh));
         free.bytes.saturating_add(fresh.bytes)
     }
 
-    /// Sets `low` anew, after passing on what it was to those that want to know.
-    fn restart_low(&mut self) {
-        let low = self.low;
+    /// Sets the low water anew, after passing on what it was to what is reckoned by it.
+    fn restart_low_water(&mut self) {
+        let low = self.low_water;
         // As in `given_back`.
         let left = low.min(u32::MAX as usize) as u32;
         self.idle.given_back = self.idle.given_back.left(left);
-        let before = self.idle.low_before.unwrap_or(usize::MAX);
-        self.idle.low_before = Some(before.min(low));
-        self.low = self.free.len();
+        let before = self.idle.earlier_low_water.unwrap_or(usize::MAX);
+        self.idle.earlier_low_water = Some(before.min(low));
+        self.low_water = self.free.len();
     }
 
     /// Notes what was given back.
     fn end_trimming(&mut self, plan: &Plan, bytes: Bytes) {
         let idle = &mut self.idle;
         idle.trimming = false;
-        // At most `reserve`. What has been taken since is found by `low`.
-        idle.given_back.buffers = (plan.candidates.len() as u32).max(plan.done);
+        // At most `reserve`. What has been taken since is told by the low water.
+        idle.given_back.buffers = (plan.candidates.len() as u32).max(plan.already);
         idle.given_back.bytes += bytes.used;
         let fresh = self.initial.saturating_sub(self.fresh);
         idle.fresh_given_back = idle.fresh_given_back.left(fresh);
@@ -125,32 +136,32 @@ impl Stack {
     /// How many buffers, from the bottom, were free all through this generation and the one before. Begins the
     /// next one.
     fn next_generation(&mut self) -> usize {
-        self.restart_low();
-        let low = self.idle.low_before.take().unwrap_or(0);
-        let long_idle = low.min(self.idle.low_last_generation);
-        self.idle.low_last_generation = low;
+        self.restart_low_water();
+        let low = self.idle.earlier_low_water.take().unwrap_or(0);
+        let long_idle = low.min(self.idle.last_low_water);
+        self.idle.last_low_water = low;
         // As many as `initial` stay as they are.
         let total = self.fresh.max(self.initial);
         long_idle.min((total - self.initial) as usize)
     }
 }
 
-impl MutexStack {
+impl Depot {
     /// See [`FreeList::trim`](crate::free_list::FreeList::trim).
-    pub(super) fn trim_free(&self, trimming: &mut Trimming<'_>) -> usize {
+    pub(in super::super) fn trim(&self, trimming: &mut Trimming<'_>) -> usize {
         self.trim_bottom(usize::MAX, true, trimming)
     }
 
     /// See [`FreeList::end_generation`](crate::free_list::FreeList::end_generation).
-    pub(super) fn trim_decayed(&self, trimming: &mut Trimming<'_>) {
+    pub(in super::super) fn end_generation(&self, trimming: &mut Trimming<'_>) {
         let mut stack = self.stack.lock();
         if stack.closed || stack.idle.trimming {
             return;
         }
         let bottom = stack.next_generation();
-        let done = stack.idle.given_back.buffers as usize;
+        let already = stack.idle.given_back.buffers as usize;
         drop(stack);
-        if bottom > done {
+        if bottom > already {
             self.trim_bottom(bottom, false, trimming);
         }
     }
@@ -180,10 +191,10 @@ impl MutexStack {
         bytes.used + bytes.fresh
     }
 
-    /// Notes which buffers are free, and that somebody is trimming; `None` if somebody else is, or there is no
-    /// memory for the notes.
+    /// Notes which buffers are free, and that a thread is trimming; `None` if another is, or there is no memory for
+    /// the notes.
     fn plan(&self, bottom: usize, with_fresh: bool, trimming: &Trimming<'_>) -> Option<Plan> {
-        // What the allocator does is none of the lock's.
+        // Before the lock: allocating may take long.
         let room = self.stack.lock().free.len().min(bottom);
         let mut candidates = Vec::new();
         candidates.try_reserve_exact(room).ok()?;
@@ -199,11 +210,11 @@ impl MutexStack {
             room.min(stack.free.len())
         } else {
             // Those above have been taken since they were chosen.
-            room.min(stack.low)
+            room.min(stack.low_water)
         };
-        stack.restart_low();
-        let done = stack.idle.given_back.buffers;
-        if bottom <= done as usize && (fresh_is_done || !with_fresh) {
+        stack.restart_low_water();
+        let already = stack.idle.given_back.buffers;
+        if bottom <= already as usize && (fresh_is_done || !with_fresh) {
             return None;
         }
         stack.idle.trimming = true;
@@ -217,7 +228,7 @@ impl MutexStack {
             let stack = self.stack.lock();
             let from = candidates.len();
             let to = bottom.min(from + AT_ONCE).min(stack.free.len());
-            // Fewer are there than were: of those that came since, `low` knows.
+            // Fewer are there than were; what was taken since lies above the low water.
             let Some(slots) = stack.free.get(from..to).filter(|slots| !slots.is_empty()) else {
                 break;
             };
@@ -231,8 +242,9 @@ impl MutexStack {
         Some(Plan {
             candidates,
             pieces,
-            done,
+            already,
             fresh_end,
+            reserve: trimming.reserve,
         })
     }
 }
@@ -242,26 +254,29 @@ mod tests {
     use std::collections::BTreeSet;
     use std::ops::Range;
 
-    use super::MutexStack;
-    use crate::config::{Defaults, PoolConfig};
-    use crate::free_list::{FreeList, Slot};
+    use crate::free_list::magazines::depot::Depot;
+    use crate::free_list::{Limits, Slot};
     use crate::memory::trim_plan::Trimming;
 
-    fn stack(config: PoolConfig) -> MutexStack {
-        let defaults = Defaults {
-            name: "stack",
-            alignment: 1,
-            fixed_max: None,
-        };
-        MutexStack::new(&config.check(defaults).unwrap()).unwrap()
+    const RESERVE: u32 = 20;
+
+    fn depot(initial: u32, max: u32) -> Depot {
+        Depot::new(&Limits {
+            buffer_size: 64,
+            initial,
+            max,
+            reserve: RESERVE,
+            magazine: 0,
+        })
+        .unwrap()
     }
 
-    fn take(stack: &MutexStack, count: usize) -> Vec<Slot> {
+    fn take(stack: &Depot, count: usize) -> Vec<Slot> {
         (0..count).map(|_| stack.pop().unwrap()).collect()
     }
 
     /// The last one first, so that the next is lent what this one was lent first.
-    fn put_back(stack: &MutexStack, slots: Vec<Slot>) {
+    fn put_back(stack: &Depot, slots: Vec<Slot>) {
         for slot in slots.into_iter().rev() {
             stack.push(slot).unwrap();
         }
@@ -273,6 +288,7 @@ mod tests {
         f(&mut Trimming {
             span: 4,
             overlap: 2,
+            reserve: RESERVE,
             discard: &mut |free, wanted| {
                 let bytes = wanted.len();
                 calls.push((free, wanted));
@@ -282,14 +298,14 @@ mod tests {
         calls
     }
 
-    fn generation(stack: &MutexStack) -> BTreeSet<u32> {
+    fn generation(stack: &Depot) -> BTreeSet<u32> {
         let calls = noting(|trimming| stack.end_generation(trimming));
         calls.into_iter().flat_map(|(_, wanted)| wanted).collect()
     }
 
     #[test]
     fn what_lay_free_for_two_generations_is_trimmed_and_nothing_else() {
-        let stack = stack(PoolConfig::new(64).max(20));
+        let stack = depot(0, 20);
         let all = take(&stack, 20);
         put_back(&stack, all);
         assert!(generation(&stack).is_empty(), "all were in use");
@@ -314,7 +330,7 @@ mod tests {
 
     #[test]
     fn as_many_as_at_first_do_not_decay() {
-        let stack = stack(PoolConfig::new(64).initial(6).max(20));
+        let stack = depot(6, 20);
         let all = take(&stack, 10);
         put_back(&stack, all);
         for _ in 0..2 {
@@ -330,12 +346,12 @@ mod tests {
     #[test]
     fn all_that_is_free_is_trimmed_once_and_with_its_neighbours() {
         for pattern in 0_u32..1 << 10 {
-            let stack = stack(PoolConfig::new(64).initial(13).max(14).reserve(20));
+            let stack = depot(13, 14);
             let (free, in_use): (Vec<_>, Vec<_>) =
                 (take(&stack, 10).into_iter()).partition(|slot| pattern >> slot.index & 1 == 0);
             put_back(&stack, free);
             let calls = noting(|trimming| {
-                stack.trim(trimming, &mut |_| ());
+                stack.trim(trimming);
             });
             let mut trimmed = Vec::new();
             for (free, wanted) in calls {
@@ -352,7 +368,7 @@ mod tests {
             let expected = (0..13).filter(|index| *index >= 10 || pattern >> index & 1 == 0);
             assert!(trimmed.into_iter().eq(expected), "{pattern:b}");
             let again = noting(|trimming| {
-                stack.trim(trimming, &mut |_| ());
+                stack.trim(trimming);
             });
             assert_eq!(again, []);
         }
