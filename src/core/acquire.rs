@@ -47,7 +47,8 @@ impl<F: FreeList> PoolHandle<F> {
             });
         }
         self.core().decay();
-        self.try_pop(caller).map_err(|refusal| self.refuse(refusal))
+        self.try_pop_slow(caller)
+            .map_err(|refusal| self.refuse(refusal))
     }
 
     /// Lends a buffer if that takes a few instructions only.
@@ -70,25 +71,40 @@ impl<F: FreeList> PoolHandle<F> {
         Ok(unsafe { self.lend(slot) })
     }
 
-    /// A buffer that is charged and tracked. It is charged before it is taken: a buffer that was taken in vain, and is
-    /// about to be given back, would be missed by a request that comes meanwhile.
+    /// A buffer that is charged and tracked if need be.
     pub(super) fn try_pop(&self, caller: Caller) -> Result<Slot, Refusal> {
         let core = self.core();
-        let Some(budget) = &core.budget else {
-            let slot = core.pop().map_err(Refusal::Empty)?;
-            core.track(&slot, caller);
-            return Ok(slot);
+        if core.fast_below > 0 {
+            if let Some(slot) = core.free_list.pop_fast() {
+                return Ok(slot);
+            }
+        }
+        self.try_pop_slow(caller)
+    }
+
+    /// As `try_pop`, after the fast path has found none. A buffer is charged before it is taken: one that was taken in
+    /// vain, and is about to be given back, would be missed by a request that comes meanwhile.
+    fn try_pop_slow(&self, caller: Caller) -> Result<Slot, Refusal> {
+        let core = self.core();
+        if core.fast_below > 0 {
+            return core.pop().map_err(Refusal::Empty);
+        }
+        let bytes = core.buffer_size();
+        if let Some(budget) = &core.budget {
+            budget.charge(bytes).map_err(Refusal::OverBudget)?;
+        }
+        let popped = match core.free_list.pop_fast() {
+            Some(slot) => Ok(slot),
+            None => core.pop(),
         };
-        budget
-            .charge(core.buffer_size())
-            .map_err(Refusal::OverBudget)?;
-        match core.pop() {
+        match popped {
             Ok(slot) => {
                 core.track(&slot, caller);
                 Ok(slot)
             }
             Err(empty) => {
-                wake_all(budget.refund(core.buffer_size()));
+                let refunded = core.budget.as_ref().map(|budget| budget.refund(bytes));
+                wake_all(refunded.unwrap_or_default());
                 Err(Refusal::Empty(empty))
             }
         }
@@ -158,10 +174,7 @@ impl<F: FreeList> PoolCore<F> {
         if self.free_list.demand() == Demand::Waiting {
             return Err(Empty::AllInUse(self.free_list.max()));
         }
-        match self.free_list.pop_fast() {
-            Some(slot) => Ok(slot),
-            None => self.free_list.pop(),
-        }
+        self.free_list.pop()
     }
 
     /// Takes a free buffer that is not lent at once, or never.

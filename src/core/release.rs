@@ -79,7 +79,17 @@ pub(super) unsafe fn release_with_extras<F: FreeList>(
 #[inline(never)]
 unsafe fn release_slow<F: FreeList>(core: NonNull<PoolCore<F>>, slot: Slot) {
     // SAFETY: the core is alive because this buffer is out.
-    unsafe { core.as_ref() }.decay();
+    let alive = unsafe { core.as_ref() };
+    alive.decay();
+    // Most often the free list takes it. While requests wait, it need not be asked: a hint, which it would correct.
+    let slot = if alive.has_waiters() {
+        slot
+    } else {
+        match alive.free_list.inlet().push(slot) {
+            Ok(()) => return,
+            Err(NotTaken::Closed(slot) | NotTaken::Wanted(slot)) => slot,
+        }
+    };
     // SAFETY: passed on.
     if let Some(waker) = unsafe { return_slot(core, slot) } {
         waker.wake();
@@ -92,6 +102,7 @@ unsafe fn release_slow<F: FreeList>(core: NonNull<PoolCore<F>>, slot: Slot) {
 /// # Safety
 ///
 /// As for `release_slow`. Afterwards the core may be gone.
+#[inline(never)]
 pub(super) unsafe fn return_slot<F: FreeList>(
     core: NonNull<PoolCore<F>>,
     mut slot: Slot,
@@ -99,23 +110,16 @@ pub(super) unsafe fn return_slot<F: FreeList>(
     // SAFETY: the core is alive because this buffer is out. A local reference, not an argument: so it may end before
     // the core does, see `Inlet`.
     let alive = unsafe { core.as_ref() };
-    // While requests wait, most of what comes here need not ask the free list: a hint, which the list would correct.
-    let mut wanted = alive.has_waiters();
     loop {
-        if wanted {
-            // SAFETY: passed on.
-            match unsafe { PoolCore::hand_over(core, slot) } {
-                Ok(waker) => return Some(waker),
-                // The requests have left, or the max was lowered.
-                Err(unwanted) => slot = unwanted,
-            }
+        // SAFETY: passed on.
+        match unsafe { PoolCore::hand_over(core, slot) } {
+            Ok(waker) => return Some(waker),
+            // None waits, or the max was lowered.
+            Err(unwanted) => slot = unwanted,
         }
         match alive.free_list.inlet().push(slot) {
             Ok(()) => return None,
-            Err(NotTaken::Wanted(not_taken)) => {
-                wanted = true;
-                slot = not_taken;
-            }
+            Err(NotTaken::Wanted(wanted)) => slot = wanted,
             Err(NotTaken::Closed(_)) => break,
         }
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::core::release::return_slot;
 use crate::core::{PoolCore, PoolHandle};
-use crate::free_list::FreeList;
+use crate::free_list::{FreeList, Inlet, NotTaken};
 use crate::memory::decay::Decay;
 use crate::memory::trim_plan::Trimming;
 use crate::waiting::waker::wake_all;
@@ -53,8 +53,12 @@ impl<F: FreeList> PoolHandle<F> {
         // Woken afterwards: wakers are a user's code, and the free list may hold a lock while it puts back.
         let mut wakers = Vec::new();
         let mut put_back = |slot| {
-            // SAFETY: the free list took it to trim it, so it is out, and it has no guard.
-            wakers.extend(unsafe { return_slot(self.core, slot) });
+            if let Err(NotTaken::Closed(slot) | NotTaken::Wanted(slot)) =
+                core.free_list.inlet().push(slot)
+            {
+                // SAFETY: the free list took it to trim it, so it is out, and it has no guard.
+                wakers.extend(unsafe { return_slot(self.core, slot) });
+            }
         };
         let bytes = core.with_trimming(|trimming| core.free_list.trim(trimming, &mut put_back));
         wake_all(wakers);

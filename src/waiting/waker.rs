@@ -9,7 +9,7 @@ use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use crate::faults::{Fault, injected};
-use crate::sync::{Parker, Unparker, lazy_thread_local};
+use crate::sync::{Parker, Unparker, static_thread_local};
 
 /// A clone of a user's waker. Should waking or dropping it panic, that ends here: what wakes is often the drop of a
 /// guard. The panic's message has been printed by then. None is woken or dropped under a lock of ours, since it may call
@@ -64,7 +64,7 @@ pub(crate) struct ThreadWaker {
     waker: Waker,
 }
 
-lazy_thread_local! {
+static_thread_local! {
     /// This thread's, while it does not wait. A waker that waits itself, called while its thread waits, finds none here
     /// and makes another.
     static IDLE: Cell<Option<Box<ThreadWaker>>> = Cell::new(None);

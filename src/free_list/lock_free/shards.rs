@@ -15,7 +15,6 @@
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
-use std::ops::Range;
 
 use crate::faults::{Fault, injected};
 use crate::free_list::lock_free::treiber::{EmptyHead, Node, Stack, State, TreiberStack};
@@ -57,27 +56,26 @@ impl<'a, const N: usize> ShardsInlet<'a, N> {
     /// Indices of each shard; of the last one, what is left of `N`.
     const SHARE: usize = N.div_ceil(Self::SHARDS);
 
-    /// The index of the first buffer of a shard, and how many buffers it has.
-    const fn part(place: usize) -> (usize, usize) {
+    /// The first index of a shard, and how many it has.
+    #[inline]
+    fn part(place: usize) -> (u32, u32) {
         let first = place * Self::SHARE;
-        let left = N.saturating_sub(first);
+        // Both at most `N`, which fits a `u32`.
         (
-            first,
-            if left < Self::SHARE {
-                left
-            } else {
-                Self::SHARE
-            },
+            first as u32,
+            N.saturating_sub(first).min(Self::SHARE) as u32,
         )
     }
 
     #[inline]
     fn shard(self, place: usize) -> TreiberStack<'a, N> {
-        let (first, share) = Self::part(place);
+        let (first, indices) = Self::part(place);
         TreiberStack {
             stack: &self.stacks[place],
-            nodes: &self.nodes[first..first + share],
+            nodes: self.nodes,
             state: self.state,
+            first,
+            indices,
         }
     }
 
@@ -94,14 +92,6 @@ impl<'a, const N: usize> ShardsInlet<'a, N> {
             (place, self.shard(place))
         })
     }
-
-    /// The slot by its index in the whole list.
-    #[inline]
-    fn in_whole(place: usize, slot: Slot) -> Slot {
-        // Below `N`, which fits a `u32`.
-        let index = (place * Self::SHARE) as u32 + slot.index;
-        Slot { index, ..slot }
-    }
 }
 
 impl<const N: usize> Inlet for ShardsInlet<'_, N> {
@@ -114,19 +104,7 @@ impl<const N: usize> Inlet for ShardsInlet<'_, N> {
 
     #[inline]
     fn push(self, slot: Slot) -> Result<(), NotTaken> {
-        let place = slot.index as usize / Self::SHARE;
-        let in_shard = Slot {
-            // Below `N`, which fits a `u32`.
-            index: (slot.index as usize % Self::SHARE) as u32,
-            ..slot
-        };
-        let in_whole = |slot| Self::in_whole(place, slot);
-        self.shard(place)
-            .push(in_shard)
-            .map_err(|not_taken| match not_taken {
-                NotTaken::Closed(slot) => NotTaken::Closed(in_whole(slot)),
-                NotTaken::Wanted(slot) => NotTaken::Wanted(in_whole(slot)),
-            })
+        self.shard(slot.index as usize / Self::SHARE).push(slot)
     }
 }
 
@@ -138,11 +116,9 @@ impl<const N: usize> FreeList for Shards<N> {
         let shards = ShardsInlet::<N>::SHARDS;
         let (mut stacks, mut nodes) = (vec_for(shards)?, vec_for(N)?);
         for place in 0..shards {
-            let (first, share) = ShardsInlet::<N>::part(place);
-            // Both at most `N`, which fits a `u32`.
-            let (first, share) = (first as u32, share as u32);
-            let initial = limits.initial.saturating_sub(first).min(share);
-            stacks.push(Stack::new::<N>(share, initial, &mut nodes));
+            let (first, indices) = ShardsInlet::<N>::part(place);
+            let initial = limits.initial.saturating_sub(first).min(indices);
+            stacks.push(Stack::new::<N>(first, indices, initial, &mut nodes));
         }
         Ok(Shards {
             stacks: stacks.into(),
@@ -158,7 +134,7 @@ impl<const N: usize> FreeList for Shards<N> {
             let mut same = true;
             for (place, shard) in inlet.home_first() {
                 match shard.pop() {
-                    Ok(slot) => return Ok(ShardsInlet::<N>::in_whole(place, slot)),
+                    Ok(slot) => return Ok(slot),
                     Err(head) => {
                         same &= seen[place] == Some(head);
                         seen[place] = Some(head);
@@ -180,9 +156,8 @@ impl<const N: usize> FreeList for Shards<N> {
     /// From this thread's own shard.
     #[inline(always)]
     fn pop_fast(&self) -> Option<Slot> {
-        let (place, shard) = self.inlet().home_first().next()?;
-        let slot = shard.pop().ok()?;
-        Some(ShardsInlet::<N>::in_whole(place, slot))
+        let (_, home) = self.inlet().home_first().next()?;
+        home.pop().ok()
     }
 
     #[inline(always)]
@@ -245,23 +220,9 @@ impl<const N: usize> FreeList for Shards<N> {
 
     /// One shard after the other.
     fn trim(&self, trimming: &mut Trimming<'_>, put_back: &mut dyn FnMut(Slot)) -> usize {
-        let mut bytes = 0;
-        for (place, shard) in self.inlet().shards().enumerate() {
-            // Below `N`.
-            let first = ShardsInlet::<N>::part(place).0 as u32;
-            let discard = &mut *trimming.discard;
-            let mut in_shard = Trimming {
-                discard: &mut |free, wanted| {
-                    let in_whole = |part: Range<u32>| first + part.start..first + part.end;
-                    discard(in_whole(free), in_whole(wanted))
-                },
-                ..*trimming
-            };
-            bytes += shard.trim(&mut in_shard, &mut |slot| {
-                put_back(ShardsInlet::<N>::in_whole(place, slot));
-            });
-        }
-        bytes
+        (self.inlet().shards())
+            .map(|shard| shard.trim(trimming, put_back))
+            .sum()
     }
 }
 

@@ -207,6 +207,7 @@ impl registry::Registry {
 impl MagazineInlet<'_> {
     /// Calls `f` with this thread's magazine, after making or opening it if it is time. `None` if there is none or
     /// it is shut.
+    #[inline]
     fn with_magazine<R>(self, f: impl FnOnce(&Magazine) -> R) -> Option<R> {
         // Also where there are no magazines: a thread that has no hand shares one with others of that kind.
         with_own(|own| {

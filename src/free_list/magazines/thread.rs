@@ -76,6 +76,7 @@ pub(super) fn with_open_magazine<R>(place: u8, f: impl FnOnce(&Magazine) -> R) -
 }
 
 /// Calls `f` with what this thread has; `None` when the thread is at its end.
+#[inline]
 pub(super) fn with_own<R>(f: impl FnOnce(&ThreadMagazines) -> R) -> Option<R> {
     if injected(Fault::NoThreadLocals) {
         return None;

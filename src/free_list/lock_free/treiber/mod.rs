@@ -13,7 +13,7 @@ use crate::free_list::{Counts, Demand, NotTaken, Slot};
 use crate::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Backoff, Mutex, Ordering};
 
 /// A stack, the nodes of its indices, and what it shares with the other stacks of its list: references to atomics and
-/// locks alone, see [`Inlet`](crate::free_list::Inlet). It has `N` indices or fewer.
+/// locks alone, see [`Inlet`](crate::free_list::Inlet). It has the indices `first..first + indices` of the list's `N`.
 ///
 /// How the fields are ordered among threads:
 ///
@@ -29,8 +29,11 @@ use crate::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Backoff, Mutex, Or
 #[derive(Clone, Copy)]
 pub(crate) struct TreiberStack<'a, const N: usize> {
     pub(super) stack: &'a Stack,
+    /// Of the whole list.
     pub(super) nodes: &'a [Node],
     pub(super) state: &'a State,
+    pub(super) first: u32,
+    pub(super) indices: u32,
 }
 
 /// See [`TreiberStack`].
@@ -127,21 +130,25 @@ impl Link {
 }
 
 impl Stack {
-    /// All of `0..indices` free, the first `initial` of them touched. Adds the nodes to `nodes`.
-    pub(super) fn new<const N: usize>(indices: u32, initial: u32, nodes: &mut Vec<Node>) -> Self {
-        debug_assert!(indices as usize <= N);
-        // 0 on top, so that the indices ever taken are the lowest.
-        nodes.extend((0..indices).map(|index| {
+    /// All of `first..first + indices` free, the first `initial` of them touched. Adds their nodes to `nodes`.
+    pub(super) fn new<const N: usize>(
+        first: u32,
+        indices: u32,
+        initial: u32,
+        nodes: &mut Vec<Node>,
+    ) -> Self {
+        // The first on top, so that the indices ever taken are the lowest.
+        nodes.extend((1..=indices).map(|next| {
             let link = Link {
-                below: (index + 1 < indices).then_some(index + 1),
-                depth: indices - index,
+                below: (next < indices).then_some(first + next),
+                depth: indices - next + 1,
             };
             Node {
                 link: AtomicU64::new(link.word()),
                 exposed: AtomicU32::new(0),
             }
         }));
-        let top = (indices > 0).then_some(0);
+        let top = (indices > 0).then_some(first);
         Stack {
             head: CachePadded::new(AtomicU64::new(TaggedIndex::<N>::new(top).word())),
             high_water: AtomicU32::new(0),
@@ -184,11 +191,6 @@ impl<const N: usize> TreiberStack<'_, N> {
             .map_err(TaggedIndex::from_word)
     }
 
-    fn indices(self) -> u32 {
-        // At most `N`, which the pool keeps below `u32::MAX`.
-        self.nodes.len() as u32
-    }
-
     /// Takes the index on top.
     #[inline]
     pub(crate) fn pop(self) -> Result<Slot, EmptyHead> {
@@ -223,7 +225,7 @@ impl<const N: usize> TreiberStack<'_, N> {
             }
             backoff.spin();
         };
-        let in_use = self.indices() - (link.depth - 1);
+        let in_use = self.indices - (link.depth - 1);
         let exposed = self.nodes[index as usize].exposed.load(Ordering::Relaxed);
         Ok((Slot { index, exposed }, in_use))
     }
@@ -266,7 +268,7 @@ impl<const N: usize> TreiberStack<'_, N> {
     /// stack was empty already, and then sees the flag.
     pub(crate) fn close(self) -> u32 {
         let head = self.mark(|_| None);
-        self.indices() - self.depth(head)
+        self.indices - self.depth(head)
     }
 
     /// From now on, while the [`State`] says that there is a demand, nothing is pushed on the stack while it is empty. A
@@ -299,7 +301,7 @@ impl<const N: usize> TreiberStack<'_, N> {
         let head = self.load_head();
         let closed = self.state.is_closed();
         let held = self.stack.held.load(Ordering::Relaxed);
-        let in_use = self.indices() - self.depth(head.index());
+        let in_use = self.indices - self.depth(head.index());
         let high_water = self.stack.high_water.load(Ordering::Relaxed);
         Counts {
             in_use: (!closed).then(|| in_use.saturating_sub(held)),

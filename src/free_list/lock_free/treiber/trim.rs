@@ -47,7 +47,8 @@ impl<const N: usize> TreiberStack<'_, N> {
     /// meanwhile, and go back through `put_back`.
     pub(crate) fn trim(self, trimming: &mut Trimming<'_>, put_back: &mut dyn FnMut(Slot)) -> usize {
         let mut trimmed = self.stack.trimmed.lock();
-        let indices = self.nodes.len();
+        // At most `N`.
+        let indices = self.indices as usize;
         // The last one that is popped lies at the bottom.
         let mut taken: Vec<(Slot, Action)> = Vec::new();
         let batch = trimming.span.saturating_add(trimming.overlap) as usize;
@@ -67,7 +68,7 @@ impl<const N: usize> TreiberStack<'_, N> {
         let high_water = self.stack.high_water.load(Ordering::Relaxed);
         let left = trimmed.left(high_water);
         let high_water = high_water.max(trimmed.high_water);
-        let touched = high_water.max(trimmed.initial);
+        let touched = self.first + high_water.max(trimmed.initial);
         for (place, (slot, action)) in taken.iter_mut().rev().enumerate() {
             if place < left.buffers as usize || slot.index >= touched {
                 *action = Action::Leave;
@@ -100,7 +101,7 @@ impl<const N: usize> TreiberStack<'_, N> {
                 put_back(slot);
             }
         }
-        let in_use = self.indices() - self.depth(self.load_head().index());
+        let in_use = self.indices - self.depth(self.load_head().index());
         // A closed stack is empty, whatever is in use; and its figures are final.
         if self.state.is_closed() {
             return bytes;
