@@ -33,8 +33,8 @@ Exit status: 0 all well; 1 a byte differed, a buffer did not come back, or a con
 const MAX_PLAYERS: usize = 25_000;
 const DAY: f64 = 86_400.0;
 
-/// Options of one side alone: with the other side they are a mistake.
-const STRANGERS: [(&str, &[&str]); 2] = [
+/// Each with what is of no use beside it: given together, they are a mistake.
+const CONFLICTS: [(&str, &[&str]); 2] = [
     ("serve", &["connect", "seconds"]),
     (
         "connect",
@@ -123,10 +123,10 @@ fn parse(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
     }
 
     let is_given = |name: &str| given.iter().any(|given| given == name);
-    for (side, strangers) in STRANGERS {
-        let stranger = strangers.iter().find(|name| is_given(name));
-        if let (true, Some(stranger)) = (is_given(side), stranger) {
-            return Err(format!("--{stranger} does not go with --{side}: see --help").into());
+    for (one, others) in CONFLICTS {
+        let other = others.iter().find(|other| is_given(other));
+        if let (true, Some(other)) = (is_given(one), other) {
+            return Err(format!("--{other} does not go with --{one}: see --help").into());
         }
     }
     Ok(Some(options))

@@ -67,3 +67,37 @@ impl AddAssign<&Times> for Times {
         self.sum = self.sum.saturating_add(other.sum);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Times;
+
+    #[test]
+    fn times_are_counted_added_up_and_spread() {
+        let mut times = Times::new();
+        assert_eq!(
+            (times.count(), times.average(), times.quantile(0.5)),
+            (0, 0, 0)
+        );
+        for millis in 1..=100 {
+            times.record(Duration::from_millis(millis));
+        }
+        let earlier = times.clone();
+        times.record(Duration::from_secs(3600));
+        let near = |time: u64, millis: u64| time.abs_diff(millis * 1_000_000) <= millis * 1000;
+        assert!(near(earlier.quantile(0.5), 50) && near(earlier.quantile(0.99), 99));
+        assert!(near(earlier.max(), 100));
+        assert_eq!((earlier.count(), earlier.sum()), (100, 5_050_000_000));
+
+        // What is beyond the histogram is in the sum all the same.
+        let recent = times.since(&earlier);
+        assert_eq!((recent.count(), recent.average()), (1, 3_600_000_000_000));
+        assert!(near(recent.quantile(0.5), 60_000));
+
+        let mut both = earlier;
+        both += &recent;
+        assert_eq!((both.count(), both.sum()), (times.count(), times.sum()));
+    }
+}

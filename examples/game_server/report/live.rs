@@ -167,3 +167,42 @@ pub(crate) fn resident_memory() -> Option<u64> {
     let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib * 1024)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use super::Live;
+    use crate::server::Figures;
+    use crate::tests::a_snapshot;
+    use crate::times::Times;
+
+    #[test]
+    fn each_second_has_a_line_for_each_pool_and_one_for_clients_that_were_cut_off() {
+        let cut_off = Rc::new(Cell::new(2));
+        let now = Rc::clone(&cut_off);
+        let figures = move || Figures {
+            pools: a_snapshot().pools,
+            server_times: Times::new(),
+            cut_off: now.get(),
+        };
+        let mut live = Live::start(figures, "", None, None);
+        let mut lines_with = |clients| {
+            cut_off.set(clients);
+            let mut lines = Vec::new();
+            live.show(&mut |line| lines.push(line));
+            lines
+        };
+        let lines = lines_with(2);
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].starts_with("recv pool: 30% of 4000 in use | "));
+        let end =
+            "send pool: 20% of 3000 in use | 100.00% served | 0.00 ms avg server time | normal";
+        assert_eq!(lines[1], end);
+        assert_eq!(lines_with(3)[2..], ["1 client cut off by the time limit"]);
+        let many = "1,234 clients cut off by the time limit";
+        assert_eq!(lines_with(1237)[2..], [many]);
+        assert_eq!(lines_with(1237).len(), 2);
+    }
+}

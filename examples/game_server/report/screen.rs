@@ -43,7 +43,7 @@ fn server_lines(title: &str, snapshot: &Snapshot) -> Paragraph<'static> {
     let (minutes, seconds) = (snapshot.at.as_secs() / 60, snapshot.at.as_secs() % 60);
     Paragraph::new(vec![
         Line::from(format!(
-            "messages     {}/s, {} so far, {} cut off by the time limit",
+            "messages     {}/s, {} so far, {} cut off",
             thousands(snapshot.messages_per_second as u64),
             thousands(snapshot.messages),
             clients(snapshot.cut_off),
@@ -143,7 +143,7 @@ mod tests {
         let text = shown((100, 40), &a_snapshot(), &log);
         for part in [
             "20 players, 1:01",
-            "54,321/s, 123,456 so far, 3 clients cut off by the time limit",
+            "54,321/s, 123,456 so far, 3 clients cut off",
             "server time  p50 0.11 ms, p99 2.22 ms, p99.9 33.34 ms",
             "5.0 MiB resident",
             "recv pool",
