@@ -6,7 +6,7 @@
 //!
 //! The server is in `server/`, to be read in this order: `mod.rs` (accepting, spreading over the cores,
 //! stopping), `connection.rs` (how a server uses the pools), `pools.rs` (how they are made), `frame.rs` (the
-//! wire format). The rest is what it takes to watch it work: `players.rs` is who plays, `report/` is what is
+//! wire format). The rest is what it takes to watch it work: `players.rs` is its load, `report/` is what is
 //! seen of it, and `program.rs` puts the three together as `options.rs` says.
 #![forbid(unsafe_code)]
 

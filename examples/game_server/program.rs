@@ -38,12 +38,11 @@ pub(crate) fn run(
     // What can't be had is told before anything runs.
     let history = options.history.as_deref().map(History::create);
     let history = history.transpose()?;
-    // Log lines would break the screen up: they are told when it is gone.
+    // Log lines would break the screen up: it draws them itself, and they are told when it is gone.
     let (kept, user_log) = (Lines::default(), log);
-    let log = &if options.watch {
-        kept.log()
-    } else {
-        Arc::clone(log)
+    let log = match options.watch {
+        true => &kept.log(),
+        false => user_log,
     };
 
     let server = start_server(options, cores, log)?;

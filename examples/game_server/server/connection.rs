@@ -88,8 +88,9 @@ impl Connection {
             received.consume(len);
             rest = (!received.is_empty()).then_some(received);
             self.send(answer).await?;
-            let mut server_times = self.shared.server_times[self.worker].lock();
-            server_times.record(whole.elapsed());
+            self.shared.server_times[self.worker]
+                .lock()
+                .record(whole.elapsed());
         }
     }
 
@@ -135,15 +136,10 @@ impl Connection {
             }
             let received = buf.len();
             let progress = || match len.map(|len| thousands(len as u64)) {
-                Some(len) => format!("{} of {len}", thousands(received as u64)),
-                None => format!("{received} of {HEADER} header"),
+                Some(len) => format!("{} of {len} bytes", thousands(received as u64)),
+                None => format!("{received} of {HEADER} header bytes"),
             };
-            let cut = || {
-                Closed::Fault(format!(
-                    "connection cut in mid-frame ({} bytes)",
-                    progress()
-                ))
-            };
+            let cut = || Closed::Fault(format!("connection cut in mid-frame ({})", progress()));
             // On a timeout the receive is dropped, and with that cancelled; its buffer goes back to the
             // pool when the operating system has let go of it.
             buf = match timeout_at(deadline, self.receive(buf)).await {
@@ -153,7 +149,7 @@ impl Connection {
                 Ok(Err(error)) => return Err(error.into()),
                 Err(_) => {
                     let (limit, progress) = (self.limit().as_secs_f64(), progress());
-                    let reason = format!("frame incomplete after {limit} s ({progress} bytes)");
+                    let reason = format!("frame incomplete after {limit} s ({progress})");
                     return Err(Closed::TimeLimit(reason));
                 }
             };
