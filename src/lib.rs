@@ -11,7 +11,6 @@ mod faults;
 mod sync;
 
 mod error;
-mod history;
 mod holders;
 mod stats;
 mod wipe;
@@ -34,7 +33,6 @@ mod must_not_compile;
 
 pub use config::PoolConfig;
 pub use error::{AcquireError, CapacityError, ConfigError, HeldBy, ResizeError};
-pub use history::{Advice, Finding, History};
 pub use holders::{Holder, Holders};
 #[cfg(feature = "metrics")]
 pub use integrations::metrics;

@@ -110,8 +110,7 @@ pub enum Health {
     Waiting {
         /// How long they waited on average.
         average: Duration,
-        /// Half again the present `max`; [`History::advice`](crate::History::advice), which knows how long it took,
-        /// says it more exactly.
+        /// Half again the present `max`: how many waited at once can't be known.
         raise_max_to: usize,
     },
     /// A tier of a multi-size pool needs attention; the first one that does.
@@ -140,7 +139,7 @@ impl PoolStats {
     /// What to change, with the number to set. A pool that refuses at least 1 % of its requests is told so
     /// first, then one that lets them wait for long, then one of whose `max` at least 90 % are in use; of a multi-size
     /// pool each tier is asked. The last is about this moment and the others about all the time since the pool was
-    /// made: for what lasts, and what is over, see [`History`](crate::History).
+    /// made: for what happened in between, ask the change [`since`](PoolStats::since) an earlier snapshot.
     #[must_use]
     pub fn health(&self) -> Health {
         for tier in &self.tiers {
@@ -230,8 +229,7 @@ impl PoolStats {
         self.waited.checked_div(waits).unwrap_or_default()
     }
 
-    /// All figures as text of several lines, for an operator to paste; [`History`](crate::History) adds what changed
-    /// over a while.
+    /// All figures as text of several lines, for an operator to paste.
     ///
     /// ```
     /// use poolbuf::{BufferPool, Pool, PoolConfig};

@@ -13,16 +13,12 @@ mod aborts;
 mod attacker;
 #[path = "../examples/bad_clients/checks.rs"]
 mod checks;
-#[path = "../examples/game_server/connection.rs"]
-mod connection;
 #[path = "../examples/bad_clients/corpus.rs"]
 mod corpus;
 #[path = "../examples/bad_clients/figures.rs"]
 mod figures;
 #[path = "../examples/bad_clients/floods.rs"]
 mod floods;
-#[path = "../examples/game_server/frame.rs"]
-mod frame;
 #[path = "../examples/bad_clients/good_player.rs"]
 mod good_player;
 #[path = "../examples/bad_clients/kind.rs"]
@@ -35,8 +31,6 @@ mod mutation;
 mod numbers;
 #[path = "../examples/bad_clients/options.rs"]
 mod options;
-#[path = "../examples/game_server/pools.rs"]
-mod pools;
 #[path = "../examples/ten_thousand_players/process.rs"]
 mod process;
 #[path = "../examples/bad_clients/program.rs"]
@@ -47,7 +41,7 @@ mod program;
 mod random;
 #[path = "../examples/bad_clients/report.rs"]
 mod report;
-#[path = "../examples/game_server/server.rs"]
+#[path = "../examples/game_server/server/mod.rs"]
 mod server;
 #[path = "../examples/bad_clients/serving.rs"]
 mod serving;
@@ -61,6 +55,8 @@ mod strategy;
 mod tally;
 #[path = "../examples/bad_clients/target.rs"]
 mod target;
+#[path = "../examples/game_server/times.rs"]
+mod times;
 #[path = "../examples/tokio_server.rs"]
 mod tokio_server;
 #[path = "../examples/ten_thousand_players/usage.rs"]
@@ -79,15 +75,15 @@ use poolbuf::{BufferPool, Pool};
 use checks::{Observed, State, faults, resident_allowed};
 use corpus::Case;
 use figures::Figures;
-use frame::{FrameError, frame_len};
 use good_player::Played;
 use kind::Kind;
 use malformed::{Ending, answered};
 use options::{Options, Role};
-use pools::{PoolKind, Pools};
 use program::{Attack, check_descriptors};
 use random::Random;
 use report::Report;
+use server::frame::{FrameError, frame_len};
+use server::pools::{PoolKind, Pools};
 use server::{Server, ServerConfig};
 use strategy::Strategy;
 use tally::Tally;
@@ -324,8 +320,7 @@ fn decoded(sent: &[u8]) -> (usize, Ending) {
             Ok(Some(len)) if len <= rest.len() => answered += len,
             Ok(None) if rest.is_empty() => return (answered, Ending::Whole),
             Ok(_) => return (answered, Ending::Cut),
-            Err(FrameError::Empty) => return (answered, Ending::Refused { length: 0 }),
-            Err(FrameError::TooLong { payload }) => {
+            Err(FrameError { payload }) => {
                 return (answered, Ending::Refused { length: payload });
             }
         }
@@ -385,7 +380,7 @@ fn the_game_server_does_with_every_malformed_frame_what_it_should() {
     )
     .expect("a server");
     for case in corpus::cases() {
-        let (answer, peer) = answer_to(&case, server.address());
+        let (answer, peer) = answer_to(&case, server.address);
         assert!(
             answer == case.writes.concat()[..case.answered],
             "{}: {} bytes came back",
@@ -404,7 +399,7 @@ fn the_game_server_does_with_every_malformed_frame_what_it_should() {
         assert!(line.starts_with(&start), "{}: {line}", case.name);
     }
     server.stop();
-    assert_eq!(pools.in_use(), 0);
+    assert!(!pools.any_in_use());
     assert_eq!(lines.try_iter().collect::<Vec<_>>(), [""; 0]);
 }
 

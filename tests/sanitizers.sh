@@ -15,7 +15,7 @@ host=$(rustc +nightly -vV | sed -n 's/^host: //p')
 # freed would look like growth to the soak, if there were more of it.
 export ASAN_OPTIONS="allocator_may_return_null=1:quarantine_size_mb=16"
 tests=(-p poolbuf --lib --test contract --test threads --test waiting --test budget --test holders
-    --test resize --test trim --test traps --test state_machine --test game_server --target "$host")
+    --test resize --test trim --test traps --test state_machine --example game_server --target "$host")
 
 # Each runs by itself for a moment. The kernel shares memory with io_uring_registered, which no sanitizer sees.
 examples=(quick_start game_loop own_pool tokio_server compio_server hyper_bodies prometheus)

@@ -7,8 +7,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::frame::{HEADER, PAYLOADS, header};
 use crate::random::Random;
+use crate::server::frame::{HEADER, PAYLOADS, header};
 
 /// How long he waits for a connection, or an answer, before he tries again.
 const PATIENCE: Duration = Duration::from_secs(6);

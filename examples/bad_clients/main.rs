@@ -12,15 +12,11 @@
 mod aborts;
 mod attacker;
 mod checks;
-#[path = "../game_server/connection.rs"]
-mod connection;
 // The tests use more of it.
 #[allow(dead_code)]
 mod corpus;
 mod figures;
 mod floods;
-#[path = "../game_server/frame.rs"]
-mod frame;
 mod good_player;
 mod kind;
 mod malformed;
@@ -30,10 +26,6 @@ mod mutation;
 #[path = "../game_server/numbers.rs"]
 mod numbers;
 mod options;
-// The game server uses more of it.
-#[allow(dead_code)]
-#[path = "../game_server/pools.rs"]
-mod pools;
 // The ten thousand players use more of it.
 #[allow(dead_code)]
 #[path = "../ten_thousand_players/process.rs"]
@@ -46,14 +38,18 @@ mod random;
 mod report;
 // The game server uses more of it.
 #[allow(dead_code)]
-#[path = "../game_server/server.rs"]
+#[path = "../game_server/server/mod.rs"]
 mod server;
 mod serving;
 mod siege;
 mod slow;
 mod strategy;
 mod tally;
+// The game server uses more of it.
 mod target;
+#[allow(dead_code)]
+#[path = "../game_server/times.rs"]
+mod times;
 // The example has clients of its own.
 #[allow(dead_code)]
 #[path = "../tokio_server.rs"]

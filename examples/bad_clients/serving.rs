@@ -13,7 +13,7 @@ use tokio::runtime::Builder;
 
 use crate::figures::Figures;
 use crate::kind::Kind;
-use crate::pools::{PoolKind, Pools};
+use crate::server::pools::{PoolKind, Pools};
 use crate::server::{Server, ServerConfig};
 use crate::tokio_server;
 
@@ -47,7 +47,7 @@ fn serve_game() -> Result<Figures, String> {
     };
     let server = Server::start(config, pools.clone())?;
     let figures = || Figures::of(&[pools.recv.stats(), pools.send.stats()]);
-    obey(server.address(), figures);
+    obey(server.address, figures);
     server.stop();
     Ok(figures())
 }

@@ -4,31 +4,26 @@
 //! cargo run --release --example game_server -- --help
 //! ```
 //!
-//! Where to read first: `connection.rs` is how a server uses the pools, `pools.rs` how they are made, and
-//! `server.rs` how completion-based I/O is spread over the cores and brought to a clean end. The rest is
-//! what it takes to watch them work.
+//! The server is in `server/`, to be read in this order: `mod.rs` (accepting, spreading over the cores,
+//! stopping), `connection.rs` (how a server uses the pools), `pools.rs` (how they are made), `frame.rs` (the
+//! wire format). The rest is what it takes to watch it work: `players.rs` is its load, `report/` is what is
+//! seen of it, and `program.rs` puts the three together as `options.rs` says.
+#![forbid(unsafe_code)]
 
-mod chart;
-mod connection;
-mod frame;
-mod history;
-mod metrics;
-mod metrics_server;
-mod numbers;
 mod options;
-mod players;
-mod pools;
 mod program;
-// The soak uses more of it.
-#[allow(dead_code)]
-mod random;
-mod report;
-mod screen;
-mod server;
-mod snapshot;
-mod watch;
 
-use std::io::{IsTerminal, Write};
+mod players;
+mod report;
+mod server;
+
+mod numbers;
+mod times;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -37,30 +32,35 @@ use compio::runtime::Runtime;
 
 use options::Options;
 use program::Event;
+use report::summary::Report;
+use report::watch;
 use server::Log;
 
-/// The run is over, and something was wrong.
-const FAILED: u8 = 1;
-/// There was no run.
-const COULD_NOT_START: u8 = 2;
-
 fn main() -> ExitCode {
-    let options = match Options::parse(std::env::args_os().skip(1)) {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            print(options::HELP.to_owned());
-            return ExitCode::SUCCESS;
+    match run() {
+        Ok(problems) if problems.is_empty() => ExitCode::SUCCESS,
+        // The run is over, and something was wrong.
+        Ok(problems) => {
+            problems.iter().for_each(|problem| complain(problem));
+            ExitCode::from(1)
         }
+        // There was no run.
         Err(error) => {
             complain(&error);
-            return ExitCode::from(COULD_NOT_START);
+            ExitCode::from(2)
         }
+    }
+}
+
+/// Does what the command line says; returns what went wrong in the end, or why there was no run, as lines
+/// for the user.
+fn run() -> Result<Vec<String>, String> {
+    let Some(options) = Options::parse(std::env::args_os().skip(1))? else {
+        print(options::HELP.to_owned());
+        return Ok(Vec::new());
     };
     if options.watch {
-        if let Err(error) = watch::check_terminal(std::io::stdout().is_terminal()) {
-            complain(&error);
-            return ExitCode::from(COULD_NOT_START);
-        }
+        watch::check_terminal(io::stdout().is_terminal())?;
     }
     let (sender, events) = mpsc::channel();
     let interrupts = sender.clone();
@@ -70,28 +70,13 @@ fn main() -> ExitCode {
         }
     });
     let log: Log = Arc::new(|line| complain(&line));
-    match program::run(&options, (sender, events), &log, &mut print) {
-        Ok(report) => {
-            print(format!("\n{report}"));
-            let problems = report.problems();
-            for problem in &problems {
-                complain(problem);
-            }
-            if problems.is_empty() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::from(FAILED)
-            }
-        }
-        Err(error) => {
-            complain(&error);
-            ExitCode::from(COULD_NOT_START)
-        }
-    }
+    let report: Report = program::run(&options, (sender, events), &log, &mut print)?;
+    print(format!("\n{report}"));
+    Ok(report.problems())
 }
 
 /// Tells of every Ctrl-C, from a thread of its own.
-fn forward_interrupts(events: &mpsc::Sender<Event>) -> std::io::Result<()> {
+fn forward_interrupts(events: &mpsc::Sender<Event>) -> io::Result<()> {
     Runtime::new()?.block_on(async {
         loop {
             compio::signal::ctrl_c().await?;
@@ -104,10 +89,10 @@ fn forward_interrupts(events: &mpsc::Sender<Event>) -> std::io::Result<()> {
 
 /// A line on standard output. That it may be closed, as by `| head`, is no reason to stop.
 fn print(line: String) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// A line on standard error.
 fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{line}");
 }

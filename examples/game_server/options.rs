@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lexopt::{Arg, Parser, ValueExt};
+
 use crate::numbers::thousands;
-use crate::pools::PoolKind;
+use crate::server::pools::PoolKind;
 
 pub(crate) const HELP: &str = "\
 A game server on completion-based I/O, every receive and send on a buffer of a pool, and its players.
@@ -30,6 +32,15 @@ Exit status: 0 all well; 1 a byte differed, a buffer did not come back, or a con
 /// More would need more ports than one address has.
 const MAX_PLAYERS: usize = 25_000;
 const DAY: f64 = 86_400.0;
+
+/// Each with what is of no use beside it: given together, they are a mistake.
+const CONFLICTS: [(&str, &[&str]); 2] = [
+    ("serve", &["connect", "seconds"]),
+    (
+        "connect",
+        &["pool", "timeout", "watch", "metrics", "history"],
+    ),
+];
 
 /// What to run.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,75 +87,53 @@ impl Options {
     pub(crate) fn parse(
         arguments: impl IntoIterator<Item = OsString>,
     ) -> Result<Option<Options>, String> {
-        let mut options = Options::default();
-        let mut seen: Vec<String> = Vec::new();
-        let mut arguments = arguments.into_iter().map(|argument| {
-            let lossy = |argument: OsString| format!("{argument:?} is not Unicode");
-            argument.into_string().map_err(lossy)
-        });
-        while let Some(argument) = arguments.next() {
-            let argument = argument?;
-            // `--name value` or `--name=value`.
-            let (name, value) = match argument.split_once('=') {
-                Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-                None => (argument, None),
-            };
-            match name.as_str() {
-                "--help" | "-h" => return Ok(None),
-                "--watch" => {
-                    if value.is_some() {
-                        return Err("--watch takes no value: see --help".to_owned());
-                    }
-                    if options.watch {
-                        return Err("--watch is given twice".to_owned());
-                    }
-                    options.watch = true;
-                    seen.push(name);
-                    continue;
-                }
-                "--players" | "--seconds" | "--pool" | "--serve" | "--connect" | "--timeout"
-                | "--metrics" | "--history" => {}
-                _ => return Err(format!("unknown option {name:?}: see --help")),
-            }
-            let value = match value {
-                Some(value) => value,
-                None => arguments
-                    .next()
-                    .ok_or_else(|| format!("{name} needs a value: see --help"))??,
-            };
-            if seen.contains(&name) {
-                return Err(format!("{name} is given twice"));
-            }
-            match name.as_str() {
-                "--players" => options.players = players(&value)?,
-                "--seconds" => options.duration = seconds(&name, &value)?,
-                "--pool" => options.pool = pool(&value)?,
-                "--serve" => options.mode = Mode::Serve(address(&name, &value)?),
-                "--connect" => options.mode = Mode::Connect(address(&name, &value)?),
-                "--metrics" => options.metrics = Some(address(&name, &value)?),
-                "--history" => options.history = Some(csv_file(&value)?),
-                _ => options.time_limit = seconds(&name, &value)?,
-            }
-            seen.push(name);
-        }
-
-        let given = |name: &str| seen.iter().any(|seen| seen == name);
-        // What only the other side has a use for is a mistake.
-        for (mode, strangers) in [
-            ("--serve", &["--connect", "--seconds"][..]),
-            (
-                "--connect",
-                &["--pool", "--timeout", "--watch", "--metrics", "--history"][..],
-            ),
-        ] {
-            for stranger in strangers {
-                if given(mode) && given(stranger) {
-                    return Err(format!("{stranger} does not go with {mode}: see --help"));
-                }
-            }
-        }
-        Ok(Some(options))
+        let mut parser = Parser::from_args(arguments);
+        parse(&mut parser).map_err(|error| match error {
+            lexopt::Error::Custom(error) => error.to_string(),
+            error => format!("{error}: see --help"),
+        })
     }
+}
+
+fn parse(parser: &mut Parser) -> Result<Option<Options>, lexopt::Error> {
+    let mut options = Options::default();
+    let mut given: Vec<String> = Vec::new();
+    while let Some(argument) = parser.next()? {
+        let name = match argument {
+            Arg::Long("help") | Arg::Short('h') => return Ok(None),
+            Arg::Long(name) => name.to_owned(),
+            other => return Err(other.unexpected()),
+        };
+        match name.as_str() {
+            "players" => options.players = players(&value(parser)?)?,
+            "seconds" => options.duration = seconds(&name, &value(parser)?)?,
+            "pool" => options.pool = pool(&value(parser)?)?,
+            "serve" => options.mode = Mode::Serve(address(&name, &value(parser)?)?),
+            "connect" => options.mode = Mode::Connect(address(&name, &value(parser)?)?),
+            "timeout" => options.time_limit = seconds(&name, &value(parser)?)?,
+            "watch" => options.watch = true,
+            "metrics" => options.metrics = Some(address(&name, &value(parser)?)?),
+            "history" => options.history = Some(csv_file(parser.value()?.into())?),
+            _ => return Err(Arg::Long(&name).unexpected()),
+        }
+        if given.contains(&name) {
+            return Err(format!("--{name} is given twice").into());
+        }
+        given.push(name);
+    }
+
+    let is_given = |name: &str| given.iter().any(|given| given == name);
+    for (one, others) in CONFLICTS {
+        let other = others.iter().find(|other| is_given(other));
+        if let (true, Some(other)) = (is_given(one), other) {
+            return Err(format!("--{other} does not go with --{one}: see --help").into());
+        }
+    }
+    Ok(Some(options))
+}
+
+fn value(parser: &mut Parser) -> Result<String, lexopt::Error> {
+    parser.value()?.string()
 }
 
 fn players(value: &str) -> Result<usize, String> {
@@ -162,7 +151,7 @@ fn seconds(name: &str, value: &str) -> Result<Duration, String> {
     seconds
         .filter(|seconds| (0.001..=DAY).contains(seconds))
         .map(Duration::from_secs_f64)
-        .ok_or_else(|| format!("{name} {value:?}: seconds from 0.001 to 86400 are allowed"))
+        .ok_or_else(|| format!("--{name} {value:?}: seconds from 0.001 to 86400 are allowed"))
 }
 
 fn pool(value: &str) -> Result<PoolKind, String> {
@@ -174,18 +163,135 @@ fn pool(value: &str) -> Result<PoolKind, String> {
 }
 
 /// A file of that extension: its charts are in another beside it, which only the extension tells apart.
-fn csv_file(value: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(value);
+fn csv_file(path: PathBuf) -> Result<PathBuf, String> {
     if path.extension().is_some_and(|extension| extension == "csv") {
         return Ok(path);
     }
     Err(format!(
-        "--history {value:?}: a file whose name ends in .csv is needed"
+        "--history {path:?}: a file whose name ends in .csv is needed"
     ))
 }
 
 fn address(name: &str, value: &str) -> Result<SocketAddr, String> {
     value.parse().map_err(|_| {
-        format!("{name} {value:?}: an address and a port are needed, such as 127.0.0.1:7000")
+        format!("--{name} {value:?}: an address and a port are needed, such as 127.0.0.1:7000")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::time::Duration;
+
+    use super::{HELP, Mode, Options};
+    use crate::server::pools::PoolKind;
+
+    fn parse(arguments: &[&str]) -> Result<Option<Options>, String> {
+        Options::parse(arguments.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn options_are_understood() {
+        assert_eq!(parse(&[]), Ok(Some(Options::default())));
+        assert_eq!(parse(&["--pool", "aligned", "--help"]), Ok(None));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 7000));
+        assert_eq!(
+            parse(&["--players=7", "--timeout", "0.25", "--serve=127.0.0.1:7000"]),
+            Ok(Some(Options {
+                players: 7,
+                time_limit: Duration::from_millis(250),
+                mode: Mode::Serve(address),
+                ..Options::default()
+            }))
+        );
+        assert_eq!(
+            parse(&["--watch", "--metrics=127.0.0.1:7000", "--history", "a.csv"]),
+            Ok(Some(Options {
+                watch: true,
+                metrics: Some(address),
+                history: Some("a.csv".into()),
+                ..Options::default()
+            }))
+        );
+        for kind in PoolKind::ALL {
+            let options = parse(&["--pool", kind.name(), "--seconds", "3"]);
+            let options = options.expect("valid").expect("no help");
+            let seconds = Duration::from_secs(3);
+            assert_eq!((options.pool, options.duration), (kind, seconds));
+        }
+    }
+
+    #[test]
+    fn every_option_of_the_help_is_known() {
+        let lines = HELP.lines().map(str::trim_start);
+        let names: Vec<_> = lines
+            .filter(|line| line.starts_with("--"))
+            .filter_map(|line| line.split(' ').next())
+            .collect();
+        assert_eq!(names.len(), 10);
+        for name in names {
+            let unknown = parse(&[name]).is_err_and(|error| error.contains("invalid option"));
+            assert!(!unknown, "{name}");
+        }
+        assert!(parse(&["--unknown"]).is_err_and(|error| error.contains("invalid option")));
+    }
+
+    #[test]
+    fn wrong_options_are_named_with_what_is_allowed() {
+        let whole = "a whole number from 1 to 25,000 is allowed";
+        let seconds = "seconds from 0.001 to 86400 are allowed";
+        let address = "such as 127.0.0.1:7000";
+        let cases: [(&[&str], &str, &str); 23] = [
+            (&["--player", "3"], "invalid option '--player'", "--help"),
+            (&["-p", "3"], "invalid option '-p'", "--help"),
+            (&["3"], "unexpected argument \"3\"", "--help"),
+            (&["--players"], "missing argument", "option '--players'"),
+            (&["--players", "many"], "--players \"many\"", whole),
+            (&["--players", "0"], "\"0\"", whole),
+            (&["--players", "-1"], "\"-1\"", whole),
+            (&["--players", "25001"], "\"25001\"", whole),
+            (&["--seconds", "0"], "--seconds \"0\"", seconds),
+            (&["--seconds", "NaN"], "--seconds \"NaN\"", seconds),
+            (&["--timeout=inf"], "--timeout \"inf\"", seconds),
+            (&["--pool", "big"], "\"big\"", "lock-free, multi-size is"),
+            (&["--serve", "7000"], "--serve \"7000\"", address),
+            (&["--connect", "a:b"], "--connect \"a:b\"", address),
+            (&["--metrics", "9090"], "--metrics \"9090\"", address),
+            (&["--history", "x.svg"], "\"x.svg\"", "ends in .csv"),
+            (&["--watch=yes"], "unexpected argument", "option '--watch'"),
+            (&["--watch", "--watch"], "--watch", "is given twice"),
+            (
+                &["--watch", "--connect", "127.0.0.1:1"],
+                "--watch",
+                "does not go with --connect",
+            ),
+            (
+                &["--connect", "127.0.0.1:1", "--metrics", "127.0.0.1:0"],
+                "--metrics",
+                "does not go with --connect",
+            ),
+            (
+                &["--connect=127.0.0.1:1", "--history=x.csv"],
+                "--history",
+                "does not go with --connect",
+            ),
+            (
+                &["--players", "1", "--players", "2"],
+                "--players",
+                "is given twice",
+            ),
+            (
+                &["--serve", "127.0.0.1:1", "--connect", "127.0.0.1:1"],
+                "--connect",
+                "does not go with --serve",
+            ),
+        ];
+        for (arguments, named, allowed) in cases {
+            let error = parse(arguments).expect_err("a wrong option");
+            assert!(error.contains(named), "{error}");
+            assert!(error.contains(allowed), "{error}");
+            assert_eq!(error.lines().count(), 1);
+        }
+    }
 }

@@ -14,15 +14,15 @@ use compio::io::{AsyncReadExt, AsyncWriteExt};
 use compio::net::TcpStream;
 use compio::runtime::Runtime;
 use compio::time::timeout;
-use hdrhistogram::Histogram;
+use fastrand::Rng;
 
-use crate::frame::{self, HEADER, MAX_PAYLOAD, PAYLOADS};
-use crate::numbers::{nanos, thousands};
-use crate::random::Random;
-use crate::server::{Log, histogram};
+use crate::numbers::thousands;
+use crate::server::Log;
+use crate::server::frame::{self, HEADER, MAX_PAYLOAD, PAYLOADS};
+use crate::times::Times;
 
 /// Of a hundred frames, how many have each of the payloads of [`PAYLOADS`].
-const MIX: [u64; PAYLOADS.len()] = [50, 25, 15, 8, 2];
+const MIX: [u32; PAYLOADS.len()] = [50, 25, 15, 8, 2];
 
 /// How long a player waits for an answer that is still out when the time is over.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,19 +47,19 @@ pub(crate) struct Played {
     pub(crate) differences: u64,
     /// Players whose connection failed, or who still waited for an answer at the end.
     pub(crate) failures: u64,
-    /// From before the send to the last byte of the answer, in nanoseconds.
-    pub(crate) responses: Histogram<u64>,
+    /// Of each answer: from before the send of its frame to its last byte received.
+    pub(crate) responses: Times,
     pub(crate) elapsed: Duration,
 }
 
 impl Played {
-    fn nothing() -> Self {
+    pub(crate) fn nothing() -> Self {
         Played {
             messages: 0,
             verified: 0,
             differences: 0,
             failures: 0,
-            responses: histogram(),
+            responses: Times::new(),
             elapsed: Duration::ZERO,
         }
     }
@@ -169,10 +169,10 @@ struct Player {
 
 impl Player {
     async fn play(mut self, end: Instant) {
-        let mut random = Random(self.id + 1);
+        let mut random = Rng::with_seed(self.id);
         let mut message = 0;
         while Instant::now() < end && !self.stop.load(Ordering::Relaxed) {
-            let payload = PAYLOADS[pick(&mut random)];
+            let payload = pick(&mut random);
             if let Err(reason) = self.exchange(message, payload).await {
                 (self.log)(format!(
                     "player {} gives up at message {message}: {reason}",
@@ -202,7 +202,7 @@ impl Player {
 
         let mut played = self.played.borrow_mut();
         played.messages += 1;
-        played.responses.saturating_record(nanos(response));
+        played.responses.record(response);
         let expected = frame::header(payload.len())
             .into_iter()
             .chain(payload.iter().copied());
@@ -246,19 +246,102 @@ fn offset(player: u64, message: u64) -> usize {
     ((player * 7919 + message * 104_729) % OFFSETS as u64) as usize
 }
 
-/// An index of [`PAYLOADS`], by [`MIX`].
-fn pick(random: &mut Random) -> usize {
-    let mut ticket = random.next() % MIX.iter().sum::<u64>();
-    for (index, share) in MIX.into_iter().enumerate() {
+/// One of [`PAYLOADS`], by [`MIX`].
+fn pick(random: &mut Rng) -> usize {
+    let mut ticket = random.u32(..MIX.iter().sum::<u32>());
+    for (payload, share) in PAYLOADS.into_iter().zip(MIX) {
         if ticket < share {
-            return index;
+            return payload;
         }
         ticket -= share;
     }
-    0
+    unreachable!("a ticket is less than the sum of all shares")
 }
 
+/// The same for the same count.
 fn random_bytes(count: usize) -> Vec<u8> {
-    let mut random = Random(1);
-    (0..count).map(|_| random.next() as u8).collect()
+    let mut random = Rng::with_seed(1);
+    (0..count).map(|_| random.u8(..)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+    use std::time::Duration;
+
+    use std::io::Write;
+
+    use super::{MIX, PlayersConfig, pick, play};
+    use crate::server::Log;
+    use crate::server::frame::{HEADER, PAYLOADS};
+    use crate::tests::{HANGS, localhost, logger, receive};
+
+    /// A server that answers each of its connections with `answer`.
+    fn impostor(answer: fn(&mut TcpStream)) -> SocketAddr {
+        let listener = TcpListener::bind(localhost()).expect("listen");
+        let address = listener.local_addr().expect("address");
+        thread::spawn(move || {
+            while let Ok((mut stream, _)) = listener.accept() {
+                answer(&mut stream);
+            }
+        });
+        address
+    }
+
+    fn player_of(server: SocketAddr, log: Log) -> PlayersConfig {
+        PlayersConfig {
+            server,
+            players: 1,
+            threads: 1,
+            duration: Duration::from_secs(2),
+            log,
+            stop: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    #[test]
+    fn a_byte_that_differs_is_counted() {
+        let server = impostor(|stream| {
+            let header = receive(stream, HEADER);
+            let payload = u32::from_le_bytes(header[..].try_into().expect("4 bytes"));
+            let mut frame = [header, receive(stream, payload as usize)].concat();
+            // The last byte of the first answer.
+            *frame.last_mut().expect("not empty") ^= 1;
+            stream.write_all(&frame).expect("send");
+        });
+        let (log, lines) = logger();
+        let played = play(&player_of(server, log)).expect("players that played");
+        assert_eq!((played.differences, played.failures), (1, 0));
+        assert_eq!((played.messages, played.verified), (1, 0));
+        let line = lines.recv_timeout(HANGS).expect("a line");
+        assert!(line.starts_with("player 0 gives up at message 0: byte "));
+        assert!(line.contains(" of its answer differs: expected 0x"));
+    }
+
+    #[test]
+    fn a_connection_that_fails_in_mid_run_is_counted() {
+        let server = impostor(|stream| drop(stream.shutdown(Shutdown::Both)));
+        let (log, lines) = logger();
+        let played = play(&player_of(server, log)).expect("players that played");
+        assert_eq!((played.failures, played.messages), (1, 0));
+        let line = lines.recv_timeout(HANGS).expect("a line");
+        assert!(line.starts_with("player 0 gives up at message 0: "));
+    }
+
+    #[test]
+    fn payloads_are_picked_by_their_shares() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut counts = [0_u32; PAYLOADS.len()];
+        for _ in 0..100_000 {
+            let payload = pick(&mut random);
+            let index = PAYLOADS.iter().position(|known| *known == payload);
+            counts[index.expect("a payload")] += 1;
+        }
+        for (count, share) in counts.into_iter().zip(MIX) {
+            assert!(count.abs_diff(share * 1000) < 1000, "{counts:?}");
+        }
+    }
 }

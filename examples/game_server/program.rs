@@ -1,4 +1,4 @@
-//! The program: server, players or both, a line a second, and the report.
+//! The program: server, players or both, what is seen of them while they run, and the report.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -7,17 +7,17 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::history::History;
-use crate::metrics;
-use crate::metrics_server::MetricsServer;
 use crate::numbers::thousands;
 use crate::options::{Mode, Options};
 use crate::players::{Played, PlayersConfig, play};
-use crate::pools::Pools;
-use crate::report::{Report, Verdict, pool_line, resident_memory};
-use crate::server::{Log, Server, ServerConfig, histogram};
-use crate::snapshot::{Sampler, Snapshot};
-use crate::watch::{Lines, Watch};
+use crate::report::history::History;
+use crate::report::live::{Live, resident_memory};
+use crate::report::metrics;
+use crate::report::metrics_server::MetricsServer;
+use crate::report::summary::{Report, Served};
+use crate::report::watch::{Lines, Watch};
+use crate::server::pools::Pools;
+use crate::server::{Log, Server, ServerConfig};
 
 /// What the program waits for.
 pub(crate) enum Event {
@@ -34,99 +34,48 @@ pub(crate) fn run(
     print: &mut dyn FnMut(String),
 ) -> Result<Report, String> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    // A descriptor for each end of a connection that is in this process, and some for the rest.
-    let ends = if options.mode == Mode::Both { 2 } else { 1 };
-    let needed = (ends * options.players + 64 + 8 * cores) as u64;
-    let limit = rlimit::increase_nofile_limit(needed)
-        .map_err(|error| format!("cannot raise the limit of file descriptors: {error}"))?;
-    check_descriptors(options.players, needed, limit)?;
-
+    raise_descriptor_limit(options, cores)?;
     // What can't be had is told before anything runs.
-    let mut history = options
-        .history
-        .as_deref()
-        .map(History::create)
-        .transpose()?;
-    let lines = Lines::default();
-    let (user_log, log) = match options.watch {
-        true => (log, &lines.log()),
-        false => (log, log),
+    let history = options.history.as_deref().map(History::create);
+    let history = history.transpose()?;
+    // Log lines would break the screen up: it draws them itself, and they are told when it is gone.
+    let (kept, user_log) = (Lines::default(), log);
+    let log = match options.watch {
+        true => &kept.log(),
+        false => user_log,
     };
 
-    let serve = |address| {
-        let pools = Pools::for_players(options.pool, options.players)?;
-        let config = ServerConfig {
-            address,
-            workers: cores,
-            time_limit: options.time_limit,
-            log: Arc::clone(log),
-        };
-        Server::start(config, pools.clone()).map(|server| (server, pools))
-    };
-    let server = match options.mode {
-        Mode::Both => Some(serve(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?),
-        Mode::Serve(address) => Some(serve(address)?),
-        Mode::Connect(_) => None,
-    };
-    let players = format!("{} players", thousands(options.players as u64));
+    let server = start_server(options, cores, log)?;
+    let title = title(options, server.as_ref());
     let seconds = options.duration.as_secs_f64();
-    let title = match &server {
-        Some((server, _)) => {
-            let pool = options.pool.name();
-            format!("{players}, {pool} pool, {}", server.driver())
-        }
-        None => players,
-    };
     // Where players of this process connect to, if there are any.
     let target = match (options.mode, &server) {
         (Mode::Connect(address), _) => Some(address),
-        (Mode::Both, Some((server, _))) => Some(server.address()),
+        (Mode::Both, Some(server)) => Some(server.address),
         (Mode::Both | Mode::Serve(_), _) => None,
     };
     match (target, &server) {
         (Some(target), _) => print(format!("{title}, at {target} for {seconds} s")),
-        (None, Some((server, _))) => {
-            print(format!("serving on {}, until Ctrl-C", server.address()))
-        }
+        (None, Some(server)) => print(format!("serving on {}, until Ctrl-C", server.address)),
         (None, None) => {}
     }
-
     let metrics = match (options.metrics, &server) {
-        (Some(address), Some((server, _))) => {
+        (Some(address), Some(server)) => {
             let figures = server.figures();
-            let server = MetricsServer::start(address, move || {
-                metrics::text(&figures.pools(), figures.answers(), &figures.responses())
-            })?;
-            print(format!("metrics at http://{}/metrics", server.address()));
-            Some(server)
+            let metrics = MetricsServer::start(address, move || metrics::text(&figures()))?;
+            print(format!("metrics at http://{}/metrics", metrics.address));
+            Some(metrics)
         }
         _ => None,
     };
-    let mut sampler = server
-        .as_ref()
-        .map(|(server, _)| Sampler::new(server.figures()));
-    let mut faults = Vec::new();
-    let mut record = |history: &mut Option<History>, snapshot: &Snapshot| {
-        let recorded = history.as_mut().map(|history| history.record(snapshot));
-        if let Some(Err(error)) = recorded {
-            // Once, and no more of it.
-            *history = None;
-            faults.push(error);
-        }
-    };
-    let mut watch = match options.watch {
-        true => Some(Watch::start(sender.clone(), lines, Arc::clone(user_log))?),
+    let watch = match options.watch {
+        true => Some(Watch::start(sender.clone(), kept, Arc::clone(user_log))?),
         false => None,
     };
+    let figures = server.as_ref().map(Server::figures);
+    let mut live = figures.map(|figures| Live::start(figures, &title, watch, history));
 
-    if let Some(sampler) = &mut sampler {
-        let snapshot = sampler.sample();
-        record(&mut history, &snapshot);
-        if let Some(watch) = &mut watch {
-            watch.show(&title, &snapshot);
-        }
-    }
-
+    let start = Instant::now();
     let stop_players = Arc::new(AtomicBool::new(false));
     if let Some(server) = target {
         let config = PlayersConfig {
@@ -138,16 +87,15 @@ pub(crate) fn run(
             stop: Arc::clone(&stop_players),
         };
         thread::spawn(move || {
-            // Nobody listens any more only when the program is ending.
+            // Not received only when the program is ending.
             let _ = sender.send(Event::Played(play(&config)));
         });
     }
 
     // Until the players are through, or the user is.
-    let start = Instant::now();
     let mut next_second = start;
     let mut resident = None;
-    let played = loop {
+    let players = loop {
         next_second += Duration::from_secs(1);
         match wait(&events, next_second) {
             Some(Event::Played(played)) => break Some(played?),
@@ -156,68 +104,62 @@ pub(crate) fn run(
             None => {
                 // While connections are open: they are what takes memory.
                 resident = resident_memory();
-                if let Some(sampler) = &mut sampler {
-                    let snapshot = sampler.sample();
-                    record(&mut history, &snapshot);
-                    match &mut watch {
-                        Some(watch) => watch.show(&title, &snapshot),
-                        None => {
-                            for pool in &snapshot.pools {
-                                print(pool_line(pool, snapshot.last));
-                            }
-                        }
-                    }
+                if let Some(live) = &mut live {
+                    live.show(print);
                 }
             }
         }
     };
-    // The terminal is as it was before the report is printed.
-    drop(watch);
-    if let Some(sampler) = sampler.as_mut().filter(|sampler| !sampler.is_recent()) {
-        record(&mut history, &sampler.sample());
-    }
-    if let Some(history) = history {
-        if let Err(error) = history.finish(&title) {
-            faults.push(error);
-        }
-    }
+    let (faults, advice) = live.map(Live::finish).unwrap_or_default();
     let elapsed = start.elapsed();
-
-    let mut report = Report {
+    let resident = resident.or_else(resident_memory);
+    drop(metrics);
+    Ok(Report {
         title,
-        elapsed,
-        messages: 0,
-        responses: histogram(),
-        response_of: "frame whole to answer sent",
-        verdict: None,
-        pools: Vec::new(),
-        resident: resident.or_else(resident_memory),
+        elapsed: players.as_ref().map_or(elapsed, |played| played.elapsed),
+        server: server.map(|server| Served {
+            figures: server.stop(),
+            time_limit: options.time_limit,
+            advice,
+        }),
+        players,
+        resident,
         resident_of: match options.mode {
             Mode::Both => "server and players are one process",
             Mode::Serve(_) => "the server",
             Mode::Connect(_) => "the players",
         },
         faults,
+    })
+}
+
+/// The server, unless it runs elsewhere.
+fn start_server(options: &Options, workers: usize, log: &Log) -> Result<Option<Server>, String> {
+    let address = match options.mode {
+        Mode::Both => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        Mode::Serve(address) => address,
+        Mode::Connect(_) => return Ok(None),
     };
-    if let Some((server, pools)) = server {
-        drop(metrics);
-        report.responses = server.stop();
-        report.messages = report.responses.len();
-        report.pools = vec![pools.recv.stats(), pools.send.stats()];
+    let config = ServerConfig {
+        address,
+        workers,
+        time_limit: options.time_limit,
+        log: Arc::clone(log),
+    };
+    let pools = Pools::for_players(options.pool, options.players)?;
+    Server::start(config, pools).map(Some)
+}
+
+/// What runs, for the screen, the charts and the report.
+fn title(options: &Options, server: Option<&Server>) -> String {
+    let players = thousands(options.players as u64);
+    match server {
+        Some(server) => {
+            let pool = options.pool.name();
+            format!("{players} players, {pool} pool, {}", server.driver)
+        }
+        None => format!("{players} players"),
     }
-    // What players see says more than what the server sees.
-    if let Some(played) = played {
-        report.elapsed = played.elapsed;
-        report.messages = played.messages;
-        report.responses = played.responses;
-        report.response_of = "first byte sent to last byte received";
-        report.verdict = Some(Verdict {
-            verified: played.verified,
-            differences: played.differences,
-            failures: played.failures,
-        });
-    }
-    Ok(report)
 }
 
 /// The next event, if it comes in time.
@@ -225,13 +167,22 @@ fn wait(events: &Receiver<Event>, until: Instant) -> Option<Event> {
     match events.recv_timeout(until.saturating_duration_since(Instant::now())) {
         Ok(event) => Some(event),
         Err(RecvTimeoutError::Timeout) => None,
-        // Nobody is left who could end the run otherwise.
+        // Nothing is left that could end the run otherwise.
         Err(RecvTimeoutError::Disconnected) => Some(Event::Interrupted),
     }
 }
 
+fn raise_descriptor_limit(options: &Options, cores: usize) -> Result<(), String> {
+    // A descriptor for each end of a connection that is in this process, and some for the rest.
+    let ends = if options.mode == Mode::Both { 2 } else { 1 };
+    let needed = (ends * options.players + 64 + 8 * cores) as u64;
+    let limit = rlimit::increase_nofile_limit(needed)
+        .map_err(|error| format!("cannot raise the limit of file descriptors: {error}"))?;
+    check_descriptors(options.players, needed, limit)
+}
+
 /// Whether a limit of so many file descriptors will do.
-pub(crate) fn check_descriptors(players: usize, needed: u64, limit: u64) -> Result<(), String> {
+fn check_descriptors(players: usize, needed: u64, limit: u64) -> Result<(), String> {
     if limit >= needed {
         return Ok(());
     }
@@ -242,4 +193,18 @@ pub(crate) fn check_descriptors(players: usize, needed: u64, limit: u64) -> Resu
         thousands(needed),
         thousands(limit),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_descriptors;
+
+    #[test]
+    fn too_few_file_descriptors_are_named_with_the_way_out() {
+        assert_eq!(check_descriptors(1000, 2080, 2080), Ok(()));
+        let error = check_descriptors(1000, 2080, 2079).expect_err("one too few");
+        for part in ["1,000", "2,080", "2,079", "ulimit -n 2080", "--players"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
 }

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::chart::{self, Chart, Series};
-use crate::snapshot::Snapshot;
+use super::chart::{self, Chart, Series};
+use super::live::Snapshot;
 
 /// A history that is being written.
 pub(crate) struct History {
@@ -43,7 +43,7 @@ impl History {
     }
 
     /// Adds a line; the error is a line for the user.
-    pub(crate) fn record(&mut self, snapshot: &Snapshot) -> Result<(), String> {
+    pub(super) fn record(&mut self, snapshot: &Snapshot) -> Result<(), String> {
         let mut lines = String::new();
         if self.points.is_empty() {
             let pools = snapshot.pools.iter();
@@ -62,7 +62,7 @@ impl History {
     }
 
     /// Draws the charts; the error is a line for the user.
-    pub(crate) fn finish(mut self, title: &str) -> Result<(), String> {
+    pub(super) fn finish(mut self, title: &str) -> Result<(), String> {
         let svg = chart::draw(title, &self.charts());
         let written = self.svg.write_all(svg.as_bytes());
         written.map_err(cannot_write(&self.svg_path))
@@ -107,7 +107,12 @@ fn header(names: &[String]) -> String {
             columns.push(format!("{name}_{figure}"));
         }
     }
-    let rest = ["messages_per_second", "p50_ms", "p99_ms", "resident_bytes"];
+    let rest = [
+        "messages_per_second",
+        "server_time_p50_ms",
+        "server_time_p99_ms",
+        "resident_bytes",
+    ];
     columns.extend(rest.map(str::to_owned));
     columns.join(",") + "\n"
 }
@@ -127,8 +132,77 @@ fn line(snapshot: &Snapshot) -> String {
     line += &format!(
         ",{:.1},{:.4},{:.4},{resident}\n",
         snapshot.messages_per_second,
-        millis(snapshot.responses.p50),
-        millis(snapshot.responses.p99),
+        millis(snapshot.server_times.quantile(0.5)),
+        millis(snapshot.server_times.quantile(0.99)),
     );
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::History;
+    use crate::tests::{Scratch, a_snapshot};
+
+    #[test]
+    fn the_history_has_a_line_for_each_snapshot_and_charts_of_them() {
+        let scratch = Scratch::new("snapshots");
+        let mut history = History::create(&scratch.0).expect("files");
+        let mut snapshot = a_snapshot();
+        for second in 0..5 {
+            snapshot.at = Duration::from_secs(second);
+            snapshot.pools[1].in_use = 600 + second as usize;
+            history.record(&snapshot).expect("written");
+        }
+        history.finish("<20> players & more").expect("written");
+
+        let csv = scratch.read("csv");
+        let lines: Vec<&str> = csv.lines().collect();
+        assert_eq!(lines.len(), 6);
+        assert!(
+            lines[0].starts_with("seconds,recv_pool_in_use,recv_pool_total,recv_pool_refused,")
+        );
+        let end = ",messages_per_second,server_time_p50_ms,server_time_p99_ms,resident_bytes";
+        assert!(lines[0].ends_with(end));
+        let columns = lines[0].split(',').count();
+        assert!(lines.iter().all(|line| line.split(',').count() == columns));
+        assert!(
+            lines[5].starts_with("4.000,1230,5,7,40,17,604,700,0,0,0,"),
+            "{}",
+            lines[5]
+        );
+        assert!(
+            lines[5].ends_with(",54321.5,0.1100,2.2200,5242880"),
+            "{}",
+            lines[5]
+        );
+
+        let svg = scratch.read("svg");
+        assert!(svg.starts_with("<svg xmlns=") && svg.ends_with("</svg>\n"));
+        for part in [
+            "&lt;20&gt; players &amp; more",
+            "Buffers in use",
+            "recv pool",
+            "send pool",
+            "Messages a second",
+            "Resident memory, MiB",
+        ] {
+            assert!(svg.contains(part), "{part:?} is not in\n{svg}");
+        }
+        // Two pools, messages, memory: of the messages the first second has no rate.
+        let lines = svg.lines().filter(|line| line.starts_with("<polyline"));
+        let points: Vec<_> = lines.map(|line| line.matches(',').count()).collect();
+        assert_eq!(points, [5, 5, 4, 5]);
+        assert!(!svg.contains("NaN") && !svg.contains("inf"));
+    }
+
+    #[test]
+    fn a_history_of_nothing_is_a_chart_all_the_same() {
+        let scratch = Scratch::new("nothing");
+        let history = History::create(&scratch.0).expect("files");
+        history.finish("no run").expect("written");
+        let svg = scratch.read("svg");
+        assert!(svg.ends_with("</svg>\n") && !svg.contains("NaN") && !svg.contains("inf"));
+    }
 }

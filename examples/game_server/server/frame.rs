@@ -13,11 +13,10 @@ pub(crate) const MAX_FRAME: usize = HEADER + MAX_PAYLOAD;
 /// The payloads that players send, in bytes: control, game, chat, map and file.
 pub(crate) const PAYLOADS: [usize; 5] = [64, 512, 2048, 8192, MAX_PAYLOAD];
 
-/// Why bytes are no frame.
+/// A header says that its payload has so many bytes, which no frame has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FrameError {
-    Empty,
-    TooLong { payload: u32 },
+pub(crate) struct FrameError {
+    pub(crate) payload: u32,
 }
 
 /// The header of a frame with a payload of that many bytes, at most [`MAX_PAYLOAD`].
@@ -33,22 +32,21 @@ pub(crate) fn frame_len(received: &[u8]) -> Result<Option<usize>, FrameError> {
         return Ok(None);
     };
     match u32::from_le_bytes(*header) {
-        0 => Err(FrameError::Empty),
-        payload if payload as usize > MAX_PAYLOAD => Err(FrameError::TooLong { payload }),
-        payload => Ok(Some(HEADER + payload as usize)),
+        payload if (1..=MAX_PAYLOAD as u32).contains(&payload) => {
+            Ok(Some(HEADER + payload as usize))
+        }
+        payload => Err(FrameError { payload }),
     }
 }
 
 impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let max = thousands(MAX_PAYLOAD as u64);
-        match *self {
-            FrameError::Empty => write!(f, "frame of length 0 (1 to {max} is allowed)"),
-            FrameError::TooLong { payload } => write!(
-                f,
-                "frame of length {} (1 to {max} is allowed)",
-                thousands(payload.into())
-            ),
-        }
+        let (payload, max) = (
+            thousands(self.payload.into()),
+            thousands(MAX_PAYLOAD as u64),
+        );
+        write!(f, "frame of length {payload} (1 to {max} is allowed)")
     }
 }
+
+impl std::error::Error for FrameError {}

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use poolbuf::{
     AlignedPool, BufferPool, ConfigError, LockFreePool, MultiSizeConfig, MultiSizePool, Pool,
-    PoolConfig,
+    PoolConfig, PoolStats,
 };
 
-use crate::frame::{HEADER, MAX_FRAME, PAYLOADS};
+use super::frame::{HEADER, MAX_FRAME, PAYLOADS};
 use crate::numbers::thousands;
 
 /// The pools to choose from.
@@ -21,12 +21,10 @@ pub(crate) enum PoolKind {
 }
 
 impl PoolKind {
-    pub(crate) const ALL: [PoolKind; 4] = [
-        PoolKind::Buffer,
-        PoolKind::Aligned,
-        PoolKind::LockFree,
-        PoolKind::MultiSize,
-    ];
+    pub(crate) const ALL: [PoolKind; 4] = {
+        use PoolKind::*;
+        [Buffer, Aligned, LockFree, MultiSize]
+    };
 
     /// What the command line calls it.
     pub(crate) fn name(self) -> &'static str {
@@ -53,13 +51,13 @@ const LOCK_FREE_LARGE: usize = 3 * 10_240;
 
 impl Pools {
     /// Pools for that many players, by the chapter's rule of at most 3 buffers a connection. Address space
-    /// only: memory is taken up as buffers are first used, but for a few that are there from the start.
+    /// only: memory is taken up as buffers are first used, but for 64 that are there from the start.
     pub(crate) fn for_players(kind: PoolKind, players: usize) -> Result<Pools, String> {
         Pools::new(kind, 3 * players, 64)
     }
 
     /// Pools of at most `max` buffers each (multi-size: of each size), `initial` of them, if `max` allows
-    /// so many, from the start.
+    /// so many, from the start. The error is a line for the user.
     pub(crate) fn new(kind: PoolKind, max: usize, initial: usize) -> Result<Pools, String> {
         let initial = initial.min(max);
         Ok(Pools {
@@ -68,9 +66,12 @@ impl Pools {
         })
     }
 
-    /// Buffers that are lent.
-    pub(crate) fn in_use(&self) -> usize {
-        self.recv.stats().in_use + self.send.stats().in_use
+    pub(crate) fn stats(&self) -> Vec<PoolStats> {
+        vec![self.recv.stats(), self.send.stats()]
+    }
+
+    pub(crate) fn any_in_use(&self) -> bool {
+        self.stats().iter().any(|pool| pool.in_use > 0)
     }
 }
 
@@ -94,11 +95,8 @@ fn make(kind: PoolKind, name: &str, max: usize, initial: usize) -> Result<Arc<dy
             ));
         }
         PoolKind::MultiSize => {
-            let tiers = PAYLOADS
-                .into_iter()
-                .fold(MultiSizeConfig::new(), |tiers, payload| {
-                    tiers.tier(HEADER + payload, initial, max)
-                });
+            let tier = |tiers: MultiSizeConfig, payload| tiers.tier(HEADER + payload, initial, max);
+            let tiers = PAYLOADS.into_iter().fold(MultiSizeConfig::new(), tier);
             MultiSizePool::with_config(tiers.name(name)).map(shared)
         }
     };

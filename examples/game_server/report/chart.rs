@@ -23,18 +23,18 @@ const GRID: &str = "#e5e7eb";
 const COLORS: [&str; 4] = ["#1d4ed8", "#e0a458", "#059669", "#9ca3af"];
 
 /// A chart: its lines have one scale, which begins at 0.
-pub(crate) struct Chart {
-    pub(crate) title: &'static str,
-    pub(crate) series: Vec<Series>,
+pub(super) struct Chart {
+    pub(super) title: &'static str,
+    pub(super) series: Vec<Series>,
 }
 
-pub(crate) struct Series {
-    pub(crate) label: String,
+pub(super) struct Series {
+    pub(super) label: String,
     /// Seconds since the start, and the value then.
-    pub(crate) points: Vec<(f64, f64)>,
+    pub(super) points: Vec<(f64, f64)>,
 }
 
-pub(crate) fn draw(title: &str, charts: &[Chart]) -> String {
+pub(super) fn draw(title: &str, charts: &[Chart]) -> String {
     let height = TOP + charts.len() as f64 * CHART + 10.0;
     let points = || charts.iter().flat_map(|chart| &chart.series);
     let seconds = points().flat_map(|series| &series.points);

@@ -3,33 +3,35 @@
 
 use std::fmt::{Display, Write};
 
-use hdrhistogram::Histogram;
 use poolbuf::PoolStats;
 
-use crate::server::Answers;
+use crate::server::Figures;
 
-/// What a scrape gets: of each pool, and of the server's answers so far, whose `responses` are in
-/// nanoseconds.
-pub(crate) fn text(stats: &[PoolStats], answers: Answers, responses: &Histogram<u64>) -> String {
+/// What a scrape gets.
+pub(crate) fn text(figures: &Figures) -> String {
     let mut text = Text::default();
-    pools(&mut text, stats);
+    pools(&mut text, &figures.pools);
 
+    let times = &figures.server_times;
     let name = "game_server_messages_total";
     text.family(name, "counter", "Messages answered.");
-    text.sample(name, &[], answers.count);
+    text.sample(name, &[], times.count());
+    let name = "game_server_clients_cut_off_total";
+    text.family(name, "counter", "Clients cut off by the time limit.");
+    text.sample(name, &[], figures.cut_off);
     let name = "game_server_response_seconds";
     let help = "From a whole frame received to its answer sent; quantiles since the start.";
     text.family(name, "summary", help);
     for (quantile, label) in [(0.5, "0.5"), (0.99, "0.99"), (0.999, "0.999")] {
         // Without an answer there is no quantile.
-        let value = match responses.len() {
+        let value = match times.count() {
             0 => f64::NAN,
-            _ => seconds(responses.value_at_quantile(quantile)),
+            _ => seconds(times.quantile(quantile)),
         };
         text.sample(name, &[("quantile", label)], value);
     }
-    text.sample(&format!("{name}_sum"), &[], seconds(answers.nanos));
-    text.sample(&format!("{name}_count"), &[], answers.count);
+    text.sample(&format!("{name}_sum"), &[], seconds(times.sum()));
+    text.sample(&format!("{name}_count"), &[], times.count());
     text.0
 }
 
@@ -130,4 +132,82 @@ fn escaped(value: &str) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::text;
+    use crate::server::Figures;
+    use crate::tests::{a_snapshot, samples};
+    use crate::times::Times;
+
+    #[test]
+    fn metrics_are_valid_prometheus_text_with_every_figure() {
+        let mut pools = a_snapshot().pools;
+        let recv = &mut pools[0];
+        recv.name = "odd \"name\\\n".into();
+        (recv.acquired, recv.waits, recv.handed_over, recv.timed_out) = (1000, 40, 36, 4);
+        let mut server_times = Times::new();
+        for time in [1500, 2000, 1_000_500] {
+            server_times.record(Duration::from_micros(time));
+        }
+        let figures = Figures {
+            pools,
+            server_times,
+            cut_off: 5,
+        };
+        let samples = samples(&text(&figures));
+        let odd = r#"pool="odd \"name\\\n""#;
+        for (name, expected) in [
+            (format!("poolbuf_buffers_in_use{{{odd}}}"), 1230.0),
+            ("poolbuf_buffers_in_use{pool=\"send pool\"}".into(), 600.0),
+            ("poolbuf_buffers_idle{pool=\"send pool\"}".into(), 100.0),
+            ("poolbuf_buffers_max{pool=\"send pool\"}".into(), 3000.0),
+            (format!("poolbuf_buffers_peak{{{odd}}}"), 1777.0),
+            (format!("poolbuf_requests_pending{{{odd}}}"), 17.0),
+            (
+                format!("poolbuf_acquires_total{{{odd},outcome=\"direct\"}}"),
+                964.0,
+            ),
+            (
+                format!("poolbuf_acquires_total{{{odd},outcome=\"waited\"}}"),
+                36.0,
+            ),
+            (
+                format!("poolbuf_acquires_total{{{odd},outcome=\"refused\"}}"),
+                7.0,
+            ),
+            (
+                format!("poolbuf_acquires_total{{{odd},outcome=\"timed_out\"}}"),
+                4.0,
+            ),
+            (format!("poolbuf_wait_seconds_total{{{odd}}}"), 0.1),
+            ("game_server_messages_total".into(), 3.0),
+            ("game_server_clients_cut_off_total".into(), 5.0),
+            ("game_server_response_seconds_sum".into(), 1.004),
+            ("game_server_response_seconds_count".into(), 3.0),
+        ] {
+            let found = samples.iter().find(|(sample, _)| *sample == name);
+            assert_eq!(found.map(|(_, value)| *value), Some(expected), "{name}");
+        }
+        let median = "game_server_response_seconds{quantile=\"0.5\"}";
+        let found = samples.iter().find(|(sample, _)| sample == median);
+        let (_, seconds) = found.expect("a median");
+        assert!((0.001_99..0.002_01).contains(seconds), "{seconds}");
+    }
+
+    #[test]
+    fn without_an_answer_there_is_no_quantile() {
+        let figures = Figures {
+            pools: Vec::new(),
+            server_times: Times::new(),
+            cut_off: 0,
+        };
+        let samples = samples(&text(&figures));
+        let quantiles = samples.iter().filter(|(name, _)| name.contains("quantile"));
+        let values: Vec<_> = quantiles.map(|(_, value)| value.is_nan()).collect();
+        assert_eq!(values, [true; 3]);
+    }
 }

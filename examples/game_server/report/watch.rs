@@ -11,10 +11,10 @@ use parking_lot::Mutex;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
+use super::live::Snapshot;
+use super::screen;
 use crate::program::Event;
-use crate::screen;
 use crate::server::Log;
-use crate::snapshot::Snapshot;
 
 /// Log lines that are kept for after the screen; of more, the first are dropped.
 const LINES: usize = 1000;
@@ -44,7 +44,7 @@ impl Lines {
         })
     }
 
-    pub(crate) fn all(&self) -> Vec<String> {
+    fn all(&self) -> Vec<String> {
         self.0.lock().clone()
     }
 }
@@ -68,7 +68,7 @@ impl Watch {
         let until = Arc::clone(&ended);
         let keys = thread::spawn(move || {
             if read_keys(&events, &until).is_err() {
-                // Nobody could end the run from the keyboard any more.
+                // The keyboard could not end the run any more.
                 let _ = events.send(Event::Interrupted);
             }
         });
@@ -81,7 +81,7 @@ impl Watch {
         })
     }
 
-    pub(crate) fn show(&mut self, title: &str, snapshot: &Snapshot) {
+    pub(super) fn draw(&mut self, title: &str, snapshot: &Snapshot) {
         let lines = self.lines.all();
         let draw = |frame: &mut ratatui::Frame<'_>| screen::draw(frame, title, snapshot, &lines);
         if let Err(error) = self.terminal.draw(draw) {
@@ -118,7 +118,7 @@ fn read_keys(events: &Sender<Event>, ended: &AtomicBool) -> io::Result<()> {
 }
 
 /// While the screen is up, Ctrl-C is a key.
-pub(crate) fn ends_the_run(key: KeyEvent) -> bool {
+fn ends_the_run(key: KeyEvent) -> bool {
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
     let ends = match key.code {
         KeyCode::Char('q') => !control,
@@ -126,4 +126,39 @@ pub(crate) fn ends_the_run(key: KeyEvent) -> bool {
         _ => false,
     };
     ends && key.kind == KeyEventKind::Press
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+    use super::{LINES, Lines, check_terminal, ends_the_run};
+
+    #[test]
+    fn q_and_ctrl_c_end_the_run_and_no_other_key() {
+        let key = |code, modifiers| ends_the_run(KeyEvent::new(code, modifiers));
+        assert!(key(KeyCode::Char('q'), KeyModifiers::NONE));
+        assert!(key(KeyCode::Char('c'), KeyModifiers::CONTROL));
+        assert!(!key(KeyCode::Char('c'), KeyModifiers::NONE));
+        assert!(!key(KeyCode::Char('q'), KeyModifiers::CONTROL));
+        assert!(!key(KeyCode::Enter, KeyModifiers::NONE));
+    }
+
+    #[test]
+    fn a_screen_without_a_terminal_is_refused() {
+        assert_eq!(check_terminal(true), Ok(()));
+        let error = check_terminal(false).expect_err("no terminal");
+        assert!(error.starts_with("--watch needs a terminal"));
+    }
+
+    #[test]
+    fn the_last_log_lines_are_kept() {
+        let lines = Lines::default();
+        for line in 0..LINES + 2 {
+            lines.log()(line.to_string());
+        }
+        let all = lines.all();
+        assert_eq!((all.len(), &*all[0]), (LINES, "2"));
+        assert_eq!(all.last(), Some(&(LINES + 1).to_string()));
+    }
 }

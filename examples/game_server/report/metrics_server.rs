@@ -2,18 +2,21 @@
 //! second and 8 KiB for its request.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::server::reachable;
 
 const REQUEST_LIMIT: usize = 8 * 1024;
 const TIME_LIMIT: Duration = Duration::from_secs(1);
 
 /// A running metrics server. Dropping it ends it.
 pub(crate) struct MetricsServer {
-    address: SocketAddr,
+    /// Where it listens: with the port that the system chose where port 0 was asked for.
+    pub(crate) address: SocketAddr,
     stopping: Arc<AtomicBool>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -36,24 +39,13 @@ impl MetricsServer {
             thread: Some(thread),
         })
     }
-
-    /// Where it listens: with the port that the system chose where port 0 was asked for.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
-    }
 }
 
 impl Drop for MetricsServer {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::SeqCst);
         // It sits in `accept`: a connection wakes it.
-        let ip = match self.address.ip() {
-            ip if !ip.is_unspecified() => ip,
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        };
-        let wake = SocketAddr::new(ip, self.address.port());
-        if TcpStream::connect_timeout(&wake, TIME_LIMIT).is_ok() {
+        if TcpStream::connect_timeout(&reachable(self.address), TIME_LIMIT).is_ok() {
             if let Some(thread) = self.thread.take() {
                 let _ = thread.join();
             }
@@ -139,4 +131,78 @@ fn request_line(head: &[u8]) -> Option<(&str, &str)> {
     let known = matches!(version, "HTTP/1.1" | "HTTP/1.0") && parts.next().is_none();
     let path = target.split('?').next()?;
     (known && !method.is_empty() && path.starts_with('/')).then_some((method, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use super::MetricsServer;
+    use crate::tests::{ask, gone, localhost};
+
+    #[test]
+    fn the_metrics_server_outlives_whatever_it_is_sent() {
+        let server =
+            MetricsServer::start(localhost(), || "figures 1\n".to_owned()).expect("server");
+        let address = server.address;
+        let good = || {
+            let answer = ask(address, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
+            let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+            assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+            assert!(head.contains("Content-Type: text/plain; version=0.0.4"));
+            assert!(head.contains("Content-Length: 10\r\n"));
+            assert_eq!(body, "figures 1\n");
+        };
+        good();
+        let cases: [(&[u8], &str); 9] = [
+            (b"GET / HTTP/1.1\r\n\r\n", "404"),
+            (b"GET /metricsx HTTP/1.1\r\n\r\n", "404"),
+            (b"GET /metrics?a=b HTTP/1.0\r\n\r\n", "200"),
+            (b"POST /metrics HTTP/1.1\r\n\r\n", "405"),
+            (b"GET /metrics\r\n\r\n", "400"),
+            (b"GET /metrics HTTP/9\r\n\r\n", "400"),
+            (b"\r\n\r\n", "400"),
+            (b"\xFF\xFE \x00 HTTP/1.1\r\n\r\n", "400"),
+            (b" /metrics HTTP/1.1\r\n\r\n", "400"),
+        ];
+        for (request, status) in cases {
+            let answer = ask(address, request);
+            let start = format!("HTTP/1.1 {status} ");
+            assert!(answer.starts_with(&start), "{request:?}: {answer}");
+            good();
+        }
+        // Cut off, nothing at all, and more than is read: closed without an answer.
+        for request in [&b"GET /met"[..], b"", &[b'a'; 1_000_000]] {
+            let answer = ask(address, request);
+            assert!(answer.is_empty() || answer.contains(" 431 "), "{answer}");
+            good();
+        }
+        let answer = ask(address, &[b'a'; 8 * 1024]);
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+        // A byte at a time: closed long before the 8 KiB are full, which would take minutes.
+        let mut slow = TcpStream::connect(address).expect("connect");
+        let pace = Some(Duration::from_millis(50));
+        slow.set_read_timeout(pace).expect("timeout");
+        let mut patience = 0..1000;
+        while slow.write_all(b"a").is_ok() {
+            match slow.read(&mut [0; 1]) {
+                Ok(answered) => {
+                    assert_eq!(answered, 0);
+                    break;
+                }
+                Err(error) if gone(&error) => break,
+                Err(_nothing_yet) => assert!(patience.next().is_some(), "it waits on"),
+            }
+        }
+        good();
+        // Says nothing and stays: the next one is served all the same.
+        let mute = TcpStream::connect(address).expect("connect");
+        good();
+        drop(mute);
+
+        drop(server);
+        assert!(TcpStream::connect(address).is_err(), "it goes on");
+    }
 }
