@@ -9,9 +9,9 @@ use std::thread;
 use crate::held::Held;
 use crate::ledger::How;
 use crate::pools::Entry;
-use crate::random::Random;
 use crate::requests::{length, moment, request};
 use crate::shelf::Shelf;
+use poolbuf_support::random::Random;
 
 /// What a panic carries that is meant to be; it is raised so that no panic hook is called.
 struct Deliberate;

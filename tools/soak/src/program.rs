@@ -9,16 +9,16 @@ use crate::balance;
 use crate::gate::Gate;
 use crate::ledger::Account;
 use crate::memory::Memory;
-use crate::numbers::{mebibytes, thousands};
 use crate::options::Options;
-use crate::output::{complain, print};
 use crate::pools::{BUDGET, Kind};
-use crate::random::Random;
 use crate::shelf::Shelf;
 use crate::tally::{Action, Tally};
-use crate::usage::resident_bytes;
 use crate::watchdog::{Progress, Watchdog};
 use crate::worker::{Common, Worker};
+use poolbuf_support::numbers::{mebibytes, thousands};
+use poolbuf_support::output::{complain, print};
+use poolbuf_support::random::Random;
+use poolbuf_support::usage::resident_bytes;
 
 /// How long a round takes.
 const ROUND: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ pub(crate) struct Outcome {
 }
 
 /// Runs as `options` say; `status` is what the program ends with when a thread makes no progress.
-pub(crate) fn run(options: &Options, status: i32) -> bool {
+pub fn run(options: &Options, status: i32) -> bool {
     let (threads, seconds) = (options.threads, options.duration.as_secs());
     let seed = options.seed;
     print(&format!("{threads} threads, {seconds} s, seed {seed}"));

@@ -3,16 +3,16 @@
 
 use poolbuf::POISON;
 
-use crate::random::mix;
+use poolbuf_support::random::mix;
 
 /// A pattern without end that no other stamp has. None of its bytes is 0 or [`POISON`], which is what a fresh buffer may
 /// show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp(u64);
+pub struct Stamp(u64);
 
 impl Stamp {
     /// Of a random number, which nobody else has drawn.
-    pub(crate) fn new(random: u64) -> Self {
+    pub fn new(random: u64) -> Self {
         Stamp(random)
     }
 
@@ -24,20 +24,20 @@ impl Stamp {
     }
 
     /// Writes over `bytes` what the pattern has from position `from` on.
-    pub(crate) fn fill(self, from: usize, bytes: &mut [u8]) {
+    pub fn fill(self, from: usize, bytes: &mut [u8]) {
         for (position, byte) in (from..).zip(bytes) {
             *byte = self.byte(position);
         }
     }
 
-    pub(crate) fn bytes(self, from: usize, len: usize) -> Vec<u8> {
+    pub fn bytes(self, from: usize, len: usize) -> Vec<u8> {
         let mut bytes = vec![0; len];
         self.fill(from, &mut bytes);
         bytes
     }
 
     /// Fails if `bytes` are not what the pattern has from position `from` on. `where_from` names their pool.
-    pub(crate) fn verify(self, from: usize, bytes: &[u8], where_from: &str) {
+    pub fn verify(self, from: usize, bytes: &[u8], where_from: &str) {
         let differs = (from..)
             .zip(bytes)
             .find(|(position, byte)| **byte != self.byte(*position));
@@ -53,7 +53,7 @@ impl Stamp {
 
 /// Fails if a fresh buffer shows what may be an earlier holder's: anything but 0, and [`POISON`] where the pool
 /// writes that.
-pub(crate) fn verify_clean(bytes: &[u8], poisoned: bool, where_from: &str) {
+pub fn verify_clean(bytes: &[u8], poisoned: bool, where_from: &str) {
     let stale = |byte: &u8| *byte != 0 && !(poisoned && *byte == POISON);
     if let Some(position) = bytes.iter().position(stale) {
         panic!(

@@ -1,7 +1,7 @@
 //! Whether this process takes up more and more memory.
 #![forbid(unsafe_code)]
 
-use crate::numbers::mebibytes;
+use poolbuf_support::numbers::mebibytes;
 
 /// So much more may be resident in the end: what the allocator keeps for itself, and what an instrumented build does.
 const GROWTH: u64 = 32 << 20;

@@ -10,8 +10,8 @@ use bytes::{BufMut, Bytes};
 use poolbuf::{AcquireError, PooledBuf};
 
 use crate::ledger::{Asked, Entered, Ledger};
-use crate::random::Random;
 use crate::stamp::{Stamp, verify_clean};
+use poolbuf_support::random::Random;
 
 /// Something that keeps a buffer out. Verified and released when it is dropped.
 pub(crate) enum Held {

@@ -4,17 +4,17 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
 use poolbuf::Acquire;
 
 use crate::held::Guard;
 use crate::ledger::{Asked, How};
 use crate::pools::Entry;
-use crate::random::Random;
-use crate::signal::Signal;
+use poolbuf_support::random::Random;
 
 /// A length that some buffer of the pool holds.
 pub(crate) fn length(entry: &Entry, random: &mut Random) -> usize {
@@ -105,5 +105,36 @@ pub(crate) fn request_from_all(entries: &[Arc<Entry>], random: &mut Random) {
             return;
         }
         signal.wait();
+    }
+}
+
+/// A waker on which a thread waits that polls by hand.
+#[derive(Default)]
+struct Signal {
+    woken: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Signal {
+    fn new() -> (Arc<Signal>, Waker) {
+        let signal = Arc::new(Signal::default());
+        let waker = Waker::from(Arc::clone(&signal));
+        (signal, waker)
+    }
+
+    /// Waits until it has been woken since the last time.
+    fn wait(&self) {
+        let mut woken = self.woken.lock();
+        while !*woken {
+            self.changed.wait(&mut woken);
+        }
+        *woken = false;
+    }
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        *self.woken.lock() = true;
+        self.changed.notify_one();
     }
 }

@@ -10,11 +10,11 @@ use poolbuf::{AcquireError, PoolStats};
 
 use crate::held::Guard;
 use crate::ledger::{How, Ledger};
-use crate::output::complain;
 use crate::pools::Entry;
-use crate::random::Random;
 use crate::requests::request;
 use crate::shelf::{Retired, Shelf};
+use poolbuf_support::output::complain;
+use poolbuf_support::random::Random;
 
 /// Looks at all pools. Returns how many buffers are lost.
 pub(crate) fn draw(shelf: &Shelf, random: &mut Random) -> usize {

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::output::complain;
 use crate::pools::Entry;
 use crate::tally::Action;
+use poolbuf_support::output::complain;
 
 /// How long a thread may take for one thing.
 const PATIENCE: Duration = Duration::from_secs(30);

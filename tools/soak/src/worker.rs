@@ -4,17 +4,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::ending::{end_threads, release_in_unwinding};
 use crate::gate::Gate;
 use crate::held::{Guard, Held};
 use crate::ledger::How;
-use crate::partings::{end_threads, release_in_unwinding};
 use crate::pools::Entry;
-use crate::random::Random;
 use crate::requests::{cancel, length, moment, request, request_from_all};
 use crate::resizing::resize;
 use crate::shelf::{Shelf, View};
 use crate::tally::{Action, Tally};
 use crate::watchdog::Progress;
+use poolbuf_support::random::Random;
 
 /// Most buffers that one thread holds for longer.
 const MOST: usize = 8;

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use poolbuf::ResizeError;
 
 use crate::pools::Entry;
-use crate::random::Random;
+use poolbuf_support::random::Random;
 
 /// Changes the max of one of the pool's sizes, if it can be and is meant to be.
 pub(crate) fn resize(entry: &Entry, random: &mut Random) {

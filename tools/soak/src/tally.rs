@@ -4,7 +4,7 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::random::Random;
+use poolbuf_support::random::Random;
 
 macro_rules! actions {
     ($($action:ident $weight:literal $name:literal,)*) => {

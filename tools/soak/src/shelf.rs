@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::held::Held;
 use crate::ledger::{Account, Ledger};
 use crate::pools::{Entry, Kind, open};
-use crate::random::Random;
+use poolbuf_support::random::Random;
 
 /// See the module.
 pub(crate) struct Shelf {
