@@ -1,5 +1,5 @@
-//! A player who does all as he should, and checks every byte of every answer. He may have to wait while others
-//! attack the server, or be turned away and come back; what he is answered must be right.
+//! A player that does all as it should, and checks every byte of every answer. It may have to wait while others attack
+//! the server, or be turned away and come back; the answers that it gets must be right.
 #![forbid(unsafe_code)]
 
 use std::io::{self, Read, Write};
@@ -7,33 +7,35 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::frame::{HEADER, PAYLOADS, header};
-use crate::random::Random;
+use poolbuf_support::random::Random;
 
-/// How long he waits for a connection, or an answer, before he tries again.
+/// How long it waits for a connection, or an answer, before it tries again.
 const PATIENCE: Duration = Duration::from_secs(6);
 
-/// What he saw.
+/// The payloads of its messages, in bytes.
+const PAYLOADS: [usize; 5] = [64, 512, 2048, 8192, 32_768];
+
+/// What it saw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Played {
-    pub(crate) answers: u64,
-    /// From when he first wanted to send a message until its answer was there.
-    pub(crate) longest_wait: Duration,
-    /// How often he had to connect again.
-    pub(crate) turned_away: u64,
+pub struct Played {
+    pub answers: u64,
+    /// From when it first tried to send a message until its answer was there.
+    pub longest_wait: Duration,
+    /// How often it had to connect again.
+    pub turned_away: u64,
     /// Answers with a wrong byte.
-    pub(crate) wrong: u64,
+    pub wrong: u64,
 }
 
-pub(crate) struct GoodPlayer {
+pub struct GoodPlayer {
     server: SocketAddr,
     random: Random,
     stream: Option<TcpStream>,
-    pub(crate) played: Played,
+    pub played: Played,
 }
 
 impl GoodPlayer {
-    pub(crate) fn new(server: SocketAddr, seed: u64) -> GoodPlayer {
+    pub fn new(server: SocketAddr, seed: u64) -> GoodPlayer {
         GoodPlayer {
             server,
             random: Random(seed),
@@ -42,23 +44,23 @@ impl GoodPlayer {
         }
     }
 
-    /// Sends messages of all sizes until `over`, each until he has its answer; `tell` learns of every one.
-    pub(crate) fn play(&mut self, over: &dyn Fn() -> bool, tell: &dyn Fn(Played)) {
+    /// Sends messages of all sizes until `over`, each until its answer is there; `tell` learns of every one.
+    pub fn play(&mut self, over: &dyn Fn() -> bool, tell: &dyn Fn(Played)) {
         while !over() {
-            let payload = PAYLOADS[self.random.next() as usize % PAYLOADS.len()];
+            let payload = self.random.choose(&PAYLOADS);
             self.play_message(payload, over);
             tell(self.played);
         }
     }
 
     /// One message of every size; the error says which was not answered within `limit`, or how.
-    pub(crate) fn try_all_sizes(&mut self, limit: Duration) -> Result<(), String> {
+    pub fn try_all_sizes(&mut self, limit: Duration) -> Result<(), String> {
         let mut sizes = PAYLOADS.into_iter().chain([1]);
         sizes.try_for_each(|payload| self.try_size(payload, limit))
     }
 
     /// One message.
-    pub(crate) fn try_size(&mut self, payload: usize, limit: Duration) -> Result<(), String> {
+    pub fn try_size(&mut self, payload: usize, limit: Duration) -> Result<(), String> {
         let deadline = Instant::now() + limit;
         let before = self.played;
         self.play_message(payload, &|| Instant::now() >= deadline);
@@ -73,9 +75,8 @@ impl GoodPlayer {
 
     fn play_message(&mut self, payload: usize, over: &dyn Fn() -> bool) {
         // No two messages are alike, so that an answer which is another's is seen.
-        let mut message = header(payload).to_vec();
-        message.extend((0..payload).map(|_| self.random.next() as u8));
-        debug_assert_eq!(message.len(), HEADER + payload);
+        let header = (payload as u32).to_le_bytes();
+        let message = [&header[..], &self.random.bytes(payload)].concat();
 
         let start = Instant::now();
         loop {

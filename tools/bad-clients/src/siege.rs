@@ -1,5 +1,5 @@
 //! Whether a client can hold a buffer for ever: as many as the server has buffers try, and do not go away, until the
-//! good player is served or has had enough.
+//! good player is served or has waited long enough.
 //!
 //! It cannot hold all that a server without time limits would lend: a kernel lets a little through, once in a while,
 //! to a client that does not read, and an answer may so come to its end.
@@ -11,11 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::attacker::open;
+use poolbuf_support::random::Random;
+
+use crate::attacks::open;
+use crate::attacks::slow::{PAUSE, RECEIVE, Reader};
 use crate::good_player::GoodPlayer;
-use crate::mutation::frame;
-use crate::random::Random;
-use crate::slow::{PAUSE, RECEIVE, Reader};
+use crate::inputs::mutation::frame;
 
 /// After so many looks at which none of them could send more, all buffers are held that will be.
 const QUIET: usize = 60;
@@ -33,7 +34,7 @@ pub(crate) fn waits(
 ) -> Result<Duration, String> {
     let request = frame(random);
     let requests = request.repeat(64 * 1024 / request.len() + 1);
-    // One that cannot be had leaves the others.
+    // One that does not get through leaves the others.
     let mut readers: Vec<_> = (0..clients).filter_map(|_| come(server).ok()).collect();
     let mut writers: Vec<_> = (0..clients / 2)
         .filter_map(|_| open(server, None).ok())
@@ -54,7 +55,7 @@ pub(crate) fn waits(
                     if reader.send(&requests, request.len()).is_ok() {
                         return true;
                     }
-                    // Who is turned away before he holds a buffer comes again, but not when all should be there.
+                    // One that is turned away before it holds a buffer comes again, but not when all should be there.
                     let again = !complete.load(Ordering::Relaxed);
                     again && come(server).map(|new| *reader = new).is_ok()
                 });

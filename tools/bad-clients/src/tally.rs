@@ -1,39 +1,39 @@
 //! What the attackers did, by strategy.
 #![forbid(unsafe_code)]
 
-use crate::strategy::Strategy;
+use crate::attacks::strategy::Strategy;
 
 /// What came of one strategy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Count {
+pub struct Count {
     /// Bad inputs: what one client sent, or left out.
-    pub(crate) inputs: u64,
+    pub inputs: u64,
     /// Connections that were made.
-    pub(crate) connections: u64,
-    /// Connections that could not be had: the server's queue was full, or there was no port left.
-    pub(crate) not_connected: u64,
+    pub connections: u64,
+    /// Connections that could not be made: the server's queue was full, or there was no port left.
+    pub not_connected: u64,
     /// Connections on which something else came back than must.
-    pub(crate) wrong: u64,
+    pub wrong: u64,
 }
 
 /// A count for each strategy.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tally {
+pub struct Tally {
     counts: [Count; Strategy::ALL.len()],
     /// What was sent when something wrong came back for the first time.
-    pub(crate) first_wrong: Option<String>,
+    pub first_wrong: Option<String>,
 }
 
 /// Bytes of an input that are shown.
 const SHOWN: usize = 48;
 
 impl Tally {
-    pub(crate) fn of(&mut self, strategy: Strategy) -> &mut Count {
+    pub fn of(&mut self, strategy: Strategy) -> &mut Count {
         &mut self.counts[strategy as usize]
     }
 
     /// Counts that something wrong came back to a client that sent `sent`.
-    pub(crate) fn wrong(&mut self, strategy: Strategy, sent: &[u8]) {
+    pub fn wrong(&mut self, strategy: Strategy, sent: &[u8]) {
         self.of(strategy).wrong += 1;
         self.first_wrong.get_or_insert_with(|| {
             let shown = &sent[..sent.len().min(SHOWN)];
@@ -42,11 +42,11 @@ impl Tally {
         });
     }
 
-    pub(crate) fn counts(&self) -> impl Iterator<Item = (Strategy, Count)> + '_ {
+    pub fn counts(&self) -> impl Iterator<Item = (Strategy, Count)> + '_ {
         Strategy::ALL.into_iter().zip(self.counts)
     }
 
-    pub(crate) fn total(&self) -> Count {
+    pub fn total(&self) -> Count {
         let mut total = Count::default();
         for count in self.counts {
             total.inputs += count.inputs;

@@ -4,17 +4,18 @@
 use std::fmt;
 use std::time::Duration;
 
+use poolbuf_support::numbers::{mebibytes, thousands};
+
 use crate::checks::{Observed, State, resident_allowed};
 use crate::good_player::Played;
-use crate::numbers::{mebibytes, thousands};
 use crate::tally::Tally;
 
 /// The report on one server.
-pub(crate) struct Report {
-    pub(crate) title: String,
-    pub(crate) seen: Observed,
+pub struct Report {
+    pub title: String,
+    pub seen: Observed,
     /// What does not hold: a line each.
-    pub(crate) faults: Vec<String>,
+    pub faults: Vec<String>,
 }
 
 /// The line of one second.
@@ -76,8 +77,8 @@ impl fmt::Display for Report {
             Some(figures) => writeln!(
                 f,
                 "buffers       {} lost of {}, {} lent in all",
-                figures.lost(),
-                figures.total,
+                figures.in_use,
+                figures.max,
                 thousands(figures.acquired),
             )?,
             None => writeln!(f, "buffers       not known: the server does not say")?,

@@ -5,15 +5,15 @@
 use std::io::Write;
 use std::net::Shutdown;
 
-use crate::attacker::{Attacker, reset};
-use crate::mutation::frame;
-use crate::strategy::Strategy;
+use super::strategy::Strategy;
+use super::{Attacker, reset};
+use crate::inputs::mutation::frame;
 
 /// Frames, and then a reset: before the answer, in the middle of it or after.
 pub(crate) fn resets(attacker: &mut Attacker, clients: usize) {
     let strategy = Strategy::Resets;
     for _ in 0..clients {
-        let frames = frame(&mut attacker.random).repeat(1 + attacker.below(4) as usize);
+        let frames = frame(&mut attacker.random).repeat(attacker.random.between(1, 4));
         if let Some(mut stream) = attacker.connect(strategy) {
             attacker.count_input(strategy);
             let _ = stream.write_all(&frames);
@@ -32,7 +32,7 @@ pub(crate) fn half_closes(attacker: &mut Attacker, clients: usize) {
         };
         attacker.count_input(strategy);
         let _ = stream.write_all(&sent);
-        if attacker.below(4) == 0 {
+        if attacker.random.once_in(4) {
             let _ = stream.shutdown(Shutdown::Read);
             let _ = stream.write_all(&sent);
             continue;
@@ -47,7 +47,7 @@ pub(crate) fn cut_frames(attacker: &mut Attacker, clients: usize) {
     let strategy = Strategy::CutFrames;
     for _ in 0..clients {
         let frame = frame(&mut attacker.random);
-        let bytes = 1 + attacker.below(frame.len() as u64 - 1) as usize;
+        let bytes = attacker.random.between(1, frame.len() - 1);
         if let Some(mut stream) = attacker.connect(strategy) {
             attacker.count_input(strategy);
             let _ = stream.write_all(&frame[..bytes]);
@@ -61,7 +61,7 @@ pub(crate) fn connect_and_close(attacker: &mut Attacker, clients: usize) {
     for _ in 0..clients {
         if let Some(stream) = attacker.connect(strategy) {
             attacker.count_input(strategy);
-            if attacker.below(2) == 0 {
+            if attacker.random.once_in(2) {
                 reset(stream);
             }
         }

@@ -4,55 +4,55 @@
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use poolbuf_support::numbers::{mebibytes, thousands};
+
 use crate::figures::Figures;
 use crate::good_player::Played;
-use crate::numbers::{mebibytes, thousands};
 use crate::tally::Tally;
 use crate::target::Heard;
 
 /// What was seen of a server.
-pub(crate) struct Observed {
+pub struct Observed {
     /// What the attackers did, and what they got.
-    pub(crate) tally: Tally,
+    pub tally: Tally,
     /// What the good player saw meanwhile.
-    pub(crate) played: Played,
-    /// How long he waited when as many slow clients as there are buffers were there, if that was tried.
-    pub(crate) siege: Option<Result<Duration, String>>,
-    /// Whether he was served as he should when he was alone, before the attack and after it.
-    pub(crate) alone: [Result<(), String>; 2],
+    pub played: Played,
+    /// How long it waited while as many slow clients as there are buffers were there, if that was tried.
+    pub siege: Option<Result<Duration, String>>,
+    /// Whether it was served as it should when it was alone, before the attack and after it.
+    pub alone: [Result<(), String>; 2],
     /// With no client: before any attack, after a first one, and after the last.
-    pub(crate) fresh: State,
-    pub(crate) warm: State,
-    pub(crate) after: State,
-    pub(crate) heard: Heard,
+    pub fresh: State,
+    pub warm: State,
+    pub after: State,
+    pub heard: Heard,
     /// How it ended before it was told to.
-    pub(crate) died: Option<ExitStatus>,
-    /// What it said of its buffers when it had stopped, and how it ended.
-    pub(crate) last: Option<Figures>,
-    pub(crate) status: Option<ExitStatus>,
+    pub died: Option<ExitStatus>,
+    /// How it ended when it was told to; not with success if a buffer was not back then.
+    pub status: Option<ExitStatus>,
 }
 
 /// A server at one moment.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct State {
+pub struct State {
     /// `None` when it did not answer.
-    pub(crate) figures: Option<Figures>,
+    pub figures: Option<Figures>,
     /// `None` where the system does not say.
-    pub(crate) descriptors: Option<usize>,
-    pub(crate) resident: Option<u64>,
+    pub descriptors: Option<usize>,
+    pub resident: Option<u64>,
 }
 
 /// The most bytes that may be resident after an attack, when there were `warm` after a first one: what an allocator
 /// keeps for later differs a little from time to time, and what is lost grows with the connections.
-pub(crate) fn resident_allowed(warm: u64) -> u64 {
+pub fn resident_allowed(warm: u64) -> u64 {
     warm + warm / 4 + (16 << 20)
 }
 
 /// What does not hold: a line each; empty after a good run.
-pub(crate) fn faults(seen: &Observed) -> Vec<String> {
+pub fn faults(seen: &Observed) -> Vec<String> {
     let mut faults = Vec::new();
+    let last = seen.heard.last.as_deref().unwrap_or_default();
     if let Some(status) = &seen.died {
-        let last = seen.heard.last.as_deref().unwrap_or_default();
         faults.push(format!("the server died ({status}); it said last: {last}"));
     }
     if let Some(panic) = &seen.heard.panic {
@@ -80,15 +80,12 @@ pub(crate) fn faults(seen: &Observed) -> Vec<String> {
     if let Some(first) = &seen.tally.first_wrong {
         faults.push(format!("the first of them to this ({first})"));
     }
-    for (figures, when) in [
-        (seen.after.figures, "when all clients are gone"),
-        (seen.last, "when the server has stopped"),
-    ] {
-        match figures.map(|figures| figures.lost()) {
-            Some(0) => {}
-            Some(lost) => faults.push(format!("{lost} buffers are not back {when}")),
-            None => faults.push(format!("no word of the buffers {when}")),
-        }
+    match seen.after.figures.map(|figures| figures.in_use) {
+        Some(0) => {}
+        Some(lost) => faults.push(format!(
+            "{lost} buffers are not back when all clients are gone"
+        )),
+        None => faults.push("no word of the buffers when all clients are gone".to_owned()),
     }
     if let (Some(fresh), Some(after)) = (seen.fresh.descriptors, seen.after.descriptors) {
         if after > fresh {
@@ -112,7 +109,9 @@ pub(crate) fn faults(seen: &Observed) -> Vec<String> {
         Some(status) if status.success() => {}
         // Said already.
         Some(_) if seen.died.is_some() => {}
-        Some(status) => faults.push(format!("the server ended with {status}")),
+        Some(status) => faults.push(format!(
+            "the server ended with {status}; it said last: {last}"
+        )),
         None => faults.push("the server does not end when it is told to".to_owned()),
     }
     faults

@@ -7,9 +7,9 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::attacker::{Attacker, reset};
-use crate::mutation::frame;
-use crate::strategy::Strategy;
+use super::strategy::Strategy;
+use super::{Attacker, reset};
+use crate::inputs::mutation::frame;
 
 /// Clients at a time.
 const GROUP: usize = 8;
@@ -48,7 +48,7 @@ pub(crate) fn readers(attacker: &mut Attacker) {
             readers.push(Reader::new(stream));
         }
     }
-    let reads = attacker.below(2) == 0;
+    let reads = attacker.random.once_in(2);
     let end = hold(attacker);
     while !attacker.is_over() && Instant::now() < end && !readers.is_empty() {
         readers.retain_mut(|reader| {
@@ -107,15 +107,15 @@ impl Reader {
 /// Clients that send a frame a byte at a time; half of them stop in the middle.
 pub(crate) fn writers(attacker: &mut Attacker) {
     let strategy = Strategy::SlowWriters;
-    let payload = 1 + attacker.below(60) as u8;
+    let payload = attacker.random.between(1, 60) as u8;
     let frame: Vec<u8> = [payload, 0, 0, 0].into_iter().chain(0..payload).collect();
     let mut clients = Vec::new();
     for _ in 0..GROUP {
         if let Some(stream) = attacker.connect(strategy) {
             attacker.count_input(strategy);
-            let bytes = match attacker.below(2) {
-                0 => frame.len(),
-                _ => attacker.below(frame.len() as u64) as usize,
+            let bytes = match attacker.random.once_in(2) {
+                true => frame.len(),
+                false => attacker.random.below(frame.len()),
             };
             clients.push((stream, bytes));
         }
@@ -144,8 +144,8 @@ pub(crate) fn writers(attacker: &mut Attacker) {
 
 /// When a group has had enough.
 fn hold(attacker: &mut Attacker) -> Instant {
-    match attacker.below(8) {
-        0 => attacker.end.min(Instant::now() + LONG),
-        _ => attacker.until(SHORT),
+    match attacker.random.once_in(8) {
+        true => attacker.end.min(Instant::now() + LONG),
+        false => attacker.until(SHORT),
     }
 }

@@ -8,41 +8,40 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use poolbuf_support::random::Random;
 
-use crate::attacker::Attacker;
+use crate::attacks::Attacker;
 use crate::checks::{self, Observed, State};
-use crate::corpus::{self, Case};
 use crate::good_player::{GoodPlayer, Played};
-use crate::kind::Kind;
-use crate::numbers::thousands;
-use crate::random::Random;
+use crate::inputs::corpus::{self, Case};
 use crate::report::{self, Report};
+use crate::servers::Kind;
 use crate::siege;
 use crate::tally::Tally;
-use crate::target::{LOOK, Target};
+use crate::target::{LOOK, Target, TargetError};
 
 /// Descriptors that this process needs beside those of floods.
 const DESCRIPTORS: u64 = 200;
 
 /// How a server is attacked.
 #[derive(Clone, Debug)]
-pub(crate) struct Attack {
+pub struct Attack {
     /// In all; a quarter of it is the warm-up.
-    pub(crate) duration: Duration,
-    pub(crate) attackers: usize,
+    pub duration: Duration,
+    pub attackers: usize,
     /// The most connections of one attacker's flood.
-    pub(crate) flood: usize,
-    pub(crate) seed: u64,
-    /// How long a server has for what it does without a hurry: to see that clients are gone, to answer when nobody
-    /// else is there, to stop.
-    pub(crate) patience: Duration,
+    pub flood: usize,
+    pub seed: u64,
+    /// How long a server has for what it does without a hurry: to see that clients are gone, to answer a client
+    /// that is alone, to stop.
+    pub patience: Duration,
     /// How long slow clients, as many as there are buffers, may keep the good player waiting after the attack; `None`
     /// leaves them out.
-    pub(crate) siege: Option<Duration>,
+    pub siege: Option<Duration>,
 }
 
 impl Attack {
-    pub(crate) fn for_seconds(duration: Duration) -> Attack {
+    pub fn for_seconds(duration: Duration) -> Attack {
         Attack {
             duration,
             attackers: 6,
@@ -52,17 +51,22 @@ impl Attack {
             siege: Some(Duration::from_secs(15)),
         }
     }
+
+    /// Descriptors that this process needs, with the connections of all floods at once.
+    pub fn descriptors(&self) -> u64 {
+        (self.attackers * self.flood) as u64 + DESCRIPTORS
+    }
 }
 
 /// Attacks the server of `command`, which is of that kind, and returns what was seen; `tell` gets lines on how far
-/// it is. The error is a line for the user.
-pub(crate) fn run(
+/// it is.
+pub fn run(
     attack: &Attack,
     kind: Kind,
     command: Command,
     tell: &dyn Fn(&str),
-) -> Result<Report, String> {
-    let mut target = Target::start(command)?;
+) -> Result<Report, TargetError> {
+    let mut target = Target::start(kind, command)?;
     let mut seeds = Random(attack.seed);
 
     let alone_before = alone(&target, attack, &mut seeds);
@@ -94,14 +98,14 @@ pub(crate) fn run(
         },
     );
     let siege = attack.siege.map(|limit| {
-        let clients = fresh.figures.map_or(0, |figures| figures.max);
+        let clients = fresh.figures.map_or(0, |figures| figures.max as usize);
         siege::waits(target.address(), clients, limit, &mut seeds)
     });
     let alone_after = alone(&target, attack, &mut seeds);
     let after = quiet(&mut target, attack, fresh.descriptors);
 
     let died = target.ended();
-    let (last, status) = target.stop(attack.patience);
+    let status = target.stop(attack.patience);
     let seen = Observed {
         tally,
         played,
@@ -112,7 +116,6 @@ pub(crate) fn run(
         after,
         heard: target.heard(),
         died,
-        last,
         status,
     };
     let faults = checks::faults(&seen);
@@ -130,7 +133,7 @@ pub(crate) fn run(
     })
 }
 
-/// Whether a good player is served who has the server for himself.
+/// Whether a good player that is alone with the server is served.
 fn alone(target: &Target, attack: &Attack, seeds: &mut Random) -> Result<(), String> {
     let mut player = GoodPlayer::new(target.address(), seeds.next());
     player.try_all_sizes(attack.patience)
@@ -146,7 +149,7 @@ fn quiet(target: &mut Target, attack: &Attack, descriptors: Option<usize>) -> St
             descriptors: target.descriptors(),
             resident: target.resident(),
         };
-        let back = state.figures.is_some_and(|figures| figures.lost() == 0);
+        let back = state.figures.is_some_and(|figures| figures.in_use == 0);
         let closed = match (descriptors, state.descriptors) {
             (Some(allowed), Some(open)) => open <= allowed,
             _ => true,
@@ -216,24 +219,4 @@ fn assault(
     });
     let tally = tally.lock().clone();
     (tally, played.into_inner())
-}
-
-/// Makes sure that this process may have the connections of all floods at once; the error is a line for the user.
-pub(crate) fn raise_descriptors(attack: &Attack) -> Result<(), String> {
-    let needed = (attack.attackers * attack.flood) as u64 + DESCRIPTORS;
-    let limit = rlimit::increase_nofile_limit(needed)
-        .map_err(|error| format!("cannot raise the limit of file descriptors: {error}"))?;
-    check_descriptors(needed, limit)
-}
-
-/// Whether a limit of so many file descriptors will do.
-pub(crate) fn check_descriptors(needed: u64, limit: u64) -> Result<(), String> {
-    if limit >= needed {
-        return Ok(());
-    }
-    Err(format!(
-        "floods need {} file descriptors, and this process may have {} at most: raise the limit (ulimit -n {needed})",
-        thousands(needed),
-        thousands(limit),
-    ))
 }

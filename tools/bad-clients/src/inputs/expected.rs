@@ -1,4 +1,4 @@
-//! What the game server must make of any bytes, said once more and apart from its decoder: two that agree on
+//! What the game server must make of any bytes: a decoder of its own, as the server has another. Two that agree on
 //! every input are hardly both wrong.
 #![forbid(unsafe_code)]
 
@@ -7,7 +7,7 @@ const LARGEST: u32 = 32_768;
 
 /// How the connection of a client ends that sends some bytes and then no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub enum Ending {
     /// Between two frames, as it should.
     Whole,
     /// A frame is of a length that is not allowed.
@@ -17,7 +17,7 @@ pub(crate) enum Ending {
 }
 
 /// How many of the bytes are sent back, which are whole frames from the start on, and how it ends.
-pub(crate) fn answered(sent: &[u8]) -> (usize, Ending) {
+pub fn answered(sent: &[u8]) -> (usize, Ending) {
     let mut answered = 0;
     loop {
         let rest = &sent[answered..];

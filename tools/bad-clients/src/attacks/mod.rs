@@ -1,6 +1,11 @@
 //! One attacker: a thread that plays all strategies, in another order each time.
 #![forbid(unsafe_code)]
 
+mod aborts;
+mod floods;
+pub(crate) mod slow;
+pub(crate) mod strategy;
+
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -9,17 +14,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use poolbuf_support::random::Random;
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::corpus::Case;
-use crate::kind::Kind;
-use crate::mutation::{self, below};
-use crate::random::Random;
-use crate::strategy::Strategy;
+use crate::inputs::corpus::Case;
+use crate::inputs::mutation;
+use crate::servers::Kind;
 use crate::tally::Tally;
-use crate::{aborts, floods, slow};
+use strategy::Strategy;
 
-/// How long an attacker waits for a connection, for room to write and for an answer before he loses interest.
+/// How long an attacker waits for a connection, for room to write and for an answer before it loses interest.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Inputs of one kind between two of others.
@@ -43,7 +47,7 @@ impl Attacker {
         let mut strategies = Strategy::ALL;
         while !self.is_over() {
             for last in (1..strategies.len()).rev() {
-                let other = self.below(last as u64 + 1) as usize;
+                let other = self.random.between(0, last);
                 strategies.swap(last, other);
             }
             for strategy in strategies {
@@ -57,7 +61,7 @@ impl Attacker {
             Strategy::Malformed => {
                 let corpus = Arc::clone(&self.corpus);
                 for _ in 0..BATCH {
-                    let case = &corpus[self.below(corpus.len() as u64) as usize];
+                    let case = &corpus[self.random.below(corpus.len())];
                     self.send(strategy, &case.writes);
                 }
             }
@@ -83,16 +87,11 @@ impl Attacker {
 
     /// A time of up to `longest`, which ends with the attack.
     pub(crate) fn until(&mut self, longest: Duration) -> Instant {
-        let millis = self.below(longest.as_millis() as u64);
+        let millis = self.random.below(longest.as_millis() as usize) as u64;
         (Instant::now() + Duration::from_millis(millis)).min(self.end)
     }
 
-    /// A number from 0 up to `end`, without it.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        below(&mut self.random, end)
-    }
-
-    /// A connection, if there is one to be had and the attack goes on.
+    /// A connection, if the server takes one and the attack goes on.
     pub(crate) fn connect(&mut self, strategy: Strategy) -> Option<TcpStream> {
         self.connect_with(strategy, None)
     }

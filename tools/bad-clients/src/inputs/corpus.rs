@@ -1,22 +1,20 @@
 //! Frames that are malformed, or good and sent in an odd way: each with what the game server must do.
-//!
-//! The wire format: a little-endian `u32` length, 1 to 32,768, and as many bytes of payload.
 #![forbid(unsafe_code)]
 
-use crate::malformed::Ending;
+use super::expected::Ending;
 
 /// One of them.
-pub(crate) struct Case {
-    pub(crate) name: &'static str,
+pub struct Case {
+    pub name: &'static str,
     /// What is written, a piece at a time.
-    pub(crate) writes: Vec<Vec<u8>>,
+    pub writes: Vec<Vec<u8>>,
     /// How many bytes of it must come back.
-    pub(crate) answered: usize,
-    pub(crate) ending: Ending,
+    pub answered: usize,
+    pub ending: Ending,
 }
 
 /// All of them.
-pub(crate) fn cases() -> Vec<Case> {
+pub fn cases() -> Vec<Case> {
     let case = |name, writes, answered, ending| Case {
         name,
         writes,

@@ -3,7 +3,7 @@
 
 /// One way to be a bad client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Strategy {
+pub enum Strategy {
     /// Frames of the corpus.
     Malformed,
     /// Good frames with bytes flipped, inserted and deleted, and random bytes.
@@ -27,7 +27,7 @@ pub(crate) enum Strategy {
 }
 
 impl Strategy {
-    pub(crate) const ALL: [Strategy; 10] = [
+    pub const ALL: [Strategy; 10] = [
         Strategy::Malformed,
         Strategy::Mutated,
         Strategy::SlowReaders,
@@ -40,7 +40,7 @@ impl Strategy {
         Strategy::ConnectAndClose,
     ];
 
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Strategy::Malformed => "malformed frames",
             Strategy::Mutated => "mutated frames",

@@ -5,9 +5,9 @@ use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::attacker::{Attacker, reset};
-use crate::mutation;
-use crate::strategy::Strategy;
+use super::strategy::Strategy;
+use super::{Attacker, reset};
+use crate::inputs::mutation;
 
 /// How long all of them stay, most of the time …
 const STAY: Duration = Duration::from_millis(300);
@@ -18,8 +18,7 @@ const IN_VAIN: usize = 3;
 
 /// A flood of connections that say nothing or, each for itself, something good or bad.
 pub(crate) fn flood(attacker: &mut Attacker, strategy: Strategy) {
-    let size = attacker.flood as u64;
-    let size = size / 2 + attacker.below(size / 2 + 1);
+    let size = attacker.random.between(attacker.flood / 2, attacker.flood);
     let mut streams = Vec::new();
     let mut in_vain = 0;
     for _ in 0..size {
@@ -39,16 +38,16 @@ pub(crate) fn flood(attacker: &mut Attacker, strategy: Strategy) {
         }
         streams.push(stream);
     }
-    let stay = match attacker.below(8) {
-        0 => LONG_STAY,
-        _ => STAY,
+    let stay = match attacker.random.once_in(8) {
+        true => LONG_STAY,
+        false => STAY,
     };
     let end = attacker.until(stay);
     while Instant::now() < end && !attacker.is_over() {
         thread::sleep(Duration::from_millis(5));
     }
-    match attacker.below(2) {
-        0 => streams.into_iter().for_each(reset),
-        _ => drop(streams),
+    match attacker.random.once_in(2) {
+        true => streams.into_iter().for_each(reset),
+        false => drop(streams),
     }
 }
