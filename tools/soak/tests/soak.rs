@@ -39,14 +39,17 @@ fn options_are_read() {
 #[test]
 fn what_is_not_allowed_is_an_error_that_says_what_is() {
     for (line, expected) in [
-        ("--seconds 0", "a whole number from 1 to 604800 is"),
-        ("--seconds abc", "a whole number from 1 to 604800 is"),
-        ("--seconds=", "a whole number from 1 to 604800 is"),
-        ("--seconds 604801", "a whole number from 1 to 604800 is"),
-        ("--threads 65", "a whole number from 1 to 64 is"),
+        ("--seconds 0", "it takes a whole number from 1 to 604800"),
+        ("--seconds abc", "it takes a whole number from 1 to 604800"),
+        ("--seconds=", "it takes a whole number from 1 to 604800"),
+        (
+            "--seconds 604801",
+            "it takes a whole number from 1 to 604800",
+        ),
+        ("--threads 65", "it takes a whole number from 1 to 64"),
         (
             "--seed -1",
-            "a whole number from 0 to 18446744073709551615 is",
+            "it takes a whole number from 0 to 18446744073709551615",
         ),
         ("--seconds", "--seconds needs a value"),
         ("--seed 1 --seed 1", "--seed is given twice"),

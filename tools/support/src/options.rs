@@ -234,7 +234,7 @@ impl fmt::Display for OptionError {
                 name,
                 value,
                 allowed,
-            } => write!(f, "{name} {value:?} is not allowed: {allowed} is"),
+            } => write!(f, "{name} {value:?} is not allowed: it takes {allowed}"),
             OptionError::NotAlone { name } => write!(f, "{name} goes with no other option"),
         }
     }
@@ -303,7 +303,8 @@ mod tests {
         let known = "there are --threads, --seconds, --pool, --help, --quick";
         let unknown = |argument: &str| format!("unknown option {argument:?}: {known}");
         let threads = "a whole number from 1 to 18446744073709551615";
-        let not_allowed = |value: &str| format!("--threads {value:?} is not allowed: {threads} is");
+        let not_allowed =
+            |value: &str| format!("--threads {value:?} is not allowed: it takes {threads}");
         for (line, expected) in [
             ("--thread 1", unknown("--thread")),
             ("--thread=1", unknown("--thread")),
@@ -319,11 +320,11 @@ mod tests {
             ("--threads --help", not_allowed("--help")),
             (
                 "--seconds NaN",
-                "--seconds \"NaN\" is not allowed: seconds from 0.5 to 10 is".to_owned(),
+                "--seconds \"NaN\" is not allowed: it takes seconds from 0.5 to 10".to_owned(),
             ),
             (
                 "--pool mutex",
-                "--pool \"mutex\" is not allowed: one of aligned, buffer is".to_owned(),
+                "--pool \"mutex\" is not allowed: it takes one of aligned, buffer".to_owned(),
             ),
             (
                 "--help=yes",

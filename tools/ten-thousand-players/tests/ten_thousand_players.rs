@@ -1,39 +1,6 @@
-//! The example `ten_thousand_players` with fewer of them: every server answers what it was sent, players
-//! notice what is wrong, and the tables say what was measured.
-
-// What only its `main.rs` uses.
-#![allow(dead_code)]
-
-#[path = "../examples/ten_thousand_players/cores.rs"]
-mod cores;
-#[path = "../examples/ten_thousand_players/figures.rs"]
-mod figures;
-#[path = "../examples/ten_thousand_players/measure.rs"]
-mod measure;
-#[path = "../examples/game_server/numbers.rs"]
-mod numbers;
-#[path = "../examples/ten_thousand_players/options.rs"]
-mod options;
-#[path = "../examples/ten_thousand_players/players.rs"]
-mod players;
-#[path = "../examples/ten_thousand_players/process.rs"]
-mod process;
-#[path = "../examples/ten_thousand_players/program.rs"]
-mod program;
-#[path = "../examples/ten_thousand_players/readme.rs"]
-mod readme;
-#[path = "../examples/ten_thousand_players/report.rs"]
-mod report;
-#[path = "../examples/ten_thousand_players/results.rs"]
-mod results;
-#[path = "../examples/ten_thousand_players/servers/mod.rs"]
-mod servers;
-#[path = "../examples/ten_thousand_players/strategy.rs"]
-mod strategy;
-#[path = "../examples/ten_thousand_players/targets.rs"]
-mod targets;
-#[path = "../examples/ten_thousand_players/usage.rs"]
-mod usage;
+//! The measurement with fewer players: every server answers what it was sent, players notice what is wrong, and the
+//! tables say what was measured.
+#![forbid(unsafe_code)]
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -43,15 +10,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use poolbuf::{BufferPool, Pool};
-
-use figures::Figures;
-use measure::{Load, Run};
-use options::{Options, Role};
-use players::{Moment, PlayersConfig, play};
-use report::Report;
-use results::Group;
-use servers::ServerConfig;
-use strategy::{Runtime, Strategy};
+use poolbuf_support::options::OptionError;
+use poolbuf_ten_thousand_players::figures::Figures;
+use poolbuf_ten_thousand_players::measure::{Load, Run};
+use poolbuf_ten_thousand_players::options::{Options, Role};
+use poolbuf_ten_thousand_players::players::{Moment, PlayersConfig, play};
+use poolbuf_ten_thousand_players::report::Report;
+use poolbuf_ten_thousand_players::results::{self, Group};
+use poolbuf_ten_thousand_players::servers::{self, ServerConfig};
+use poolbuf_ten_thousand_players::strategy::{Runtime, Strategy};
+use poolbuf_ten_thousand_players::{page, program, targets};
 
 /// Ends a test that hangs; no test waits that long when it passes.
 const HANGS: Duration = Duration::from_secs(60);
@@ -238,7 +206,7 @@ fn figures_survive_their_line() {
     }
 }
 
-fn parse(arguments: &[&str]) -> Result<Role, String> {
+fn parse(arguments: &[&str]) -> Result<Role, OptionError> {
     Role::parse(arguments.iter().map(OsString::from))
 }
 
@@ -277,10 +245,10 @@ fn wrong_options_are_named_with_what_is_allowed() {
         (&["--connections", "25001"], "from 1 to 25,000"),
         (&["--rounds", "1", "--rounds", "1"], "given twice"),
         (&["--quick", "--write"], "--write goes with no other"),
-        (&["--quick=yes"], "\"--quick=yes\""),
+        (&["--quick=yes"], "--quick takes no value"),
     ];
     for (arguments, named) in cases {
-        let error = parse(arguments).expect_err("a wrong option");
+        let error = parse(arguments).expect_err("a wrong option").to_string();
         assert!(error.contains(named), "{error}");
         assert_eq!(error.lines().count(), 1);
     }
@@ -471,47 +439,28 @@ fn the_median_is_in_the_middle() {
 }
 
 #[test]
-fn the_readme_keeps_what_is_not_between_the_marks() {
-    let begin = "<!-- begin: cargo run --release --example ten_thousand_players -->";
-    let end = "<!-- end: cargo run --release --example ten_thousand_players -->";
+fn the_page_keeps_what_is_not_between_the_marks() {
+    let begin = "<!-- ten-thousand-players: begin -->";
+    let end = "<!-- ten-thousand-players: end -->";
     let text = format!("before\n{begin}\nold\n{end}\nafter\n");
-    let new = readme::replaced(&text, "new\n").expect("marks");
+    let new = page::replaced(&text, "new\n").expect("marks");
     assert_eq!(new, format!("before\n{begin}\n\nnew\n\n{end}\nafter\n"));
-    assert_eq!(readme::replaced(&new, "new").as_deref(), Some(&*new));
-    assert_eq!(readme::replaced("before\n", "new"), None);
-    assert_eq!(readme::replaced(&format!("{end}{begin}"), "new"), None);
+    assert_eq!(page::replaced(&new, "new").as_deref(), Some(&*new));
+    assert_eq!(page::replaced("before\n", "new"), None);
+    assert_eq!(page::replaced(&format!("{end}{begin}"), "new"), None);
 }
 
+#[test]
+fn the_projects_page_has_the_marks() {
+    let page = include_str!("../../../docs/BENCHMARKS.md");
+    assert!(page::replaced(page, "new").is_some());
+}
+
+#[cfg(unix)]
 #[test]
 fn too_few_file_descriptors_are_named_with_the_way_out() {
-    assert_eq!(program::check_descriptors(10_000, 10_064, 10_064), Ok(()));
-    let error = program::check_descriptors(10_000, 10_064, 4096).expect_err("too few");
-    for part in [
-        "10,000 players",
-        "10,064",
-        "4,096",
-        "ulimit -Hn 10064",
-        "--connections",
-    ] {
+    let error = program::raise_descriptors(1 << 60).expect_err("no system has so many");
+    for part in ["players: ", "ulimit -Hn ", "choose fewer --connections"] {
         assert!(error.contains(part), "{error}");
     }
-}
-
-#[test]
-fn what_linux_says_of_a_process_is_understood() {
-    let status = "VmHWM:\t  90 kB\nVmRSS:\t    12 kB\nCpus_allowed_list:\t0-3,8\n";
-    assert_eq!(usage::resident_in(status), Some(12 * 1024));
-    assert_eq!(cores::first_and_last(status), Some((0, 8)));
-    let one = "Cpus_allowed_list:\t5\n";
-    assert_eq!(cores::first_and_last(one), Some((5, 5)));
-    assert_eq!(usage::resident_in(one), None);
-    assert_eq!(cores::first_and_last("VmRSS:\t 1 kB\n"), None);
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn this_process_takes_memory_and_time() {
-    let process = std::process::id();
-    assert!(usage::resident_bytes(process).is_some_and(|bytes| bytes > 100_000));
-    assert!(usage::cpu_nanos(process).is_some());
 }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 
-use super::{Shared, at_once, complain, pause};
+use super::{Shared, at_once, complain_of, pause};
 use crate::strategy::{BUFFER, Strategy};
 
 /// Serves for ever.
@@ -97,7 +97,7 @@ async fn pooled(mut stream: TcpStream, shared: Arc<Shared>) -> Option<()> {
         let mut buf = match shared.pool.acquire_async(BUFFER).await {
             Ok(buf) => buf,
             Err(error) => {
-                complain(&error.to_string());
+                complain_of(&error);
                 return None;
             }
         };
@@ -105,7 +105,7 @@ async fn pooled(mut stream: TcpStream, shared: Arc<Shared>) -> Option<()> {
             match at_once(stream.read(buf.spare_mut())).await {
                 Some(Ok(bytes)) if bytes > 0 => buf.advance(bytes).ok()?,
                 Some(_) => return None,
-                // Nothing was there after all: not with a buffer in the hand does it wait for more.
+                // Nothing was there after all: it waits for more without a buffer.
                 None if buf.is_empty() => continue 'messages,
                 None => readable(&stream).await?,
             }

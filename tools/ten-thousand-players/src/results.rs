@@ -8,31 +8,31 @@ use crate::measure::{Cell, Load, Run};
 use crate::strategy::{Runtime, Strategy};
 
 /// A figure of a run, where there is one.
-pub(crate) type Figure = fn(&Run) -> Option<f64>;
+pub type Figure = fn(&Run) -> Option<f64>;
 
-pub(crate) const PER_SECOND: Figure = |run| Some(run.per_second);
-pub(crate) const P50: Figure = |run| Some(run.p50_nanos);
-pub(crate) const P99: Figure = |run| Some(run.p99_nanos);
-pub(crate) const CPU: Figure = |run| run.cpu_nanos;
-pub(crate) const RESIDENT: Figure = |run| run.resident;
+pub const PER_SECOND: Figure = |run| Some(run.per_second);
+pub const P50: Figure = |run| Some(run.p50_nanos);
+pub const P99: Figure = |run| Some(run.p99_nanos);
+pub const CPU: Figure = |run| run.cpu_nanos;
+pub const RESIDENT: Figure = |run| run.resident;
 
 /// The same load on the same runtime, by strategy: what is compared.
-pub(crate) struct Group {
-    pub(crate) runtime: Runtime,
-    pub(crate) message: usize,
-    pub(crate) connections: usize,
-    pub(crate) load: Load,
-    pub(crate) rows: Vec<Row>,
+pub struct Group {
+    pub runtime: Runtime,
+    pub message: usize,
+    pub connections: usize,
+    pub load: Load,
+    pub rows: Vec<Row>,
 }
 
 /// The runs of one strategy, one for each round.
-pub(crate) struct Row {
-    pub(crate) strategy: Strategy,
-    pub(crate) runs: Vec<Run>,
+pub struct Row {
+    pub strategy: Strategy,
+    pub runs: Vec<Run>,
 }
 
 impl Group {
-    pub(crate) fn new(
+    pub fn new(
         runtime: Runtime,
         message: usize,
         connections: usize,
@@ -53,7 +53,7 @@ impl Group {
     }
 
     /// What is run for the row with that index.
-    pub(crate) fn cell(&self, row: usize) -> Cell {
+    pub fn cell(&self, row: usize) -> Cell {
         Cell {
             runtime: self.runtime,
             strategy: self.rows[row].strategy,
@@ -63,12 +63,12 @@ impl Group {
         }
     }
 
-    pub(crate) fn row(&self, strategy: Strategy) -> Option<&Row> {
+    pub fn row(&self, strategy: Strategy) -> Option<&Row> {
         self.rows.iter().find(|row| row.strategy == strategy)
     }
 
     /// A figure of a row as a multiple of that of a strategy.
-    pub(crate) fn ratio(&self, row: &Row, to: Strategy, figure: Figure) -> Option<f64> {
+    pub fn ratio(&self, row: &Row, to: Strategy, figure: Figure) -> Option<f64> {
         median(&self.ratios(row, to, figure))
     }
 
@@ -83,12 +83,12 @@ impl Group {
 }
 
 impl Row {
-    pub(crate) fn figure(&self, figure: Figure) -> Option<f64> {
+    pub fn figure(&self, figure: Figure) -> Option<f64> {
         median(&self.runs.iter().filter_map(figure).collect::<Vec<_>>())
     }
 
     /// Connections that failed, and answers that differed, in all rounds.
-    pub(crate) fn faults(&self) -> u64 {
+    pub fn faults(&self) -> u64 {
         let faults = |run: &Run| run.failures + run.differences;
         self.runs.iter().map(faults).sum()
     }
@@ -96,7 +96,7 @@ impl Row {
 
 /// How far a round's ratio to (a) lies from the median of its row's, as a share of it, on average over that
 /// load. What differs by less is as good as equal.
-pub(crate) fn noise(groups: &[Group], load: Load, figure: Figure) -> f64 {
+pub fn noise(groups: &[Group], load: Load, figure: Figure) -> f64 {
     let mut distances = Vec::new();
     for group in groups.iter().filter(|group| group.load == load) {
         for row in &group.rows {
@@ -110,7 +110,7 @@ pub(crate) fn noise(groups: &[Group], load: Load, figure: Figure) -> f64 {
 }
 
 /// The one in the middle, or the mean of the two; `None` of nothing.
-pub(crate) fn median(values: &[f64]) -> Option<f64> {
+pub fn median(values: &[f64]) -> Option<f64> {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     let upper = *values.get(values.len() / 2)?;

@@ -16,7 +16,7 @@ use compio::net::{TcpListener, TcpStream};
 use compio::runtime::{Runtime, spawn};
 use poolbuf::Pool;
 
-use super::{Shared, complain, pause};
+use super::{Shared, complain_of, pause};
 use crate::strategy::{BUFFER, Strategy};
 
 /// Serves for ever.
@@ -87,7 +87,7 @@ async fn pooled(stream: TcpStream, shared: Arc<Shared>) -> Option<()> {
         let buf = match shared.pool.acquire_async(BUFFER).await {
             Ok(buf) => buf,
             Err(error) => {
-                complain(&error.to_string());
+                complain_of(&error);
                 return None;
             }
         };

@@ -8,7 +8,7 @@ mod compio;
 mod tokio;
 
 use std::future::{Future, poll_fn};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,23 +16,24 @@ use std::task::Poll;
 use std::{process, thread};
 
 use poolbuf::{BufferPool, Pool};
+use poolbuf_support::output::{complain, print};
 
 use crate::strategy::{BUFFER, Runtime, Strategy};
 
 /// One server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ServerConfig {
-    pub(crate) runtime: Runtime,
-    pub(crate) strategy: Strategy,
+pub struct ServerConfig {
+    pub runtime: Runtime,
+    pub strategy: Strategy,
     /// Bytes of every message: at most [`BUFFER`].
-    pub(crate) message: usize,
+    pub message: usize,
     /// Connections that it must have descriptors for.
-    pub(crate) connections: usize,
+    pub connections: usize,
     /// Buffers of its pool.
-    pub(crate) buffers: usize,
+    pub buffers: usize,
     /// Whether a message waits a turn between its receive and its answer, as it does in a server that asks
     /// something else first: its buffer is held meanwhile.
-    pub(crate) pause: bool,
+    pub pause: bool,
 }
 
 /// What the connections of a server share.
@@ -43,21 +44,19 @@ struct Shared {
 
 /// Serves as a process of its own until standard input ends: says on standard output where it listens, and
 /// at the end how many requests waited for a buffer. The error is a line for the user.
-pub(crate) fn serve_as_process(config: ServerConfig) -> Result<(), String> {
+pub fn serve_as_process(config: ServerConfig) -> Result<(), String> {
     let listener = listen().map_err(|error| format!("cannot listen: {error}"))?;
     let address = listener
         .local_addr()
         .map_err(|error| format!("cannot listen: {error}"))?;
     let pool = pool(&config)?;
     let counted = pool.clone();
-    let ready = move |driver: &str| {
-        let _ = writeln!(io::stdout(), "{address} {driver}");
-    };
+    let ready = move |driver: &str| print(&format!("{address} {driver}"));
     thread::spawn(move || {
-        // Until whoever started us closes it, or is gone.
+        // Until the process that started this one closes it, or has ended.
         let _ = io::stdin().read_to_end(&mut Vec::new());
         let stats = counted.stats();
-        let _ = writeln!(io::stdout(), "{} {}", stats.waits, stats.high_water);
+        print(&format!("{} {}", stats.waits, stats.high_water));
         process::exit(0);
     });
     serve(listener, config, pool, ready)
@@ -65,7 +64,7 @@ pub(crate) fn serve_as_process(config: ServerConfig) -> Result<(), String> {
 
 /// Serves on `listener` for ever; calls `ready` with what does the I/O once it does. The error is a line for
 /// the user.
-pub(crate) fn serve(
+pub fn serve(
     listener: TcpListener,
     config: ServerConfig,
     pool: BufferPool,
@@ -81,14 +80,14 @@ pub(crate) fn serve(
 }
 
 /// The pool of a server with that configuration. One that rents nothing has it too: it costs nothing then.
-pub(crate) fn pool(config: &ServerConfig) -> Result<BufferPool, String> {
+pub fn pool(config: &ServerConfig) -> Result<BufferPool, String> {
     BufferPool::new(BUFFER, 0, config.buffers)
         .map_err(|error| format!("cannot make the pool: {error}"))
 }
 
 /// A port of this machine, with a queue for connections that wait to be accepted which is longer than std's:
-/// whoever finds it full tries again only after a second.
-pub(crate) fn listen() -> io::Result<TcpListener> {
+/// a client that finds it full tries again only after a second.
+pub fn listen() -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
     socket.listen(4096)?;
@@ -118,7 +117,7 @@ async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     .await
 }
 
-/// Why a connection ended, where it is worth a line: that a client left is not.
-fn complain(reason: &str) {
-    let _ = writeln!(io::stderr(), "server: connection closed: {reason}");
+/// Says why a connection ended, where it is worth a line: that a client left is not.
+fn complain_of(error: &poolbuf::AcquireError) {
+    complain(&format!("server: connection closed: {error}"));
 }

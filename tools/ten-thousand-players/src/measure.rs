@@ -3,18 +3,19 @@
 
 use std::time::{Duration, Instant};
 
+use poolbuf_support::process::{Process, Said};
+use poolbuf_support::usage::{cpu_nanos, resident_bytes};
+
 use crate::figures::Figures;
 use crate::players::{Moment, PlayersConfig};
-use crate::process::{Process, Said};
 use crate::servers::ServerConfig;
 use crate::strategy::{Runtime, Strategy};
-use crate::usage::{cpu_nanos, resident_bytes};
 
 /// Messages that are out at any time, where not all players' are.
-pub(crate) const IN_FLIGHT: usize = 64;
+pub const IN_FLIGHT: usize = 64;
 
 /// Buffers of every pool, where there are players enough to want that many.
-pub(crate) const BUFFERS: usize = 256;
+pub const BUFFERS: usize = 256;
 
 /// How long a process may take to start, or to answer at the end.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,16 +25,16 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cell {
-    pub(crate) runtime: Runtime,
-    pub(crate) strategy: Strategy,
-    pub(crate) message: usize,
-    pub(crate) connections: usize,
-    pub(crate) load: Load,
+pub struct Cell {
+    pub runtime: Runtime,
+    pub strategy: Strategy,
+    pub message: usize,
+    pub connections: usize,
+    pub load: Load,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Load {
+pub enum Load {
     /// So many messages as [`IN_FLIGHT`] says are out.
     Usual,
     /// Every player's message is out, and each waits a turn before it is answered.
@@ -42,27 +43,27 @@ pub(crate) enum Load {
 
 /// What was measured in one run.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Run {
-    pub(crate) per_second: f64,
-    pub(crate) p50_nanos: f64,
-    pub(crate) p99_nanos: f64,
+pub struct Run {
+    pub per_second: f64,
+    pub p50_nanos: f64,
+    pub p99_nanos: f64,
     /// The server's own, for each message; where the system says it.
-    pub(crate) cpu_nanos: Option<f64>,
+    pub cpu_nanos: Option<f64>,
     /// The server's most while it was counted; where the system says it.
-    pub(crate) resident: Option<f64>,
+    pub resident: Option<f64>,
     /// Requests that waited for a buffer.
-    pub(crate) waits: u64,
+    pub waits: u64,
     /// The most buffers that were lent at once.
-    pub(crate) high_water: u64,
-    pub(crate) failures: u64,
-    pub(crate) differences: u64,
+    pub high_water: u64,
+    pub failures: u64,
+    pub differences: u64,
     /// What does the server's I/O.
-    pub(crate) driver: String,
+    pub driver: String,
 }
 
 impl Cell {
     /// Buffers of the server's pool: fewer than players, where all of them send at once.
-    pub(crate) fn buffers(&self) -> usize {
+    pub fn buffers(&self) -> usize {
         match self.load {
             Load::Usual => BUFFERS,
             Load::AllAtOnce => BUFFERS.min(self.connections.div_ceil(8)),
@@ -70,7 +71,7 @@ impl Cell {
     }
 
     /// Runs it once; the error is a line for the user.
-    pub(crate) fn run(&self, duration: Duration) -> Result<Run, String> {
+    pub fn run(&self, duration: Duration) -> Result<Run, String> {
         let server = ServerConfig {
             runtime: self.runtime,
             strategy: self.strategy,
@@ -79,7 +80,7 @@ impl Cell {
             buffers: self.buffers(),
             pause: self.load == Load::AllAtOnce,
         };
-        let mut server = Process::start(&server.arguments())?;
+        let mut server = start(&server.arguments())?;
         let line = expect_line(&server, "the server did not start")?;
         let malformed = || format!("the server says {line:?}");
         let (address, driver) = line.split_once(' ').ok_or_else(malformed)?;
@@ -94,7 +95,7 @@ impl Cell {
             warm_up: (duration / 5).max(Duration::from_millis(100)),
             duration,
         };
-        let watched = watch(&server, &Process::start(&players.arguments())?, duration)?;
+        let watched = watch(&server, &start(&players.arguments())?, duration)?;
         server.close_input();
         let line = expect_line(&server, "the server did not end")?;
         let malformed = || format!("the server says {line:?}");
@@ -118,7 +119,7 @@ impl Cell {
 }
 
 /// How the players' process says what happens.
-pub(crate) fn moment_line(moment: Moment) -> &'static str {
+pub fn moment_line(moment: Moment) -> &'static str {
     match moment {
         Moment::Counting => "counting",
         Moment::Over => "over",
@@ -172,6 +173,11 @@ fn watch(server: &Process, players: &Process, duration: Duration) -> Result<Watc
             }
         }
     }
+}
+
+/// Starts this program once more; the error is a line for the user.
+fn start(arguments: &[String]) -> Result<Process, String> {
+    Process::start_self(arguments).map_err(|error| error.to_string())
 }
 
 fn expect_line(process: &Process, otherwise: &str) -> Result<String, String> {

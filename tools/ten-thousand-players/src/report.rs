@@ -4,32 +4,33 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use poolbuf_support::numbers::{millis, thousands};
+
 use crate::measure::{IN_FLIGHT, Load, Run};
-use crate::numbers::{millis, thousands};
 use crate::results::{CPU, Figure, Group, P50, P99, PER_SECOND, RESIDENT, Row, noise};
 use crate::strategy::Strategy;
 use crate::targets::{Kind, Target, targets};
 
 /// Everything that was measured.
-pub(crate) struct Report {
-    pub(crate) groups: Vec<Group>,
-    pub(crate) rounds: usize,
-    pub(crate) duration: Duration,
+pub struct Report {
+    pub groups: Vec<Group>,
+    pub rounds: usize,
+    pub duration: Duration,
     /// Of this machine.
-    pub(crate) cores: usize,
+    pub cores: usize,
     /// Whether server and players had one each.
-    pub(crate) apart: bool,
+    pub apart: bool,
 }
 
 impl Report {
     /// Connections that failed and answers that differed, in all runs.
-    pub(crate) fn faults(&self) -> u64 {
+    pub fn faults(&self) -> u64 {
         let rows = self.groups.iter().flat_map(|group| &group.rows);
         rows.map(Row::faults).sum()
     }
 
     /// The tables and what was wanted, for people to read.
-    pub(crate) fn markdown(&self) -> String {
+    pub fn markdown(&self) -> String {
         let mut text = String::new();
         // Writing to a `String` cannot fail.
         let _ = self.write(&mut text);

@@ -1,8 +1,9 @@
 //! What was wanted of the pool, and whether it is so.
 #![forbid(unsafe_code)]
 
+use poolbuf_support::numbers::thousands;
+
 use crate::measure::Load;
-use crate::numbers::thousands;
 use crate::results::{Figure, Group, P50, PER_SECOND, RESIDENT, noise};
 use crate::strategy::Strategy;
 
@@ -13,7 +14,7 @@ const ALL_AT_ONCE: f64 = 0.95;
 
 /// What is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     Memory,
     Throughput,
     Response,
@@ -21,7 +22,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 4] = [
+    pub const ALL: [Kind; 4] = [
         Kind::Memory,
         Kind::Throughput,
         Kind::Response,
@@ -29,7 +30,7 @@ impl Kind {
     ];
 
     /// In words.
-    pub(crate) fn wish(self) -> &'static str {
+    pub fn wish(self) -> &'static str {
         match self {
             Kind::Memory => {
                 "resident memory with the most players at most 20 % of what it is when every connection \
@@ -45,15 +46,15 @@ impl Kind {
 }
 
 /// Something wanted of one load on one runtime.
-pub(crate) struct Target {
-    pub(crate) kind: Kind,
-    pub(crate) met: bool,
+pub struct Target {
+    pub kind: Kind,
+    pub met: bool,
     /// What came of it.
-    pub(crate) line: String,
+    pub line: String,
 }
 
 /// All targets, in the order of the tables.
-pub(crate) fn targets(groups: &[Group]) -> Vec<Target> {
+pub fn targets(groups: &[Group]) -> Vec<Target> {
     let of = |load| groups.iter().filter(move |group| group.load == load);
     let most = of(Load::Usual).map(|group| group.connections).max();
     let largest = |group: &&Group| Some(group.connections) == most;
@@ -128,7 +129,7 @@ fn waiting(group: &Group) -> Option<Target> {
 }
 
 /// Which load on which runtime.
-pub(crate) fn title(group: &Group) -> String {
+pub fn title(group: &Group) -> String {
     let load = match group.load {
         Load::Usual => "",
         Load::AllAtOnce => ", all at once",

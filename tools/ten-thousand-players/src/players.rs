@@ -2,20 +2,21 @@
 //! another player's turn, so that a bounded number of messages is out at any time.
 #![forbid(unsafe_code)]
 
-use std::io::{self, Write};
+use std::io;
 use std::net::{SocketAddr, TcpStream as StdStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
+use poolbuf_support::output::complain;
+use poolbuf_support::random::Random;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::time::{sleep_until, timeout_at};
 
 use crate::figures::Figures;
-use crate::numbers::nanos;
 
 /// How long a player waits for a connection, or for an answer that is still out when the time is over.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,21 +25,21 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const OFFSETS: usize = 65_521;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PlayersConfig {
-    pub(crate) server: SocketAddr,
-    pub(crate) connections: usize,
+pub struct PlayersConfig {
+    pub server: SocketAddr,
+    pub connections: usize,
     /// Messages that are out at any time.
-    pub(crate) in_flight: usize,
+    pub in_flight: usize,
     /// Bytes of every message.
-    pub(crate) message: usize,
+    pub message: usize,
     /// How long they play before it counts.
-    pub(crate) warm_up: Duration,
-    pub(crate) duration: Duration,
+    pub warm_up: Duration,
+    pub duration: Duration,
 }
 
 /// What happens meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Moment {
+pub enum Moment {
     /// What is played from here on counts.
     Counting,
     /// It doesn't any more.
@@ -63,7 +64,7 @@ struct Seen {
 
 /// Connects all players, lets them play on this thread, and returns what they saw; the error is a line for
 /// the user.
-pub(crate) fn play(
+pub fn play(
     config: &PlayersConfig,
     tell: impl Fn(Moment) + Send + 'static,
 ) -> Result<Figures, String> {
@@ -79,7 +80,7 @@ pub(crate) fn play(
         groups[player % in_flight].push((player as u64, stream));
     }
 
-    let bytes: Arc<[u8]> = random_bytes(OFFSETS + config.message).into();
+    let bytes: Arc<[u8]> = Random(1).bytes(OFFSETS + config.message).into();
     let seen = Arc::new(Mutex::new(Seen {
         messages: 0,
         failures: 0,
@@ -114,15 +115,15 @@ pub(crate) fn play(
             match timeout_at(patience, task).await {
                 Ok(Ok(Ok(()))) => {}
                 Ok(Ok(Err(error))) => {
-                    complain(&format!("a connection failed: {error}"));
+                    complain(&format!("players: a connection failed: {error}"));
                     failed += 1;
                 }
                 Ok(Err(error)) => {
-                    complain(&error.to_string());
+                    complain(&format!("players: {error}"));
                     failed += 1;
                 }
                 Err(_) => {
-                    complain("an answer did not come");
+                    complain("players: an answer did not come");
                     failed += 1;
                 }
             }
@@ -152,7 +153,7 @@ fn connect(server: SocketAddr) -> io::Result<StdStream> {
     Ok(stream)
 }
 
-/// Players who take turns.
+/// Players that take turns.
 struct Group {
     message: usize,
     bytes: Arc<[u8]>,
@@ -188,7 +189,9 @@ impl Group {
                 let same = &answer[..received] == message;
                 self.saw(start, same);
                 if !same {
-                    complain(&format!("player {id} got another answer than it should"));
+                    complain(&format!(
+                        "players: player {id} got another answer than it should"
+                    ));
                     return Ok(());
                 }
             }
@@ -211,24 +214,8 @@ impl Group {
         }
         if (self.window.from..self.window.until).contains(&now) {
             seen.messages += 1;
-            seen.responses.saturating_record(nanos(now - start));
+            seen.responses
+                .saturating_record((now - start).as_nanos() as u64);
         }
     }
-}
-
-fn complain(reason: &str) {
-    let _ = writeln!(io::stderr(), "players: {reason}");
-}
-
-/// SplitMix64: the same bytes in every run.
-fn random_bytes(count: usize) -> Vec<u8> {
-    let mut state = 1_u64;
-    let next = |_| {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) as u8
-    };
-    (0..count).map(next).collect()
 }

@@ -3,9 +3,11 @@
 
 use std::thread;
 
+use poolbuf_support::descriptors;
+use poolbuf_support::numbers::thousands;
+
 use crate::cores;
 use crate::measure::{Load, Run};
-use crate::numbers::thousands;
 use crate::options::Options;
 use crate::report::Report;
 use crate::results::Group;
@@ -19,14 +21,14 @@ const MESSAGES: [usize; 2] = [64, 2048];
 const DESCRIPTORS: u64 = 64;
 
 /// Measures what `options` say; `tell` gets lines on how far it is. The error is a line for the user.
-pub(crate) fn measure(options: &Options, tell: &dyn Fn(&str)) -> Result<Report, String> {
+pub fn measure(options: &Options, tell: &dyn Fn(&str)) -> Result<Report, String> {
     measure_with(options, tell, &|group, row| {
         group.cell(row).run(options.duration)
     })
 }
 
 /// The same, with something else that runs a row of a group once.
-pub(crate) fn measure_with(
+pub fn measure_with(
     options: &Options,
     tell: &dyn Fn(&str),
     run: &dyn Fn(&Group, usize) -> Result<Run, String>,
@@ -91,24 +93,10 @@ fn groups(options: &Options) -> Vec<Group> {
 }
 
 /// Makes sure that this process may have that many connections; the error is a line for the user.
-pub(crate) fn raise_descriptors(connections: usize) -> Result<(), String> {
-    let needed = connections as u64 + DESCRIPTORS;
-    let limit = rlimit::increase_nofile_limit(needed)
-        .map_err(|error| format!("cannot raise the limit of file descriptors: {error}"))?;
-    check_descriptors(connections, needed, limit)
-}
-
-/// Whether a limit of so many file descriptors will do.
-pub(crate) fn check_descriptors(connections: usize, needed: u64, limit: u64) -> Result<(), String> {
-    if limit >= needed {
-        return Ok(());
-    }
-    Err(format!(
-        "{} players need {} file descriptors in a process, and this one may have {} at most: raise the limit \
-         as root (ulimit -Hn {needed}; or prlimit --pid <your shell's> --nofile={needed}), or choose fewer \
-         --connections",
-        thousands(connections as u64),
-        thousands(needed),
-        thousands(limit),
-    ))
+pub fn raise_descriptors(connections: usize) -> Result<(), String> {
+    let raised = descriptors::raise(connections as u64 + DESCRIPTORS);
+    raised.map_err(|error| {
+        let players = thousands(connections as u64);
+        format!("{players} players: {error}; or choose fewer --connections")
+    })
 }

@@ -1,12 +1,12 @@
 //! What is compared: how a connection comes by the buffer that it receives into, and on which runtime.
 #![forbid(unsafe_code)]
 
-/// Bytes of every buffer, whoever lends it.
-pub(crate) const BUFFER: usize = 8192;
+/// Bytes of every buffer, of any strategy.
+pub const BUFFER: usize = 8192;
 
 /// How a connection comes by its buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Strategy {
+pub enum Strategy {
     /// It holds one for as long as it lives.
     Held,
     /// It allocates a `Vec` for each message, before it waits for it.
@@ -19,7 +19,7 @@ pub(crate) enum Strategy {
 
 impl Strategy {
     /// As the tables list them: what the others are compared with, first.
-    pub(crate) const ALL: [Strategy; 4] = [
+    pub const ALL: [Strategy; 4] = [
         Strategy::Held,
         Strategy::PerRead,
         Strategy::WhenReadable,
@@ -27,7 +27,7 @@ impl Strategy {
     ];
 
     /// On a command line.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Strategy::Held => "held",
             Strategy::PerRead => "per-read",
@@ -37,7 +37,7 @@ impl Strategy {
     }
 
     /// In a table.
-    pub(crate) fn title(self) -> &'static str {
+    pub fn title(self) -> &'static str {
         match self {
             Strategy::Held => "(a) held by every connection",
             Strategy::PerRead => "(b) `Vec` for each read",
@@ -49,15 +49,15 @@ impl Strategy {
 
 /// What runs the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Runtime {
+pub enum Runtime {
     Tokio,
     Compio,
 }
 
 impl Runtime {
-    pub(crate) const ALL: [Runtime; 2] = [Runtime::Tokio, Runtime::Compio];
+    pub const ALL: [Runtime; 2] = [Runtime::Tokio, Runtime::Compio];
 
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Runtime::Tokio => "tokio",
             Runtime::Compio => "compio",

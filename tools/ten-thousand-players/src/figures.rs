@@ -5,18 +5,18 @@ use std::fmt;
 use std::str::FromStr;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Figures {
+pub struct Figures {
     /// Answers that came while it counted.
-    pub(crate) messages: u64,
+    pub messages: u64,
     /// How long it counted.
-    pub(crate) seconds: f64,
+    pub seconds: f64,
     /// Players whose connection failed, or whose last answer did not come.
-    pub(crate) failures: u64,
+    pub failures: u64,
     /// Answers with a wrong byte.
-    pub(crate) differences: u64,
+    pub differences: u64,
     /// From before the send to the last byte of the answer.
-    pub(crate) p50_nanos: u64,
-    pub(crate) p99_nanos: u64,
+    pub p50_nanos: u64,
+    pub p99_nanos: u64,
 }
 
 impl fmt::Display for Figures {
