@@ -1,16 +1,25 @@
 //! The servers that are attacked: how each is started, and what it must answer to whatever it is sent.
 #![forbid(unsafe_code)]
 
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::{env, fmt, io};
 
-use escargot::CargoBuild;
-use escargot::error::CargoError;
+use serde_json::Value;
 
 use crate::inputs::expected;
 
 /// Descriptors that a server may have: fewer than there are clients in a flood, so that it runs out of them.
 const DESCRIPTORS: u64 = 400;
+
+/// Why there is no server to start.
+#[derive(Debug)]
+pub enum BuildError {
+    /// There is no cargo to build it.
+    NoCargo(io::Error),
+    /// Cargo, which has said why, did not build it.
+    Failed(ExitStatus),
+}
 
 /// One of the examples' servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +48,8 @@ impl Kind {
         }
     }
 
-    /// Builds the example, as this program was built, and returns what starts it.
-    pub fn command(self) -> Result<Command, CargoError> {
+    /// Builds the example, with the profile of this program, and returns what starts it.
+    pub fn command(self) -> Result<Command, BuildError> {
         let (example, arguments) = match self {
             // For 21 players it has 63 buffers in each of its pools, fewer than there are clients. Its time limit is so
             // short that slow clients run into it.
@@ -50,14 +59,7 @@ impl Kind {
             ),
             Kind::Tokio => ("tokio_server", "127.0.0.1:0"),
         };
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
-        let built = CargoBuild::new()
-            .manifest_path(manifest)
-            .package("poolbuf")
-            .example(example)
-            .current_release()
-            .run()?;
-        let mut command = with_few_descriptors(built.path());
+        let mut command = with_few_descriptors(&build(example)?);
         command.args(arguments.split(' '));
         Ok(command)
     }
@@ -71,6 +73,42 @@ impl Kind {
         }
     }
 }
+
+/// Builds an example of the library, and returns where it is. Cargo tells on standard error how far it is.
+fn build(example: &str) -> Result<PathBuf, BuildError> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build
+        .args(["build", "--package", "poolbuf", "--example", example])
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stderr(Stdio::inherit());
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    let output = build.output().map_err(BuildError::NoCargo)?;
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let path = messages.lines().find_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        let path = message["executable"].as_str()?;
+        (message["target"]["name"] == example).then(|| PathBuf::from(path))
+    });
+    path.filter(|_| output.status.success())
+        .ok_or(BuildError::Failed(output.status))
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BuildError::NoCargo(error) => write!(f, "cannot start cargo: {error}"),
+            BuildError::Failed(status) => {
+                write!(f, "cargo did not build the server's example ({status})")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BuildError {}
 
 /// Starts `program` with a limit of descriptors that makes a flood one. Without such a limit where the system has no
 /// shell.
