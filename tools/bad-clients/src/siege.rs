@@ -24,7 +24,7 @@ const QUIET: usize = 60;
 const PREPARE: Duration = Duration::from_secs(3);
 
 /// Lets `clients` send requests whose answers they never read, and half as many begin a frame that never ends;
-/// returns the longest that the good player waits for an answer meanwhile. The error says that he has none within
+/// returns the longest that the good player waits for an answer meanwhile. The error says that it has none within
 /// `limit` when all of them are there.
 pub(crate) fn waits(
     server: SocketAddr,

@@ -1,5 +1,5 @@
-//! What must hold when all threads are at rest: nothing is out, nothing is lost, and the figures are those that the threads
-//! counted.
+//! What must hold when all threads are at rest: no buffer is lent, none is lost, and the figures are those that the
+//! threads counted.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use poolbuf_support::output::complain;
 use poolbuf_support::random::Random;
 
 /// Looks at all pools. Returns how many buffers are lost.
-pub(crate) fn draw(shelf: &Shelf, random: &mut Random) -> usize {
+pub(crate) fn check(shelf: &Shelf, random: &mut Random) -> usize {
     let mut lost = budget_is_whole(shelf);
     for entry in shelf.entries() {
         lost += nothing_is_out(&entry);
@@ -27,7 +27,7 @@ pub(crate) fn draw(shelf: &Shelf, random: &mut Random) -> usize {
     }
     for retired in shelf.take_retired() {
         match retired {
-            Retired::Dropped(ledger) => nothing_is_entered(&ledger),
+            Retired::Dropped(ledger) => ledger_is_clear(&ledger),
             Retired::Closed(entry) => {
                 lost += nothing_is_out(&entry);
                 stays_closed(&entry, random);
@@ -37,10 +37,10 @@ pub(crate) fn draw(shelf: &Shelf, random: &mut Random) -> usize {
     lost + budget_is_whole(shelf)
 }
 
-/// Returns 1 if some bytes of the budget are lent still, whoever lost them.
+/// Returns 1 if some bytes of the budget are still lent.
 fn budget_is_whole(shelf: &Shelf) -> usize {
     let budget = &shelf.account.budget;
-    assert_eq!(budget.waiting(), 0, "somebody waits for the budget");
+    assert_eq!(budget.waiting(), 0, "a request waits for the budget");
     if budget.lent() == 0 {
         return 0;
     }
@@ -48,8 +48,8 @@ fn budget_is_whole(shelf: &Shelf) -> usize {
     1
 }
 
-/// Or this program is wrong.
-fn nothing_is_entered(ledger: &Ledger) {
+/// By the ledger no buffer is lent. If one is, this program is wrong.
+fn ledger_is_clear(ledger: &Ledger) {
     for tier in &ledger.tiers {
         assert_eq!((tier.lent(), tier.claims()), (0, 0), "{}", ledger.name());
     }
@@ -57,10 +57,10 @@ fn nothing_is_entered(ledger: &Ledger) {
 
 /// Returns how many buffers did not come back.
 fn nothing_is_out(entry: &Entry) -> usize {
-    nothing_is_entered(&entry.ledger);
+    ledger_is_clear(&entry.ledger);
     let name = entry.ledger.name();
     let stats = entry.pool.stats();
-    assert_eq!(stats.waiting, 0, "somebody waits at {name}: {stats:?}");
+    assert_eq!(stats.waiting, 0, "a request waits at {name}: {stats:?}");
     assert_eq!(
         stats.available,
         stats.total - stats.in_use,
@@ -78,8 +78,8 @@ fn nothing_is_out(entry: &Entry) -> usize {
     stats.in_use
 }
 
-/// Requests that were served count once, but for those that were handed what was taken from the free list for them: after a max
-/// was raised, by two sizes at once, and where the budget had too little left.
+/// The pool counts a request that was served once; but twice what was handed to it after it was taken from the free list
+/// for it: after a max was raised, by two sizes at once, and where the budget had too little left.
 fn figures_agree(ledger: &Ledger, stats: &PoolStats) {
     let name = ledger.name();
     let [served, refused, over_budget, timed_out] = [
@@ -105,11 +105,11 @@ fn figures_agree(ledger: &Ledger, stats: &PoolStats) {
         "{served} were served by {name}: {stats:?}"
     );
     if with_budget {
-        // Who waits for bytes does so at the budget, not at the pool.
+        // A request for bytes waits at the budget, not at the pool.
         return;
     }
     let most = if handed_twice { u64::MAX } else { timed_out };
-    // Who still waits at a larger size when that which fits is closed first is late without being counted.
+    // A request that still waits at a larger size, when the one that fits is closed first, is late without being counted.
     let least = match ledger.is_closed() && ledger.tiers.len() > 1 {
         true => 0,
         false => timed_out,
@@ -135,14 +135,14 @@ fn all_can_be_lent(entry: &Entry, random: &mut Random) -> usize {
         assert_eq!(entry.pool.max(number), max, "{name}");
         let mut missing = 0;
         for _ in 0..max {
-            let Some(asked) = ledger.ask(tier.size, How::Now) else {
-                panic!("there is enough of {name} for everybody");
+            let Some(request) = ledger.begin(tier.size, How::Now) else {
+                panic!("{name} has more buffers than are asked for");
             };
             let result = entry.pool.acquire_for(tier.size);
             match &result {
                 Err(AcquireError::Exhausted { .. }) => {
                     ledger.count(&result);
-                    ledger.withdraw(&asked);
+                    ledger.cancel(&request);
                     missing += 1;
                 }
                 Err(AcquireError::OverBudget { budget, .. }) => {
@@ -152,7 +152,7 @@ fn all_can_be_lent(entry: &Entry, random: &mut Random) -> usize {
                     break;
                 }
                 _ => {
-                    held.extend(Guard::enter(ledger, &asked, result, random));
+                    held.extend(Guard::of_request(ledger, &request, result, random));
                     lent_bytes += tier.size;
                 }
             }

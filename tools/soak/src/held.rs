@@ -9,11 +9,11 @@ use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use bytes::{BufMut, Bytes};
 use poolbuf::{AcquireError, PooledBuf};
 
-use crate::ledger::{Asked, Entered, Ledger};
+use crate::ledger::{Ledger, Loan, Request};
 use crate::stamp::{Stamp, verify_clean};
 use poolbuf_support::random::Random;
 
-/// Something that keeps a buffer out. Verified and released when it is dropped.
+/// Something that keeps a buffer from its pool. Verified and released when it is dropped.
 pub(crate) enum Held {
     Guard(Guard),
     Frozen(Frozen),
@@ -22,7 +22,7 @@ pub(crate) enum Held {
 /// See the module.
 pub(crate) struct Guard {
     /// `None` once it is frozen.
-    buf: Option<(PooledBuf, Entered)>,
+    buf: Option<(PooledBuf, Loan)>,
     stamp: Stamp,
 }
 
@@ -37,35 +37,35 @@ pub(crate) struct Frozen {
 
 /// What all clones and slices of a frozen guard share.
 struct Whole {
-    entered: Entered,
+    loan: Loan,
     stamp: Stamp,
-    /// Those that there are.
+    /// Pieces that there are.
     pieces: AtomicUsize,
-    /// Those whose drop is not done.
+    /// Pieces whose drop has not ended.
     undropped: AtomicUsize,
 }
 
 impl Guard {
     /// Ends a request, and writes into what it got.
-    pub(crate) fn enter(
+    pub(crate) fn of_request(
         ledger: &Arc<Ledger>,
-        asked: &Asked,
+        request: &Request,
         result: Result<PooledBuf, AcquireError>,
         random: &mut Random,
     ) -> Option<Guard> {
-        let (mut buf, entered) = ledger.enter(asked, result)?;
+        let (mut buf, loan) = ledger.end(request, result)?;
         let stamp = Stamp::new(random.next());
         write_first(&mut buf, stamp, ledger, random);
         Some(Guard {
-            buf: Some((buf, entered)),
+            buf: Some((buf, loan)),
             stamp,
         })
     }
 
-    /// Fails if somebody else wrote into the buffer.
+    /// Fails if another wrote into the buffer.
     pub(crate) fn verify(&self) {
-        if let Some((buf, entered)) = &self.buf {
-            self.stamp.verify(0, buf, entered.ledger().name());
+        if let Some((buf, loan)) = &self.buf {
+            self.stamp.verify(0, buf, loan.ledger().name());
         }
     }
 
@@ -111,11 +111,11 @@ impl Guard {
     /// As [`Bytes`]; stays a guard if it is empty, since nothing would be left to hold.
     pub(crate) fn freeze(mut self) -> Held {
         match self.buf.take() {
-            Some((buf, entered)) if !buf.is_empty() => Held::Frozen(Frozen {
+            Some((buf, loan)) if !buf.is_empty() => Held::Frozen(Frozen {
                 bytes: Some(buf.freeze()),
                 from: 0,
                 whole: Arc::new(Whole {
-                    entered,
+                    loan,
                     stamp: self.stamp,
                     pieces: AtomicUsize::new(1),
                     undropped: AtomicUsize::new(1),
@@ -132,10 +132,10 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         self.verify();
-        if let Some((buf, entered)) = self.buf.take() {
-            entered.leave();
+        if let Some((buf, loan)) = self.buf.take() {
+            loan.releasing();
             drop(buf);
-            entered.left();
+            loan.released();
         }
     }
 }
@@ -146,7 +146,7 @@ impl Frozen {
             let whole = &self.whole;
             whole
                 .stamp
-                .verify(self.from, bytes, whole.entered.ledger().name());
+                .verify(self.from, bytes, whole.loan.ledger().name());
         }
     }
 
@@ -163,7 +163,7 @@ impl Frozen {
         if part.is_empty() {
             return None;
         }
-        // Relaxed: counted up by one who has one, so none can be the last meanwhile.
+        // Relaxed: this piece is counted, so that no other can be the last meanwhile.
         self.whole.pieces.fetch_add(1, Relaxed);
         self.whole.undropped.fetch_add(1, Relaxed);
         Some(Frozen {
@@ -180,11 +180,11 @@ impl Drop for Frozen {
         let whole = &self.whole;
         // The buffer can't go back before the last one of them has come here.
         if whole.pieces.fetch_sub(1, AcqRel) == 1 {
-            whole.entered.leave();
+            whole.loan.releasing();
         }
         drop(self.bytes.take());
         if whole.undropped.fetch_sub(1, AcqRel) == 1 {
-            whole.entered.left();
+            whole.loan.released();
         }
     }
 }

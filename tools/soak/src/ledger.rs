@@ -1,8 +1,8 @@
-//! What is known of a pool from outside: who holds what, what was asked for and how it ended.
+//! What is known of a pool from outside: which buffers are lent, what was asked for and how it ended.
 //!
 //! Kept so that it orders nothing between threads that the pool does not order itself, or else it would hide from the
-//! thread sanitizer what the pool forgets: relaxed atomics, and fences, of which that sanitizer knows nothing. What is
-//! entered as lent is so from after its acquire until before its release; so it is never more than what is lent.
+//! thread sanitizer what the pool forgets: relaxed atomics, and fences, of which that sanitizer knows nothing. A buffer
+//! counts as lent from after its acquire until before its release; so never more are counted than are lent.
 #![forbid(unsafe_code)]
 
 use std::ops::RangeInclusive;
@@ -27,7 +27,7 @@ pub(crate) struct Features {
     pub(crate) waits: bool,
     /// Whether buffers have a number of their own.
     pub(crate) numbered: bool,
-    /// Nobody asks for one more than there are, so nobody may be refused.
+    /// No more buffers are asked for than there are, so no request may be refused.
     pub(crate) roomy: bool,
     pub(crate) tracked: bool,
     pub(crate) account: Option<Arc<Account>>,
@@ -59,7 +59,7 @@ pub(crate) struct Ledger {
     pub(crate) timed_out: AtomicU64,
     /// Its max was changed once.
     pub(crate) resized: AtomicBool,
-    /// Somebody is about to close the pool, or has.
+    /// A thread is about to close the pool, or has closed it.
     closing: AtomicBool,
     /// It has been closed.
     closed: AtomicBool,
@@ -69,7 +69,7 @@ pub(crate) struct Ledger {
 pub(crate) struct Tier {
     pub(crate) size: usize,
     pub(crate) reserve: usize,
-    /// The present max. Changed by who holds `resizing`.
+    /// The present max. Changed under `resizing`.
     max: AtomicUsize,
     /// Odd while the max is being changed.
     changes: AtomicUsize,
@@ -77,7 +77,7 @@ pub(crate) struct Tier {
     /// Those that are lent, by number.
     held: Vec<AtomicBool>,
     lent: AtomicUsize,
-    /// Of a roomy pool: those who hold a buffer, or ask for one.
+    /// Of a roomy pool: buffers that are lent or asked for.
     claims: AtomicUsize,
 }
 
@@ -92,22 +92,22 @@ pub(crate) enum How {
     Polled,
 }
 
-/// A request under way. Ends with [`Ledger::enter`] or [`Ledger::withdraw`].
-pub(crate) struct Asked {
+/// A request under way. It ends with [`Ledger::end`] or [`Ledger::cancel`].
+pub(crate) struct Request {
     len: usize,
     how: How,
-    /// The size that fits; `None` if none does.
+    /// Which size fits; `None` if none does.
     home: Option<usize>,
     was_closed: bool,
-    /// The changes that home and the next size had seen, and what their max was.
+    /// Of the fitting size and the next: how often the max had changed, and what it was.
     before: [(usize, usize); 2],
 }
 
-/// A buffer that is entered as lent.
-pub(crate) struct Entered {
+/// A buffer that counts as lent.
+pub(crate) struct Loan {
     ledger: Arc<Ledger>,
     tier: usize,
-    /// Where the claim is.
+    /// Which size fitted: that has the claim.
     home: usize,
     slot: usize,
 }
@@ -190,13 +190,13 @@ impl Ledger {
         self.closed.store(true, Release);
     }
 
-    /// The size that fits.
+    /// Which size fits.
     fn home(&self, len: usize) -> Option<usize> {
         self.tiers.iter().position(|tier| len <= tier.size)
     }
 
-    /// Begins a request. `None` if it may not be made, since there may not be enough for everybody.
-    pub(crate) fn ask(&self, len: usize, how: How) -> Option<Asked> {
+    /// Begins a request. `None` if it may not be made: of a roomy pool, since all buffers may be lent.
+    pub(crate) fn begin(&self, len: usize, how: How) -> Option<Request> {
         let home = self.home(len);
         if let Some(home) = home.filter(|_| self.features.roomy) {
             let tier = &self.tiers[home];
@@ -210,7 +210,7 @@ impl Ledger {
             let tier = tier.and_then(|tier| self.tiers.get(tier));
             tier.map_or((0, 0), Tier::seen)
         };
-        Some(Asked {
+        Some(Request {
             len,
             how,
             home,
@@ -226,9 +226,9 @@ impl Ledger {
         }
     }
 
-    /// Ends a request that was cancelled.
-    pub(crate) fn withdraw(&self, asked: &Asked) {
-        if let Some(home) = asked.home {
+    /// Ends a request whose future was dropped.
+    pub(crate) fn cancel(&self, request: &Request) {
+        if let Some(home) = request.home {
             self.give_up_claim(home);
         }
     }
@@ -248,35 +248,35 @@ impl Ledger {
         counter.fetch_add(1, Relaxed);
     }
 
-    /// Ends a request, with its result: fails if it may not end like that.
-    pub(crate) fn enter(
+    /// Ends a request with its result: fails if it may not end like that.
+    pub(crate) fn end(
         self: &Arc<Self>,
-        asked: &Asked,
+        request: &Request,
         result: Result<PooledBuf, AcquireError>,
-    ) -> Option<(PooledBuf, Entered)> {
+    ) -> Option<(PooledBuf, Loan)> {
         self.count(&result);
         match result {
             Ok(buf) => {
-                let entered = self.enter_buf(asked, &buf);
-                Some((buf, entered))
+                let loan = self.lend(request, &buf);
+                Some((buf, loan))
             }
             Err(error) => {
-                self.verify_error(asked, &error);
-                self.withdraw(asked);
+                self.verify_error(request, &error);
+                self.cancel(request);
                 None
             }
         }
     }
 
-    fn enter_buf(self: &Arc<Self>, asked: &Asked, buf: &PooledBuf) -> Entered {
+    fn lend(self: &Arc<Self>, request: &Request, buf: &PooledBuf) -> Loan {
         let name = self.name();
         assert!(
-            !asked.was_closed,
+            !request.was_closed,
             "{name} lends a buffer after it was closed"
         );
-        let fitting = asked.home.zip(self.home(buf.capacity()));
+        let fitting = request.home.zip(self.home(buf.capacity()));
         let Some((home, number)) = fitting else {
-            panic!("{name} lends {} bytes for {}", buf.capacity(), asked.len);
+            panic!("{name} lends {} bytes for {}", buf.capacity(), request.len);
         };
         let allowed = home..=home + usize::from(self.features.next_tier);
         let tier = &self.tiers[number];
@@ -284,7 +284,7 @@ impl Ledger {
             allowed.contains(&number) && buf.capacity() == tier.size,
             "{name} lends {} bytes for {}",
             buf.capacity(),
-            asked.len,
+            request.len,
         );
         assert!(buf.is_empty(), "a fresh buffer of {name} is not empty");
         let address = buf.as_ptr() as usize;
@@ -296,7 +296,7 @@ impl Ledger {
         fence(SeqCst);
         let lent = tier.lent.fetch_add(1, Relaxed) + 1;
         fence(SeqCst);
-        let (changes, max) = asked.before[number - home];
+        let (changes, max) = request.before[number - home];
         // Else the max was changed meanwhile, and it may have been lent when that was larger.
         let settled = changes % 2 == 0 && changes == tier.changes.load(Acquire);
         let most = if settled { max } else { tier.reserve };
@@ -309,7 +309,7 @@ impl Ledger {
                 "{bytes} bytes are lent of a budget of {limit}"
             );
         }
-        Entered {
+        Loan {
             ledger: Arc::clone(self),
             tier: number,
             home,
@@ -317,23 +317,23 @@ impl Ledger {
         }
     }
 
-    fn verify_error(&self, asked: &Asked, error: &AcquireError) {
+    fn verify_error(&self, request: &Request, error: &AcquireError) {
         let features = &self.features;
         let closing = self.closing.load(SeqCst);
-        let may_be_out = asked.home.is_some() && !asked.was_closed && !features.roomy;
-        let refuses = may_be_out && (asked.how == How::Now || !features.waits);
+        let may_be_out = request.home.is_some() && !request.was_closed && !features.roomy;
+        let refuses = may_be_out && (request.how == How::Now || !features.waits);
         let counts = |home: usize| -> RangeInclusive<usize> { 1..=self.tiers[home].reserve };
         let allowed = match *error {
             AcquireError::TooLarge { requested, max } => {
-                asked.home.is_none() && (requested, max) == (asked.len, self.max_len())
+                request.home.is_none() && (requested, max) == (request.len, self.max_len())
             }
-            AcquireError::Closed => asked.home.is_some() && closing,
+            AcquireError::Closed => request.home.is_some() && closing,
             AcquireError::Exhausted {
                 in_use,
                 max,
                 held_by,
             } => {
-                let counts = asked.home.map_or(0..=0, counts);
+                let counts = request.home.map_or(0..=0, counts);
                 refuses
                     && counts.contains(&in_use)
                     && counts.contains(&max)
@@ -344,12 +344,12 @@ impl Ledger {
                 refuses && limit == Some(budget) && lent <= budget
             }
             AcquireError::TimedOut { waited } => {
-                may_be_out && matches!(asked.how, How::Within(limit) if waited >= limit)
+                may_be_out && matches!(request.how, How::Within(limit) if waited >= limit)
             }
             _ => false,
         };
         let name = self.name();
-        let (len, how) = (asked.len, asked.how);
+        let (len, how) = (request.len, request.how);
         assert!(
             allowed,
             "{name} answers a request for {len} bytes ({how:?}, closing: {closing}) with: {error:?}"
@@ -357,13 +357,13 @@ impl Ledger {
     }
 }
 
-impl Entered {
+impl Loan {
     pub(crate) fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
     }
 
     /// The buffer is about to be released.
-    pub(crate) fn leave(&self) {
+    pub(crate) fn releasing(&self) {
         let Ledger {
             features, tiers, ..
         } = &*self.ledger;
@@ -379,7 +379,7 @@ impl Entered {
     }
 
     /// The buffer has been released.
-    pub(crate) fn left(&self) {
+    pub(crate) fn released(&self) {
         self.ledger.give_up_claim(self.home);
     }
 }

@@ -12,6 +12,7 @@
     clippy::must_use_candidate
 )]
 
+mod actions;
 mod any_pool;
 mod balance;
 mod ending;
@@ -27,6 +28,6 @@ mod requests;
 mod resizing;
 mod shelf;
 pub mod stamp;
-mod tally;
+
 mod watchdog;
 mod worker;

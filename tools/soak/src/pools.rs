@@ -44,7 +44,7 @@ pub(crate) struct Entry {
 const SIZES: [usize; 8] = [1, 64, 64, 100, 512, 512, 2048, 10_000];
 /// Bytes of the budget that pools share: not enough for all that they have.
 pub(crate) const BUDGET: usize = 24_000;
-/// Buffers of a pool of which nobody may be refused one.
+/// Buffers of a roomy pool.
 const ROOMY: usize = 64;
 /// Most buffers that the max of any other pool can be raised to.
 const TIGHT: usize = 12;
@@ -225,7 +225,7 @@ fn describe(kind: Kind, number: u64, choice: &Choice, tiers: &[(usize, usize, us
         (choice.decay.is_some(), ", decay"),
         (choice.tracked, ", tracked"),
         (choice.account.is_some(), ", budget"),
-        (choice.roomy, ", enough for everybody"),
+        (choice.roomy, ", roomy"),
     ] {
         if chosen {
             text.push_str(word);

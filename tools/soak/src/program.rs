@@ -5,6 +5,7 @@ use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::actions::{Action, Tally};
 use crate::balance;
 use crate::gate::Gate;
 use crate::ledger::Account;
@@ -12,7 +13,6 @@ use crate::memory::Memory;
 use crate::options::Options;
 use crate::pools::{BUDGET, Kind};
 use crate::shelf::Shelf;
-use crate::tally::{Action, Tally};
 use crate::watchdog::{Progress, Watchdog};
 use crate::worker::{Common, Worker};
 use poolbuf_support::numbers::{mebibytes, thousands};
@@ -82,7 +82,7 @@ fn conduct(
         common.gate.wait_for_rest();
         progress.begin(Action::Look, None);
         outcome.rounds += 1;
-        outcome.lost += balance::draw(&common.shelf, random);
+        outcome.lost += balance::check(&common.shelf, random);
         // The others go on into the next round, with all their figures.
         for _ in 0..random.below(Kind::ALL.len()) {
             drop(common.shelf.replace(random));

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use poolbuf::{AcquireError, Pool, PoolStats, PooledBuf, Recycle, Recycler};
 
-/// See the module. Does not wait.
+/// See the module. It does not wait.
 #[derive(Clone)]
 pub(crate) struct RecycledPool {
-    recycler: Recycler<Shelf>,
+    recycler: Recycler<Store>,
 }
 
-struct Shelf {
+struct Store {
     name: Arc<str>,
     size: usize,
     max: usize,
@@ -29,7 +29,7 @@ struct State {
     closed: bool,
 }
 
-impl Recycle for Shelf {
+impl Recycle for Store {
     fn recycle(&self, memory: Box<[u8]>, exposed: usize) {
         assert_eq!(memory.len(), self.size, "memory of another size came back");
         assert!(exposed <= self.size);
@@ -42,7 +42,7 @@ impl Recycle for Shelf {
 impl RecycledPool {
     pub(crate) fn new(size: usize, max: usize) -> Self {
         RecycledPool {
-            recycler: Recycler::new(Shelf {
+            recycler: Recycler::new(Store {
                 name: Arc::from("recycled pool"),
                 size,
                 max,
@@ -51,14 +51,14 @@ impl RecycledPool {
         }
     }
 
-    /// Returns how many are out.
+    /// Closes the pool; returns how many buffers are lent.
     pub(crate) fn close(&self) -> usize {
         let mut state = self.recycler.get_ref().state.lock();
         state.closed = true;
         state.in_use
     }
 
-    /// Returns how many bytes that gave back.
+    /// Frees the boxes that are free; returns how many bytes.
     pub(crate) fn trim(&self) -> usize {
         let free = std::mem::take(&mut self.recycler.get_ref().state.lock().free);
         free.iter().map(|(memory, _)| memory.len()).sum()
@@ -71,22 +71,22 @@ impl RecycledPool {
 
 impl Pool for RecycledPool {
     fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError> {
-        let shelf = self.recycler.get_ref();
-        if len > shelf.size {
+        let store = self.recycler.get_ref();
+        if len > store.size {
             return Err(AcquireError::TooLarge {
                 requested: len,
-                max: shelf.size,
+                max: store.size,
             });
         }
-        let mut state = shelf.state.lock();
+        let mut state = store.state.lock();
         if state.closed {
             return Err(AcquireError::Closed);
         }
-        if state.in_use == shelf.max {
+        if state.in_use == store.max {
             state.refused += 1;
             return Err(AcquireError::Exhausted {
                 in_use: state.in_use,
-                max: shelf.max,
+                max: store.max,
                 held_by: None,
             });
         }
@@ -94,9 +94,9 @@ impl Pool for RecycledPool {
         state.acquired += 1;
         let free = state.free.pop();
         drop(state);
-        let (memory, exposed) = free.unwrap_or_else(|| (vec![0; shelf.size].into(), 0));
+        let (memory, exposed) = free.unwrap_or_else(|| (vec![0; store.size].into(), 0));
         let lent = self.recycler.lend(memory, exposed);
-        Ok(lent.expect("far below the 4 GiB that a guard can count"))
+        Ok(lent.expect("far below the 4 GiB that a guard can hold"))
     }
 
     fn max_len(&self) -> usize {
@@ -104,12 +104,12 @@ impl Pool for RecycledPool {
     }
 
     fn stats(&self) -> PoolStats {
-        let shelf = self.recycler.get_ref();
-        let state = shelf.state.lock();
+        let store = self.recycler.get_ref();
+        let state = store.state.lock();
         let mut stats = PoolStats::default();
-        stats.name = Arc::clone(&shelf.name);
-        stats.buffer_size = shelf.size;
-        stats.max = shelf.max;
+        stats.name = Arc::clone(&store.name);
+        stats.buffer_size = store.size;
+        stats.max = store.max;
         stats.in_use = state.in_use;
         stats.available = state.free.len();
         stats.total = state.free.len() + state.in_use;

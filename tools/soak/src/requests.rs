@@ -12,7 +12,7 @@ use parking_lot::{Condvar, Mutex};
 use poolbuf::Acquire;
 
 use crate::held::Guard;
-use crate::ledger::{Asked, How};
+use crate::ledger::{How, Request};
 use crate::pools::Entry;
 use poolbuf_support::random::Random;
 
@@ -33,9 +33,9 @@ pub(crate) fn moment(random: &mut Random) -> Duration {
     }
 }
 
-/// Asks, as `how` says, and waits if that means to. Who waits for ever holds nothing meanwhile.
+/// Asks, as `how` says, and waits if that means to. A thread that waits for ever must hold nothing meanwhile.
 pub(crate) fn request(entry: &Entry, len: usize, how: How, random: &mut Random) -> Option<Guard> {
-    let asked = entry.ledger.ask(len, how)?;
+    let request = entry.ledger.begin(len, how)?;
     let result = match how {
         How::Now => entry.pool.acquire_for(len),
         How::Within(limit) => entry.pool.acquire_timeout(len, limit),
@@ -50,7 +50,7 @@ pub(crate) fn request(entry: &Entry, len: usize, how: How, random: &mut Random) 
             }
         }
     };
-    Guard::enter(&entry.ledger, &asked, result, random)
+    Guard::of_request(&entry.ledger, &request, result, random)
 }
 
 /// Begins to wait, calls `meanwhile` between a few polls, and leaves unless it was served until then.
@@ -60,45 +60,45 @@ pub(crate) fn cancel(
     random: &mut Random,
     mut meanwhile: impl FnMut(&mut Random),
 ) -> Option<Guard> {
-    let asked = entry.ledger.ask(len, How::Polled)?;
+    let request = entry.ledger.begin(len, How::Polled)?;
     let mut future = pin!(entry.pool.acquire_async(len));
-    // A pool that does not wait has answered already, and nobody would count how.
+    // A pool that does not wait has answered already, and how must be counted.
     let least = usize::from(!entry.ledger.features.waits);
     for _ in 0..random.between(least, 4) {
         // Another one each time, which the pool is to use from then on.
         let (_, waker) = Signal::new();
         let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
         if let Poll::Ready(result) = polled {
-            return Guard::enter(&entry.ledger, &asked, result, random);
+            return Guard::of_request(&entry.ledger, &request, result, random);
         }
         match random.once_in(2) {
             true => thread::yield_now(),
             false => meanwhile(random),
         }
     }
-    entry.ledger.withdraw(&asked);
+    entry.ledger.cancel(&request);
     None
 }
 
 /// Waits for a buffer of each of the pools at the same time, on one thread. Each goes back as soon as it is there, or
-/// else two who wait could wait for each other.
+/// else two threads could wait for each other.
 pub(crate) fn request_from_all(entries: &[Arc<Entry>], random: &mut Random) {
-    type Waiting<'a> = (&'a Entry, Asked, Pin<Box<Acquire<'a>>>);
+    type Waiting<'a> = (&'a Entry, Request, Pin<Box<Acquire<'a>>>);
     let (signal, waker) = Signal::new();
     let mut waiting: Vec<Waiting<'_>> = Vec::new();
     for entry in entries {
         let len = length(entry, random);
-        if let Some(asked) = entry.ledger.ask(len, How::Polled) {
-            waiting.push((entry, asked, Box::pin(entry.pool.acquire_async(len))));
+        if let Some(request) = entry.ledger.begin(len, How::Polled) {
+            waiting.push((entry, request, Box::pin(entry.pool.acquire_async(len))));
         }
     }
     loop {
-        waiting.retain_mut(|(entry, asked, future)| {
+        waiting.retain_mut(|(entry, request, future)| {
             let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
             let Poll::Ready(result) = polled else {
                 return true;
             };
-            drop(Guard::enter(&entry.ledger, asked, result, random));
+            drop(Guard::of_request(&entry.ledger, request, result, random));
             false
         });
         if waiting.is_empty() {

@@ -28,7 +28,7 @@ pub(crate) struct Shelf {
 pub(crate) enum Retired {
     /// Closed, with a handle left to look at it.
     Closed(Arc<Entry>),
-    /// Dropped by all who have a handle, sooner or later.
+    /// To be dropped by all threads that have a handle, sooner or later.
     Dropped(Arc<Ledger>),
 }
 

@@ -1,4 +1,4 @@
-//! What a holder writes over its bytes, so that it sees when somebody else has written there.
+//! What a holder writes over its bytes, so that it sees when another has written there.
 #![forbid(unsafe_code)]
 
 use poolbuf::POISON;
@@ -11,7 +11,7 @@ use poolbuf_support::random::mix;
 pub struct Stamp(u64);
 
 impl Stamp {
-    /// Of a random number, which nobody else has drawn.
+    /// Of a random number, which no other stamp has.
     pub fn new(random: u64) -> Self {
         Stamp(random)
     }
@@ -43,7 +43,7 @@ impl Stamp {
             .find(|(position, byte)| **byte != self.byte(*position));
         if let Some((position, byte)) = differs {
             panic!(
-                "somebody else wrote {byte:#04x} at byte {} of {} of a buffer of {where_from}",
+                "another holder wrote {byte:#04x} at byte {} of {} of a buffer of {where_from}",
                 position - from,
                 bytes.len(),
             );

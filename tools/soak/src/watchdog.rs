@@ -1,4 +1,4 @@
-//! Notices a thread that makes no progress: one that waits, and that nobody wakes.
+//! Notices a thread that makes no progress: one that waits and is not woken.
 #![forbid(unsafe_code)]
 
 use std::fmt::Write;
@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::actions::Action;
 use crate::pools::Entry;
-use crate::tally::Action;
 use poolbuf_support::output::complain;
 
 /// How long a thread may take for one thing.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The same when all threads are at rest or wait: then nobody is left who would wake them.
+/// The same when all threads are at rest or wait: then no thread is left that would wake them.
 const PATIENCE_AT_REST: Duration = Duration::from_secs(5);
 /// How often to look.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -59,7 +59,7 @@ impl Progress {
     }
 }
 
-/// Looks until it is told that all is over. The last of `threads` is the one that begins rounds and draws balances.
+/// Looks until it is told that all is over. The last of `threads` is the one that begins rounds and checks balances.
 pub(crate) struct Watchdog {
     pub(crate) threads: Vec<Progress>,
     over: Mutex<bool>,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::actions::{Action, Tally};
 use crate::ending::{end_threads, release_in_unwinding};
 use crate::gate::Gate;
 use crate::held::{Guard, Held};
@@ -12,7 +13,6 @@ use crate::pools::Entry;
 use crate::requests::{cancel, length, moment, request, request_from_all};
 use crate::resizing::resize;
 use crate::shelf::{Shelf, View};
-use crate::tally::{Action, Tally};
 use crate::watchdog::Progress;
 use poolbuf_support::random::Random;
 
@@ -134,8 +134,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// So that whoever waits for ever, as this thread may do next, can be served: what lies in the exchange
-    /// would serve nobody if all threads waited.
+    /// So that a thread that waits for ever, as this one may do next, can be served: what lies in the exchange
+    /// would serve no thread if all of them waited.
     fn release_everything(&mut self) {
         self.held.clear();
         self.common.shelf.clear_exchange();
@@ -175,7 +175,7 @@ impl<'a> Worker<'a> {
         let len = length(entry, &mut self.random);
         let random = &mut self.random;
         let all = std::iter::from_fn(|| request(entry, len, How::Now, random));
-        // Pools that nobody is refused have more.
+        // Roomy pools have more.
         let all: Vec<Guard> = all.take(40).collect();
         all.iter().for_each(Guard::verify);
     }
@@ -244,7 +244,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// Gives memory of free buffers back. Not where nobody may be refused: a lock-free pool's buffers count as lent meanwhile.
+/// Gives memory of free buffers back. Not of a roomy pool: a lock-free pool's buffers count as lent meanwhile.
 fn trim(entry: &Entry) {
     let ledger = &entry.ledger;
     if ledger.features.roomy {

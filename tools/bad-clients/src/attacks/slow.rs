@@ -13,7 +13,7 @@ use crate::inputs::mutation::frame;
 
 /// Clients at a time.
 const GROUP: usize = 8;
-/// Bytes that a reader asks to be sent back: more than the kernel has room for when nobody reads.
+/// Bytes that a reader asks to be sent back: more than the kernel has room for while it reads nothing.
 const REQUESTS: usize = 16 * 1024 * 1024;
 /// Bytes of a reader's receive buffer in the kernel.
 pub(crate) const RECEIVE: usize = 4096;

@@ -75,7 +75,7 @@ fn echo(mut stream: TcpStream, pool: &BufferPool, fault: Fault) -> io::Result<()
                 stream.write_all(&wrong)?;
                 continue;
             }
-            Fault::ShowsOthersBytes => stream.write_all(b"somebody else's")?,
+            Fault::ShowsOthersBytes => stream.write_all(b"another client's")?,
             _ => {}
         }
         stream.write_all(&buf)?;
