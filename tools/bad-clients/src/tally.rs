@@ -12,7 +12,7 @@ pub struct Count {
     pub connections: u64,
     /// Connections that could not be made: the server's queue was full, or there was no port left.
     pub not_connected: u64,
-    /// Connections on which something else came back than must.
+    /// Connections with a wrong answer.
     pub wrong: u64,
 }
 

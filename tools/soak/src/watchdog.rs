@@ -24,7 +24,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// How long the figures of pools may take, which may be locked for ever.
 const FIGURES: Duration = Duration::from_secs(5);
 
-/// What one thread is at.
+/// What one thread does.
 #[derive(Default)]
 pub(crate) struct Progress {
     steps: AtomicU64,
@@ -106,7 +106,7 @@ impl Watchdog {
         }
     }
 
-    /// What every thread is at.
+    /// What every thread does.
     fn print(&self) {
         let mut pools: Vec<Arc<Entry>> = Vec::new();
         for (number, progress) in self.threads.iter().enumerate() {
@@ -136,7 +136,7 @@ impl Watchdog {
         });
         if is_done.recv_timeout(FIGURES).is_err() {
             complain(&format!(
-                "the figures of a pool are not to be had within {FIGURES:?}"
+                "a pool does not give its figures within {FIGURES:?}"
             ));
         }
     }

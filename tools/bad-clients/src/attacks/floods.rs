@@ -13,23 +13,23 @@ use crate::inputs::mutation;
 const STAY: Duration = Duration::from_millis(300);
 /// … and once in a while.
 const LONG_STAY: Duration = Duration::from_secs(2);
-/// So many that could not be had one after the other are enough.
-const IN_VAIN: usize = 3;
+/// A flood ends after so many connections in a row that could not be made.
+const MOST_FAILED: usize = 3;
 
 /// A flood of connections that say nothing or, each for itself, something good or bad.
 pub(crate) fn flood(attacker: &mut Attacker, strategy: Strategy) {
     let size = attacker.random.between(attacker.flood / 2, attacker.flood);
     let mut streams = Vec::new();
-    let mut in_vain = 0;
+    let mut failed = 0;
     for _ in 0..size {
         let Some(mut stream) = attacker.connect(strategy) else {
-            in_vain += 1;
-            if in_vain == IN_VAIN || attacker.is_over() {
+            failed += 1;
+            if failed == MOST_FAILED || attacker.is_over() {
                 break;
             }
             continue;
         };
-        in_vain = 0;
+        failed = 0;
         attacker.count_input(strategy);
         if strategy == Strategy::SendingFlood {
             let writes = mutation::input(&mut attacker.random);
