@@ -77,11 +77,14 @@ impl Kind {
 /// Builds an example of the library, and returns where it is. Cargo tells on standard error how far it is.
 fn build(example: &str) -> Result<PathBuf, BuildError> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // Under cargo that is where the package is now; it may have been built elsewhere.
+    let package = env::var_os("CARGO_MANIFEST_DIR");
+    let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     let mut build = Command::new(cargo);
     build
         .args(["build", "--package", "poolbuf", "--example", example])
         .arg("--message-format=json-render-diagnostics")
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .current_dir(package)
         .stderr(Stdio::inherit());
     if !cfg!(debug_assertions) {
         build.arg("--release");

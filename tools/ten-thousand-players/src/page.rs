@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::path::Path;
-use std::{fmt, fs, io};
+use std::{env, fmt, fs, io};
 
 const PAGE: &str = "docs/BENCHMARKS.md";
 const BEGIN: &str = "<!-- ten-thousand-players: begin -->";
@@ -19,8 +19,10 @@ pub enum PageError {
 
 /// Puts `section` between the marks in the project's page.
 pub fn write(section: &str) -> Result<(), PageError> {
-    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let path = project.join(PAGE);
+    // Under cargo that is where the package is now; it may have been built elsewhere.
+    let package = env::var_os("CARGO_MANIFEST_DIR");
+    let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let path = Path::new(&package).join("../..").join(PAGE);
     let text = fs::read_to_string(&path).map_err(PageError::Read)?;
     let text = replaced(&text, section).ok_or(PageError::NoMarks)?;
     fs::write(&path, text).map_err(PageError::Write)
