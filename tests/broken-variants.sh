@@ -28,7 +28,7 @@ broken() {
     shift 4
     case "$name" in *"${wanted:-}"*) ;; *) return 0 ;; esac
     rm -rf "$copy/src" "$copy/tests"
-    cp -r Cargo.toml Cargo.lock README.md src tests benches examples "$copy/"
+    cp -r Cargo.toml Cargo.lock README.md src tests tools benches examples "$copy/"
     sed -i.before "$expression" "$copy/$file"
     if cmp -s "$copy/$file" "$copy/$file.before"; then
         echo "stale   $name: nothing in $file matches $expression"

@@ -25,7 +25,7 @@ run_examples() {
         echo "example: $example"
         cargo +nightly run --quiet --target "$host" --target-dir "$1" --example "$example" >/dev/null
     done
-    cargo +nightly run --quiet --target "$host" --target-dir "$1" --example soak -- --seconds 10
+    cargo +nightly run --quiet --target "$host" --target-dir "$1" -p poolbuf-soak -- --seconds 10
 }
 
 address() {

@@ -1,0 +1,108 @@
+//! What all pools can do, though no trait of the library says so.
+#![forbid(unsafe_code)]
+
+use poolbuf::{AlignedPool, BufferPool, LockFreePool, MultiSizePool, Pool, ResizeError};
+
+use crate::recycled::RecycledPool;
+
+/// A pool of any kind.
+pub(crate) trait AnyPool: Pool {
+    /// Closes the pool; returns how many buffers are lent.
+    fn close(&self) -> usize;
+    /// Gives memory of free buffers back; returns how many bytes.
+    fn trim(&self) -> usize;
+    /// The most buffers of one of its sizes.
+    fn max(&self, tier: usize) -> usize;
+    /// The pool of one of its sizes, if its max can be changed.
+    fn resizable(&self, tier: usize) -> Option<&dyn Resizable>;
+}
+
+/// A pool whose max can be changed.
+pub(crate) trait Resizable {
+    fn set_max(&self, max: usize) -> Result<usize, ResizeError>;
+    fn grow(&self, by: usize) -> Result<usize, ResizeError>;
+    fn shrink(&self, by: usize) -> Result<usize, ResizeError>;
+}
+
+macro_rules! equal_buffers {
+    ($($pool:ty, $resizable:expr $(, const $n:ident)?;)*) => {$(
+        impl $(<const $n: usize>)? AnyPool for $pool {
+            fn close(&self) -> usize {
+                <$pool>::close(self).outstanding()
+            }
+
+            fn trim(&self) -> usize {
+                <$pool>::trim(self)
+            }
+
+            fn max(&self, _tier: usize) -> usize {
+                <$pool>::max(self)
+            }
+
+            fn resizable(&self, _tier: usize) -> Option<&dyn Resizable> {
+                let resizable: fn(&$pool) -> Option<&dyn Resizable> = $resizable;
+                resizable(self)
+            }
+        }
+    )*};
+}
+equal_buffers! {
+    BufferPool, |pool| Some(pool);
+    AlignedPool, |pool| Some(pool);
+    LockFreePool<N>, |_| None, const N;
+}
+
+macro_rules! resizable {
+    ($($pool:ident),*) => {$(
+        impl Resizable for $pool {
+            fn set_max(&self, max: usize) -> Result<usize, ResizeError> {
+                $pool::set_max(self, max)
+            }
+
+            fn grow(&self, by: usize) -> Result<usize, ResizeError> {
+                $pool::grow(self, by)
+            }
+
+            fn shrink(&self, by: usize) -> Result<usize, ResizeError> {
+                $pool::shrink(self, by)
+            }
+        }
+    )*};
+}
+resizable!(BufferPool, AlignedPool);
+
+impl AnyPool for MultiSizePool {
+    fn close(&self) -> usize {
+        MultiSizePool::close(self).outstanding()
+    }
+
+    fn trim(&self) -> usize {
+        MultiSizePool::trim(self)
+    }
+
+    fn max(&self, tier: usize) -> usize {
+        self.tiers()[tier].max()
+    }
+
+    fn resizable(&self, tier: usize) -> Option<&dyn Resizable> {
+        Some(&self.tiers()[tier])
+    }
+}
+
+impl AnyPool for RecycledPool {
+    fn close(&self) -> usize {
+        RecycledPool::close(self)
+    }
+
+    fn trim(&self) -> usize {
+        RecycledPool::trim(self)
+    }
+
+    fn max(&self, _tier: usize) -> usize {
+        RecycledPool::max(self)
+    }
+
+    fn resizable(&self, _tier: usize) -> Option<&dyn Resizable> {
+        None
+    }
+}

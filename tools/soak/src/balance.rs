@@ -1,0 +1,221 @@
+//! What must hold when all threads are at rest: no buffer is lent, none is lost, and the figures are those that the
+//! threads counted.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use poolbuf::{AcquireError, PoolStats};
+
+use crate::held::Guard;
+use crate::ledger::{How, Ledger};
+use crate::pools::Entry;
+use crate::requests::request;
+use crate::shelf::{Retired, Shelf};
+use poolbuf_support::output::complain;
+use poolbuf_support::random::Random;
+
+/// Looks at all pools. Returns how many buffers are lost.
+pub(crate) fn check(shelf: &Shelf, random: &mut Random) -> usize {
+    let mut lost = budget_is_whole(shelf);
+    for entry in shelf.entries() {
+        lost += nothing_is_out(&entry);
+        lost += all_can_be_lent(&entry, random);
+        // What the requests of this balance came to is in the ledger too.
+        lost += nothing_is_out(&entry);
+    }
+    for retired in shelf.take_retired() {
+        match retired {
+            Retired::Dropped(ledger) => ledger_is_clear(&ledger),
+            Retired::Closed(entry) => {
+                lost += nothing_is_out(&entry);
+                stays_closed(&entry, random);
+            }
+        }
+    }
+    lost + budget_is_whole(shelf)
+}
+
+/// Returns 1 if some bytes of the budget are still lent.
+fn budget_is_whole(shelf: &Shelf) -> usize {
+    let budget = &shelf.account.budget;
+    assert_eq!(budget.waiting(), 0, "a request waits for the budget");
+    if budget.lent() == 0 {
+        return 0;
+    }
+    complain(&format!("{} bytes of the budget are lost", budget.lent()));
+    1
+}
+
+/// By the ledger no buffer is lent. If one is, this program is wrong.
+fn ledger_is_clear(ledger: &Ledger) {
+    for tier in &ledger.tiers {
+        assert_eq!((tier.lent(), tier.claims()), (0, 0), "{}", ledger.name());
+    }
+}
+
+/// Returns how many buffers did not come back.
+fn nothing_is_out(entry: &Entry) -> usize {
+    ledger_is_clear(&entry.ledger);
+    let name = entry.ledger.name();
+    let stats = entry.pool.stats();
+    assert_eq!(stats.waiting, 0, "a request waits at {name}: {stats:?}");
+    assert_eq!(
+        stats.available,
+        stats.total - stats.in_use,
+        "{name}: {stats:?}"
+    );
+    let out = entry.pool.holders().outstanding();
+    assert_eq!(out, stats.in_use, "holders of {name}: {stats:?}");
+    figures_agree(&entry.ledger, &stats);
+    if stats.in_use > 0 {
+        complain(&format!(
+            "{name}: {} buffers are lost: {stats:?}",
+            stats.in_use
+        ));
+    }
+    stats.in_use
+}
+
+/// The pool counts a request that was served once; but twice what was handed to it after it was taken from the free list
+/// for it: after a max was raised, by two sizes at once, and where the budget had too little left.
+fn figures_agree(ledger: &Ledger, stats: &PoolStats) {
+    let name = ledger.name();
+    let [served, refused, over_budget, timed_out] = [
+        &ledger.served,
+        &ledger.refused,
+        &ledger.over_budget,
+        &ledger.timed_out,
+    ]
+    .map(|counter| counter.load(Relaxed));
+    assert_eq!(
+        (stats.refused, stats.over_budget),
+        (refused, over_budget),
+        "refused, and over budget, of {name}: {stats:?}"
+    );
+    let handed_twice = ledger.resized.load(Relaxed) || ledger.tiers.len() > 1;
+    let with_budget = ledger.features.account.is_some();
+    let most = match handed_twice || with_budget {
+        true => u64::MAX,
+        false => served,
+    };
+    assert!(
+        (served..=most).contains(&stats.acquired),
+        "{served} were served by {name}: {stats:?}"
+    );
+    if with_budget {
+        // A request for bytes waits at the budget, not at the pool.
+        return;
+    }
+    let most = if handed_twice { u64::MAX } else { timed_out };
+    // A request that still waits at a larger size, when the one that fits is closed first, is late without being counted.
+    let least = match ledger.is_closed() && ledger.tiers.len() > 1 {
+        true => 0,
+        false => timed_out,
+    };
+    assert!(
+        (least..=most).contains(&stats.timed_out),
+        "{timed_out} were late at {name}: {stats:?}"
+    );
+    let ended = stats.handed_over + stats.timed_out;
+    assert!(handed_twice || ended <= stats.waits, "{name}: {stats:?}");
+}
+
+/// Lends all that there is. Returns how many buffers that should be there are not.
+fn all_can_be_lent(entry: &Entry, random: &mut Random) -> usize {
+    let ledger = &entry.ledger;
+    let name = ledger.name();
+    let mut held: Vec<Guard> = Vec::new();
+    let mut lent_bytes = 0;
+    let mut lost = 0;
+    // The largest first: where these may serve in place of smaller ones, none is left to do so.
+    for (number, tier) in ledger.tiers.iter().enumerate().rev() {
+        let max = tier.max();
+        assert_eq!(entry.pool.max(number), max, "{name}");
+        let mut missing = 0;
+        for _ in 0..max {
+            let Some(request) = ledger.begin(tier.size, How::Now) else {
+                panic!("{name} has more buffers than are asked for");
+            };
+            let result = entry.pool.acquire_for(tier.size);
+            match &result {
+                Err(AcquireError::Exhausted { .. }) => {
+                    ledger.count(&result);
+                    ledger.cancel(&request);
+                    missing += 1;
+                }
+                Err(AcquireError::OverBudget { budget, .. }) => {
+                    assert!(lent_bytes + tier.size > *budget, "{name}: {result:?}");
+                    ledger.count(&result);
+                    // Of the smaller ones another may fit.
+                    break;
+                }
+                _ => {
+                    held.extend(Guard::of_request(ledger, &request, result, random));
+                    lent_bytes += tier.size;
+                }
+            }
+        }
+        if missing > 0 {
+            complain(&format!("{name}: {missing} of {max} can't be lent: lost"));
+            lost += missing;
+        } else if tier.lent() == max {
+            one_more_is_refused(entry, number, max);
+        }
+    }
+    let stats = entry.pool.stats();
+    assert_eq!(stats.in_use, held.len(), "{name}: {stats:?}");
+    let holders = entry.pool.holders();
+    assert_eq!(holders.outstanding(), held.len(), "{name}: {holders}");
+    let tracked = ledger.features.tracked;
+    assert_eq!(holders.lines().is_empty(), !tracked, "{name}: {holders}");
+    if let Some(account) = &ledger.features.account {
+        assert_eq!(account.budget.lent(), lent_bytes, "{name}");
+    }
+    let mut places: Vec<_> = held.iter().map(Guard::place).collect();
+    places.sort_unstable();
+    for pair in places.windows(2) {
+        let ((first, size), (second, _)) = (pair[0], pair[1]);
+        assert!(first + size <= second, "two buffers of {name} overlap");
+    }
+    held.iter().for_each(Guard::verify);
+    lost
+}
+
+/// All `max` buffers of a size are lent.
+fn one_more_is_refused(entry: &Entry, number: usize, max: usize) {
+    let (ledger, name) = (&entry.ledger, entry.ledger.name());
+    let size = ledger.tiers[number].size;
+    let refused = entry.pool.acquire_for(size);
+    ledger.count(&refused);
+    match refused {
+        Err(AcquireError::Exhausted {
+            in_use,
+            max: of,
+            held_by,
+        }) => {
+            assert_eq!((in_use, of), (max, max), "{name}");
+            assert_eq!(held_by.is_some(), ledger.features.tracked, "{name}");
+        }
+        other => panic!("{name} lends more than its max of {max}: {other:?}"),
+    }
+    if ledger.features.waits {
+        let late = entry.pool.acquire_timeout(size, Duration::ZERO);
+        ledger.count(&late);
+        assert!(
+            matches!(late, Err(AcquireError::TimedOut { .. })),
+            "{name}: {late:?}"
+        );
+    }
+}
+
+/// Whatever it is asked, it says that it is closed; the ledger allows nothing else.
+fn stays_closed(entry: &Arc<Entry>, random: &mut Random) {
+    let size = entry.ledger.max_len();
+    assert!(entry.ledger.is_closed());
+    for how in [How::Now, How::Within(Duration::MAX), How::Polled] {
+        let served = request(entry, size, how, random);
+        assert!(served.is_none(), "{}", entry.ledger.name());
+    }
+}

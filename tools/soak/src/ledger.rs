@@ -1,0 +1,385 @@
+//! What is known of a pool from outside: which buffers are lent, what was asked for and how it ended.
+//!
+//! Kept so that it orders nothing between threads that the pool does not order itself, or else it would hide from the
+//! thread sanitizer what the pool forgets: relaxed atomics, and fences, of which that sanitizer knows nothing. A buffer
+//! counts as lent from after its acquire until before its release; so never more are counted than are lent.
+#![forbid(unsafe_code)]
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, fence};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use poolbuf::{AcquireError, Budget, PooledBuf, Wipe};
+
+/// What a pool is like, as far as it is checked.
+pub(crate) struct Features {
+    pub(crate) name: String,
+    /// Bytes, buffers at most, and what that can be raised to, for each size; smallest first.
+    pub(crate) tiers: Vec<(usize, usize, usize)>,
+    /// Whether a larger buffer may serve in place of one that is out.
+    pub(crate) next_tier: bool,
+    pub(crate) alignment: usize,
+    pub(crate) wipe: Wipe,
+    /// Whether requests can wait; all pools of the crate's can.
+    pub(crate) waits: bool,
+    /// Whether buffers have a number of their own.
+    pub(crate) numbered: bool,
+    /// No more buffers are asked for than there are, so no request may be refused.
+    pub(crate) roomy: bool,
+    pub(crate) tracked: bool,
+    pub(crate) account: Option<Arc<Account>>,
+}
+
+/// A budget, and what is lent of it as far as the ledgers know.
+pub(crate) struct Account {
+    pub(crate) budget: Budget,
+    lent: AtomicUsize,
+}
+
+impl Account {
+    pub(crate) fn new(bytes: usize) -> Self {
+        Account {
+            budget: Budget::new(bytes),
+            lent: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// See the module.
+pub(crate) struct Ledger {
+    pub(crate) features: Features,
+    pub(crate) tiers: Vec<Tier>,
+    /// Requests that were served, refused, refused for the sake of the budget, and late.
+    pub(crate) served: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) over_budget: AtomicU64,
+    pub(crate) timed_out: AtomicU64,
+    /// Its max was changed once.
+    pub(crate) resized: AtomicBool,
+    /// A thread is about to close the pool, or has closed it.
+    closing: AtomicBool,
+    /// It has been closed.
+    closed: AtomicBool,
+}
+
+/// The buffers of one size.
+pub(crate) struct Tier {
+    pub(crate) size: usize,
+    pub(crate) reserve: usize,
+    /// The present max. Changed under `resizing`.
+    max: AtomicUsize,
+    /// Odd while the max is being changed.
+    changes: AtomicUsize,
+    resizing: Mutex<()>,
+    /// Those that are lent, by number.
+    held: Vec<AtomicBool>,
+    lent: AtomicUsize,
+    /// Of a roomy pool: buffers that are lent or asked for.
+    claims: AtomicUsize,
+}
+
+/// How a request asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// `acquire_for`.
+    Now,
+    /// `acquire_timeout`.
+    Within(Duration),
+    /// `acquire_async`.
+    Polled,
+}
+
+/// A request under way. It ends with [`Ledger::end`] or [`Ledger::cancel`].
+pub(crate) struct Request {
+    len: usize,
+    how: How,
+    /// Which size fits; `None` if none does.
+    home: Option<usize>,
+    was_closed: bool,
+    /// Of the fitting size and the next: how often the max had changed, and what it was.
+    before: [(usize, usize); 2],
+}
+
+/// A buffer that counts as lent.
+pub(crate) struct Loan {
+    ledger: Arc<Ledger>,
+    tier: usize,
+    /// Which size fitted: that has the claim.
+    home: usize,
+    slot: usize,
+}
+
+impl Tier {
+    /// How often the max was changed, and what it is.
+    fn seen(&self) -> (usize, usize) {
+        let changes = self.changes.load(Acquire);
+        (changes, self.max.load(Acquire))
+    }
+
+    pub(crate) fn max(&self) -> usize {
+        self.max.load(Acquire)
+    }
+
+    pub(crate) fn lent(&self) -> usize {
+        self.lent.load(Relaxed)
+    }
+
+    pub(crate) fn claims(&self) -> usize {
+        self.claims.load(Relaxed)
+    }
+
+    /// Lets `change` change the max that it is given, and return what it is then.
+    pub(crate) fn resize(&self, change: impl FnOnce(usize) -> usize) {
+        let _resizing = self.resizing.lock();
+        self.changes.fetch_add(1, SeqCst);
+        let after = change(self.max());
+        self.max.store(after, Release);
+        self.changes.fetch_add(1, SeqCst);
+    }
+}
+
+impl Ledger {
+    pub(crate) fn new(features: Features) -> Self {
+        let tier = |&(size, max, reserve): &(usize, usize, usize)| Tier {
+            size,
+            reserve,
+            max: AtomicUsize::new(max),
+            changes: AtomicUsize::new(0),
+            resizing: Mutex::new(()),
+            held: (0..reserve).map(|_| AtomicBool::new(false)).collect(),
+            lent: AtomicUsize::new(0),
+            claims: AtomicUsize::new(0),
+        };
+        Ledger {
+            tiers: features.tiers.iter().map(tier).collect(),
+            features,
+            served: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            over_budget: AtomicU64::new(0),
+            timed_out: AtomicU64::new(0),
+            resized: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.features.name
+    }
+
+    pub(crate) fn poisoned(&self) -> bool {
+        self.features.wipe == Wipe::Poison
+    }
+
+    /// Bytes that the largest buffers hold.
+    pub(crate) fn max_len(&self) -> usize {
+        self.tiers.last().map_or(0, |tier| tier.size)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Acquire)
+    }
+
+    /// Lets `close` close the pool.
+    pub(crate) fn close(&self, close: impl FnOnce()) {
+        self.closing.store(true, SeqCst);
+        close();
+        self.closed.store(true, Release);
+    }
+
+    /// Which size fits.
+    fn home(&self, len: usize) -> Option<usize> {
+        self.tiers.iter().position(|tier| len <= tier.size)
+    }
+
+    /// Begins a request. `None` if it may not be made: of a roomy pool, since all buffers may be lent.
+    pub(crate) fn begin(&self, len: usize, how: How) -> Option<Request> {
+        let home = self.home(len);
+        if let Some(home) = home.filter(|_| self.features.roomy) {
+            let tier = &self.tiers[home];
+            if tier.claims.fetch_add(1, Relaxed) >= tier.max() {
+                self.give_up_claim(home);
+                return None;
+            }
+            fence(SeqCst);
+        }
+        let seen = |tier: Option<usize>| {
+            let tier = tier.and_then(|tier| self.tiers.get(tier));
+            tier.map_or((0, 0), Tier::seen)
+        };
+        Some(Request {
+            len,
+            how,
+            home,
+            was_closed: self.is_closed(),
+            before: [seen(home), seen(home.map(|home| home + 1))],
+        })
+    }
+
+    fn give_up_claim(&self, home: usize) {
+        if self.features.roomy {
+            fence(SeqCst);
+            self.tiers[home].claims.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// Ends a request whose future was dropped.
+    pub(crate) fn cancel(&self, request: &Request) {
+        if let Some(home) = request.home {
+            self.give_up_claim(home);
+        }
+    }
+
+    /// Counts how a request ended.
+    pub(crate) fn count<T>(&self, result: &Result<T, AcquireError>) {
+        let counter = match result {
+            Ok(_) => &self.served,
+            Err(AcquireError::Exhausted { .. }) => &self.refused,
+            Err(AcquireError::OverBudget { .. }) => {
+                self.over_budget.fetch_add(1, Relaxed);
+                &self.refused
+            }
+            Err(AcquireError::TimedOut { .. }) => &self.timed_out,
+            Err(_) => return,
+        };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    /// Ends a request with its result: fails if it may not end like that.
+    pub(crate) fn end(
+        self: &Arc<Self>,
+        request: &Request,
+        result: Result<PooledBuf, AcquireError>,
+    ) -> Option<(PooledBuf, Loan)> {
+        self.count(&result);
+        match result {
+            Ok(buf) => {
+                let loan = self.lend(request, &buf);
+                Some((buf, loan))
+            }
+            Err(error) => {
+                self.verify_error(request, &error);
+                self.cancel(request);
+                None
+            }
+        }
+    }
+
+    fn lend(self: &Arc<Self>, request: &Request, buf: &PooledBuf) -> Loan {
+        let name = self.name();
+        assert!(
+            !request.was_closed,
+            "{name} lends a buffer after it was closed"
+        );
+        let fitting = request.home.zip(self.home(buf.capacity()));
+        let Some((home, number)) = fitting else {
+            panic!("{name} lends {} bytes for {}", buf.capacity(), request.len);
+        };
+        let allowed = home..=home + usize::from(self.features.next_tier);
+        let tier = &self.tiers[number];
+        assert!(
+            allowed.contains(&number) && buf.capacity() == tier.size,
+            "{name} lends {} bytes for {}",
+            buf.capacity(),
+            request.len,
+        );
+        assert!(buf.is_empty(), "a fresh buffer of {name} is not empty");
+        let address = buf.as_ptr() as usize;
+        assert_eq!(address % self.features.alignment, 0, "alignment of {name}");
+        if self.features.numbered {
+            let was_held = tier.held[buf.slot()].swap(true, Relaxed);
+            assert!(!was_held, "buffer {} of {name} is lent twice", buf.slot());
+        }
+        fence(SeqCst);
+        let lent = tier.lent.fetch_add(1, Relaxed) + 1;
+        fence(SeqCst);
+        let (changes, max) = request.before[number - home];
+        // Else the max was changed meanwhile, and it may have been lent when that was larger.
+        let settled = changes % 2 == 0 && changes == tier.changes.load(Acquire);
+        let most = if settled { max } else { tier.reserve };
+        assert!(lent <= most, "{name} lends {lent} buffers of {most}");
+        if let Some(account) = &self.features.account {
+            let bytes = account.lent.fetch_add(tier.size, Relaxed) + tier.size;
+            let limit = account.budget.limit();
+            assert!(
+                bytes <= limit,
+                "{bytes} bytes are lent of a budget of {limit}"
+            );
+        }
+        Loan {
+            ledger: Arc::clone(self),
+            tier: number,
+            home,
+            slot: buf.slot(),
+        }
+    }
+
+    fn verify_error(&self, request: &Request, error: &AcquireError) {
+        let features = &self.features;
+        let closing = self.closing.load(SeqCst);
+        let may_be_out = request.home.is_some() && !request.was_closed && !features.roomy;
+        let refuses = may_be_out && (request.how == How::Now || !features.waits);
+        let counts = |home: usize| -> RangeInclusive<usize> { 1..=self.tiers[home].reserve };
+        let allowed = match *error {
+            AcquireError::TooLarge { requested, max } => {
+                request.home.is_none() && (requested, max) == (request.len, self.max_len())
+            }
+            AcquireError::Closed => request.home.is_some() && closing,
+            AcquireError::Exhausted {
+                in_use,
+                max,
+                held_by,
+            } => {
+                let counts = request.home.map_or(0..=0, counts);
+                refuses
+                    && counts.contains(&in_use)
+                    && counts.contains(&max)
+                    && (features.tracked || held_by.is_none())
+            }
+            AcquireError::OverBudget { lent, budget, .. } => {
+                let limit = features.account.as_ref().map(|it| it.budget.limit());
+                refuses && limit == Some(budget) && lent <= budget
+            }
+            AcquireError::TimedOut { waited } => {
+                may_be_out && matches!(request.how, How::Within(limit) if waited >= limit)
+            }
+            _ => false,
+        };
+        let name = self.name();
+        let (len, how) = (request.len, request.how);
+        assert!(
+            allowed,
+            "{name} answers a request for {len} bytes ({how:?}, closing: {closing}) with: {error:?}"
+        );
+    }
+}
+
+impl Loan {
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// The buffer is about to be released.
+    pub(crate) fn releasing(&self) {
+        let Ledger {
+            features, tiers, ..
+        } = &*self.ledger;
+        let tier = &tiers[self.tier];
+        if features.numbered {
+            tier.held[self.slot].store(false, Relaxed);
+        }
+        tier.lent.fetch_sub(1, Relaxed);
+        if let Some(account) = &features.account {
+            account.lent.fetch_sub(tier.size, Relaxed);
+        }
+        fence(SeqCst);
+    }
+
+    /// The buffer has been released.
+    pub(crate) fn released(&self) {
+        self.ledger.give_up_claim(self.home);
+    }
+}

@@ -1,0 +1,120 @@
+//! A pool on a [`Recycler`]: boxes of its own, which it lends as guards.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use poolbuf::{AcquireError, Pool, PoolStats, PooledBuf, Recycle, Recycler};
+
+/// See the module. It does not wait.
+#[derive(Clone)]
+pub(crate) struct RecycledPool {
+    recycler: Recycler<Store>,
+}
+
+struct Store {
+    name: Arc<str>,
+    size: usize,
+    max: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Each with how many of its bytes may be an earlier holder's.
+    free: Vec<(Box<[u8]>, usize)>,
+    in_use: usize,
+    acquired: u64,
+    refused: u64,
+    closed: bool,
+}
+
+impl Recycle for Store {
+    fn recycle(&self, memory: Box<[u8]>, exposed: usize) {
+        assert_eq!(memory.len(), self.size, "memory of another size came back");
+        assert!(exposed <= self.size);
+        let mut state = self.state.lock();
+        state.in_use -= 1;
+        state.free.push((memory, exposed));
+    }
+}
+
+impl RecycledPool {
+    pub(crate) fn new(size: usize, max: usize) -> Self {
+        RecycledPool {
+            recycler: Recycler::new(Store {
+                name: Arc::from("recycled pool"),
+                size,
+                max,
+                state: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Closes the pool; returns how many buffers are lent.
+    pub(crate) fn close(&self) -> usize {
+        let mut state = self.recycler.get_ref().state.lock();
+        state.closed = true;
+        state.in_use
+    }
+
+    /// Frees the boxes that are free; returns how many bytes.
+    pub(crate) fn trim(&self) -> usize {
+        let free = std::mem::take(&mut self.recycler.get_ref().state.lock().free);
+        free.iter().map(|(memory, _)| memory.len()).sum()
+    }
+
+    pub(crate) fn max(&self) -> usize {
+        self.recycler.get_ref().max
+    }
+}
+
+impl Pool for RecycledPool {
+    fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError> {
+        let store = self.recycler.get_ref();
+        if len > store.size {
+            return Err(AcquireError::TooLarge {
+                requested: len,
+                max: store.size,
+            });
+        }
+        let mut state = store.state.lock();
+        if state.closed {
+            return Err(AcquireError::Closed);
+        }
+        if state.in_use == store.max {
+            state.refused += 1;
+            return Err(AcquireError::Exhausted {
+                in_use: state.in_use,
+                max: store.max,
+                held_by: None,
+            });
+        }
+        state.in_use += 1;
+        state.acquired += 1;
+        let free = state.free.pop();
+        drop(state);
+        let (memory, exposed) = free.unwrap_or_else(|| (vec![0; store.size].into(), 0));
+        let lent = self.recycler.lend(memory, exposed);
+        Ok(lent.expect("far below the 4 GiB that a guard can hold"))
+    }
+
+    fn max_len(&self) -> usize {
+        self.recycler.get_ref().size
+    }
+
+    fn stats(&self) -> PoolStats {
+        let store = self.recycler.get_ref();
+        let state = store.state.lock();
+        let mut stats = PoolStats::default();
+        stats.name = Arc::clone(&store.name);
+        stats.buffer_size = store.size;
+        stats.max = store.max;
+        stats.in_use = state.in_use;
+        stats.available = state.free.len();
+        stats.total = state.free.len() + state.in_use;
+        stats.acquired = state.acquired;
+        stats.refused = state.refused;
+        stats
+    }
+}
