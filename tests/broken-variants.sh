@@ -27,8 +27,8 @@ broken() {
     local package=$1 name=$2 file=$3 expression=$4
     shift 4
     case "$name" in *"${wanted:-}"*) ;; *) return 0 ;; esac
-    rm -rf "$copy/src" "$copy/tests"
-    cp -r Cargo.toml Cargo.lock README.md src tests benches examples "$copy/"
+    rm -rf "$copy/src" "$copy/tests" "$copy/models"
+    cp -r Cargo.toml Cargo.lock README.md src tests models benches examples "$copy/"
     sed -i.before "$expression" "$copy/$file"
     if cmp -s "$copy/$file" "$copy/$file.before"; then
         echo "stale   $name: nothing in $file matches $expression"

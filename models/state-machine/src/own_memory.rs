@@ -58,7 +58,7 @@ impl OwnMemory {
         let Memory { bytes, exposed } = kept.last().unwrap();
         assert_eq!(bytes.len(), capacity);
         assert!(written <= *exposed && *exposed <= capacity);
-        // It was all zero at first, and nobody wiped it.
+        // It was all zero at first, and is never wiped.
         assert!(
             bytes[*exposed..].iter().all(|byte| *byte == 0),
             "exposed bytes are not counted"

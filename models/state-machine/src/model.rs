@@ -1,5 +1,5 @@
-//! What the pools should be like, as far as one thread can tell: who holds what is a number for each size, and who
-//! waits stands in a list.
+//! What the pools should be like, as far as one thread can tell: what is lent is a number for each size, and the
+//! requests that wait are a list.
 //!
 //! Simple enough to be right, and slow: every question is answered by looking at everything.
 
@@ -12,7 +12,7 @@ use poolbuf::{AcquireError, PoolStats, ResizeError};
 use crate::operation::Resize;
 use crate::setup::{Setup, Tier};
 
-/// All pools, their budget, and who waits.
+/// All pools, their budget, and the requests that wait.
 pub(crate) struct Model {
     pub(crate) pools: Vec<PoolModel>,
     /// Of all pools, side by side.
@@ -35,7 +35,7 @@ pub(crate) struct PoolModel {
 pub(crate) struct TierModel {
     pub(crate) setup: Tier,
     max: usize,
-    /// Lent, or handed to somebody who has not come for it yet.
+    /// Lent, or handed to a request that has not been polled since.
     in_use: usize,
     /// Lent.
     pub(crate) guards: usize,
@@ -58,7 +58,7 @@ struct BudgetModel {
     queue: VecDeque<usize>,
 }
 
-/// Somebody who waits, or is about to.
+/// A request that waits, or is about to.
 struct Request {
     /// The tier that fits, and the one that may serve in its place.
     places: Vec<(usize, Turn)>,
@@ -192,7 +192,7 @@ impl Model {
         self.give_back(tier);
     }
 
-    /// A buffer comes back, and goes to who has waited longest.
+    /// A buffer comes back, and goes to the request that has waited longest.
     fn give_back(&mut self, tier: usize) {
         let one = &mut self.tiers[tier];
         // Not while more are out than there may be.
@@ -217,7 +217,7 @@ impl Model {
         }
     }
 
-    /// Whoever has waited longest for bytes gets them, if there are enough; and then the next.
+    /// The request that has waited longest for bytes gets them, if there are enough; and then the next.
     fn grant(&mut self) {
         let Some(budget) = &mut self.budget else {
             return;
@@ -339,7 +339,7 @@ impl Model {
                 return Poll::Ready(Ok(self.lend(tier)));
             }
             if closed {
-                // Nobody can wait any more.
+                // A closed pool has no waiters.
                 self.give_back(tier);
                 continue;
             }
@@ -483,7 +483,7 @@ impl Model {
     pub(crate) fn outstanding(&self, pool: usize) -> usize {
         let tiers = self.pools[pool].tiers.iter();
         let out = tiers.map(|tier| match &self.tiers[*tier] {
-            // What has been handed over, and nobody has come for, is held by no line of code.
+            // What was handed over, and not fetched yet, is held by no line of code.
             tier if tier.setup.track_holders => tier.guards,
             tier => tier.in_use,
         });
@@ -542,7 +542,7 @@ impl Model {
             "handed over: {stats:?}"
         );
         assert_eq!(stats.timed_out, tier.timed_out, "timed out: {stats:?}");
-        // Who waits for bytes has its buffer already.
+        // A request that waits for bytes has its buffer already.
         let has_buffer = |request: &&Request| request.for_bytes.is_some_and(|(of, _)| of == number);
         let acquired = tier.lent + self.requests.values().filter(has_buffer).count() as u64;
         assert_eq!(stats.acquired, acquired, "acquired: {stats:?}");
@@ -568,7 +568,7 @@ impl TierModel {
         }
     }
 
-    /// Whether who comes now is served: not if others wait.
+    /// Whether a new request is served at once: not if others wait.
     fn has_free(&self) -> bool {
         !self.closed && self.queue.is_empty() && self.in_use < self.max
     }
@@ -584,7 +584,7 @@ impl TierModel {
 }
 
 impl BudgetModel {
-    /// Whether there are so many bytes, and nobody waits for them.
+    /// Whether there are so many bytes, and no request waits for them.
     fn charge(&mut self, bytes: usize) -> bool {
         let fits = self.queue.is_empty() && self.lent + bytes <= self.limit;
         self.lent += if fits { bytes } else { 0 };

@@ -24,7 +24,7 @@ const OPERATIONS: usize = 400;
 const AT_A_TIME: usize = 24;
 
 /// Runs what `data` says. Panics if a pool is not as the model.
-pub(crate) fn run(data: &[u8]) {
+pub fn run(data: &[u8]) {
     let mut unstructured = Unstructured::new(data);
     let Ok(setup) = Setup::arbitrary(&mut unstructured) else {
         return;
@@ -92,7 +92,7 @@ struct Frozen {
     parts: Vec<(Bytes, Vec<u8>)>,
 }
 
-/// Somebody who waits.
+/// A request that waits.
 struct Waiting<'p> {
     future: Acquire<'p>,
     pool: usize,

@@ -34,7 +34,7 @@ impl Unwritten {
     }
 }
 
-/// Bytes that tell who wrote them, and where, and are never what unwritten bytes are.
+/// Bytes that tell which write made them, and are never what unwritten bytes are.
 pub(crate) struct Stamps(u8);
 
 impl Stamps {
@@ -138,7 +138,7 @@ impl Held {
     }
 
     /// Notes what the spare bytes, shown from the length on, are: this holder's own are as it left them, and the
-    /// others are nobody's.
+    /// others show no holder's bytes.
     fn note_shown(len: usize, own: &mut Vec<u8>, unwritten: Unwritten, shown: &[u8]) {
         let known = (own.len() - len).min(shown.len());
         assert_eq!(

@@ -97,7 +97,7 @@ enum Operation {
 /// What all threads share.
 struct Shared {
     budget: Option<Budget>,
-    /// Whether somebody has closed the pool, or is about to.
+    /// Whether a thread has closed the pool, or is about to.
     closed: Vec<AtomicBool>,
     /// For each thread, what others gave it.
     inboxes: Vec<Mutex<Vec<Held>>>,
@@ -118,7 +118,7 @@ enum Owned {
 }
 
 /// Runs what `data` says. Panics if something is wrong.
-pub(crate) fn run(data: &[u8]) {
+pub fn run(data: &[u8]) {
     let mut unstructured = Unstructured::new(data);
     let Ok((setup, threads)) = <(Setup, u8)>::arbitrary(&mut unstructured) else {
         return;
@@ -425,7 +425,7 @@ impl Held {
         }
     }
 
-    /// Behind the written bytes it shows what it wrote before, or nobody's bytes.
+    /// Behind the written bytes it shows what it wrote before, or no holder's bytes.
     fn look_at_spare(&mut self) {
         if let Owned::Guard(buf) = &mut self.bytes {
             let stamp = self.stamp;
