@@ -1,16 +1,11 @@
-//! Models of a budget over two pools: exact, and nobody is left behind.
-
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+//! A budget over two pools: exact, and every request that waits for bytes is served or told why not.
 
 use loom::thread;
 use poolbuf::{AcquireError, Budget, BufferPool, Pool, PoolConfig};
 
-use super::{SIZE, every_schedule, schedules_within};
-
-const FOR_EVER: Duration = Duration::MAX;
+use crate::explore::{every_schedule, schedules_within, spawn_with};
+use crate::pools::SIZE;
+use crate::waiting::{FOR_EVER, wait_and_leave};
 
 fn pool(budget: &Budget, size: usize, max: usize) -> BufferPool {
     let config = PoolConfig::new(size).max(max).magazine(0);
@@ -67,21 +62,12 @@ fn two_pools_wait_for_one_buffers_worth() {
 
 /// One releases, one begins to wait and leaves, one waits to the end.
 #[test]
-fn bytes_granted_to_one_who_leaves_go_to_the_next() {
+fn bytes_granted_to_a_waiter_that_leaves_go_to_the_next() {
     schedules_within(2, || {
         let budget = Budget::new(SIZE);
         let (one, other) = (pool(&budget, SIZE, 2), pool(&budget, SIZE, 1));
         let held = one.acquire().unwrap();
-        let fickle = {
-            let one = one.clone();
-            thread::spawn(move || {
-                let mut waiting = pin!(one.acquire_async(SIZE));
-                let mut context = Context::from_waker(Waker::noop());
-                if let Poll::Ready(result) = waiting.as_mut().poll(&mut context) {
-                    result.unwrap();
-                }
-            })
-        };
+        let fickle = spawn_with(one.clone(), |one| wait_and_leave(&one));
         let patient = thread::spawn(move || {
             drop(other.acquire_timeout(SIZE, FOR_EVER).unwrap());
         });
@@ -93,17 +79,16 @@ fn bytes_granted_to_one_who_leaves_go_to_the_next() {
     });
 }
 
-/// One waits for the bytes of another pool, which keeps them, while his own pool is closed: he hears of it.
+/// One waits for bytes that another pool keeps, while its own pool is closed: it is told so.
 #[test]
-fn close_against_one_who_waits_for_bytes() {
+fn close_against_a_waiter_for_bytes() {
     schedules_within(3, || {
         let budget = Budget::new(SIZE);
         let (one, other) = (pool(&budget, SIZE, 1), pool(&budget, SIZE, 1));
         let held = other.acquire().unwrap();
-        let waiter = {
-            let one = one.clone();
-            thread::spawn(move || one.acquire_timeout(SIZE, FOR_EVER).unwrap_err())
-        };
+        let waiter = spawn_with(one.clone(), |one| {
+            one.acquire_timeout(SIZE, FOR_EVER).unwrap_err()
+        });
         one.close();
         assert_eq!(waiter.join().unwrap(), AcquireError::Closed);
         assert_eq!((budget.lent(), budget.waiting()), (SIZE, 0));

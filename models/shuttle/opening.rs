@@ -5,11 +5,10 @@ use std::sync::Arc;
 use shuttle::sync::Mutex;
 use shuttle::thread;
 
-use super::waiting::{hasty, patient, use_up};
-use super::{
-    AnyPool, Ledger, SIZE, aligned_pool, assert_whole, buffer_pool, choose, explore, join,
-    lock_free_pool, multi_size_pool, pause,
-};
+use crate::explore::{choose, explore, join, pause};
+use crate::ledger::{Ledger, assert_whole};
+use crate::pools::{AnyPool, SIZE, aligned_pool, buffer_pool, lock_free_pool, multi_size_pool};
+use crate::waiting::{hasty, patient, use_up};
 
 /// Pools opened one after the other.
 const POOLS: usize = 4;

@@ -1,20 +1,19 @@
-//! Models of waiting: nobody is left behind, and nothing that was handed over is lost.
+//! Waiting: every waiter is served or told why not, and nothing that was handed over is lost.
 
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use loom::thread;
+use loom::thread::{self, JoinHandle};
 use poolbuf::{AcquireError, Pool};
 
-use super::{
-    Ledger, SIZE, assert_whole, buffer_pool, every_schedule, lock_free_pool, magazine_pool,
-    multi_size_pool, schedules_within,
-};
+use crate::explore::{every_schedule, schedules_within, spawn_with};
+use crate::ledger::{Ledger, assert_whole, one_round};
+use crate::pools::{SIZE, buffer_pool, lock_free_pool, magazine_pool, multi_size_pool};
 
-/// For ever: loom reports a deadlock when nobody wakes a thread that waits.
-const FOR_EVER: Duration = Duration::MAX;
+/// For ever: loom reports a deadlock if a thread that waits is never woken.
+pub(crate) const FOR_EVER: Duration = Duration::MAX;
 
 /// Waits, uses the buffer up, and gives it back.
 fn wait_and_use(pool: &impl Pool, ledger: &Ledger, id: u8) {
@@ -22,14 +21,27 @@ fn wait_and_use(pool: &impl Pool, ledger: &Ledger, id: u8) {
     ledger.use_up(buf, id);
 }
 
+/// `wait_and_use` on a thread of its own.
+fn wait_elsewhere<P: Pool + Clone + 'static>(pool: &P, ledger: &Ledger, id: u8) -> JoinHandle<()> {
+    spawn_with((pool.clone(), ledger.clone()), move |(pool, ledger)| {
+        wait_and_use(&pool, &ledger, id);
+    })
+}
+
+/// Begins to wait and leaves, whatever has happened by then.
+pub(crate) fn wait_and_leave(pool: &impl Pool) {
+    let mut waiting = pin!(pool.acquire_async(SIZE));
+    let mut context = Context::from_waker(Waker::noop());
+    if let Poll::Ready(result) = waiting.as_mut().poll(&mut context) {
+        result.unwrap();
+    }
+}
+
 /// `waiters` threads wait for the only buffer, each after the other.
 fn waiters_and_one_buffer<P: Pool + Clone + 'static>(pool: P, waiters: u8, whole: usize) {
     let ledger = Ledger::default();
     let others: Vec<_> = (1..waiters)
-        .map(|id| {
-            let (pool, ledger) = (pool.clone(), ledger.clone());
-            thread::spawn(move || wait_and_use(&pool, &ledger, id))
-        })
+        .map(|id| wait_elsewhere(&pool, &ledger, id))
         .collect();
     wait_and_use(&pool, &ledger, 0);
     for other in others {
@@ -65,15 +77,12 @@ fn lock_free_pool_three_wait_for_one_buffer() {
     schedules_within(2, || waiters_and_one_buffer(lock_free_pool::<1>(), 3, 1));
 }
 
-/// The owner of a magazine acquires and gives back without looking around, while another thread waits.
+/// A thread acquires and gives back for a few rounds, in its magazine if it has one, while another waits.
 fn owner_against_waiter<P: Pool + Clone + 'static>(pool: &P, rounds: usize) {
     let ledger = Ledger::default();
-    let waiter = {
-        let (pool, ledger) = (pool.clone(), ledger.clone());
-        thread::spawn(move || wait_and_use(&pool, &ledger, 1))
-    };
+    let waiter = wait_elsewhere(pool, &ledger, 1);
     for _ in 0..rounds {
-        super::one_round(pool, &ledger, 0);
+        one_round(pool, &ledger, 0);
     }
     waiter.join().unwrap();
 }
@@ -112,20 +121,8 @@ fn shards_user_against_waiter() {
 fn hand_over_against_cancellation<P: Pool + Clone + 'static>(pool: P, third: bool) {
     let ledger = Ledger::default();
     let held = pool.acquire().unwrap();
-    let fickle = {
-        let pool = pool.clone();
-        thread::spawn(move || {
-            let mut waiting = pin!(pool.acquire_async(SIZE));
-            let mut context = Context::from_waker(Waker::noop());
-            if let Poll::Ready(result) = waiting.as_mut().poll(&mut context) {
-                result.unwrap();
-            }
-        })
-    };
-    let patient = third.then(|| {
-        let (pool, ledger) = (pool.clone(), ledger.clone());
-        thread::spawn(move || wait_and_use(&pool, &ledger, 1))
-    });
+    let fickle = spawn_with(pool.clone(), |pool| wait_and_leave(&pool));
+    let patient = third.then(|| wait_elsewhere(&pool, &ledger, 1));
     drop(held);
     if !third {
         wait_and_use(&pool, &ledger, 0);
@@ -157,7 +154,7 @@ fn lock_free_pool_hand_over_against_cancellation() {
     });
 }
 
-/// One waits for no longer than others take to run; the buffer is his or free.
+/// One waits for no longer than others take to run; afterwards the buffer is its own, or free.
 fn hand_over_against_timeout<P: Pool + Clone + 'static>(pool: P) {
     let held = pool.acquire().unwrap();
     let hasty = {
@@ -192,16 +189,15 @@ fn lock_free_pool_hand_over_against_timeout() {
     schedules_within(4, || hand_over_against_timeout(lock_free_pool::<1>()));
 }
 
-/// One waits while another closes and a third gives back: he gets the buffer, or hears that the pool is closed.
+/// One waits while another closes and a third gives back: it gets the buffer, or is told that the pool is closed.
 fn close_against_waiter<P: Pool + Clone + 'static>(pool: P, close: fn(&P)) {
     let held = pool.acquire().unwrap();
-    let waiter = {
-        let pool = pool.clone();
-        thread::spawn(move || match pool.acquire_timeout(SIZE, FOR_EVER) {
+    let waiter = spawn_with(pool.clone(), |pool| {
+        match pool.acquire_timeout(SIZE, FOR_EVER) {
             Ok(_) | Err(AcquireError::Closed) => {}
             Err(error) => panic!("{error}"),
-        })
-    };
+        }
+    });
     let holder = thread::spawn(move || drop(held));
     close(&pool);
     waiter.join().unwrap();
@@ -233,16 +229,13 @@ fn lock_free_pool_close_against_waiter() {
     });
 }
 
-/// One waits for no longer than it takes another to close: whoever is told that he is late counts as that.
+/// One waits for no longer than it takes another to close: a request that is told that it is late counts as that.
 fn close_against_timeout<P: Pool + Clone + 'static>(pool: P, close: fn(&P)) {
     let held = pool.acquire().unwrap();
-    let hasty = {
-        let pool = pool.clone();
-        thread::spawn(move || {
-            let ended = pool.acquire_timeout(SIZE, Duration::from_nanos(1));
-            matches!(ended, Err(AcquireError::TimedOut { .. }))
-        })
-    };
+    let hasty = spawn_with(pool.clone(), |pool| {
+        let ended = pool.acquire_timeout(SIZE, Duration::from_nanos(1));
+        matches!(ended, Err(AcquireError::TimedOut { .. }))
+    });
     close(&pool);
     let late = hasty.join().unwrap();
     let stats = pool.stats();
@@ -269,10 +262,9 @@ fn multi_size_pool_waits_for_both_tiers() {
         let pool = multi_size_pool(1);
         let small = pool.acquire_for(SIZE).unwrap();
         let large = pool.acquire_for(2 * SIZE).unwrap();
-        let waiter = {
-            let pool = pool.clone();
-            thread::spawn(move || drop(pool.acquire_timeout(SIZE, FOR_EVER).unwrap()))
-        };
+        let waiter = spawn_with(pool.clone(), |pool| {
+            drop(pool.acquire_timeout(SIZE, FOR_EVER).unwrap())
+        });
         let holder = thread::spawn(move || drop(small));
         drop(large);
         holder.join().unwrap();

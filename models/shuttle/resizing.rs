@@ -1,10 +1,12 @@
 //! The max changed, and memory given back, while other threads acquire and wait.
 
-use poolbuf_shuttle::{AlignedPool, BufferPool, Pool, PoolConfig};
+use poolbuf::{AlignedPool, BufferPool, Pool, PoolConfig};
 use shuttle::thread;
 
-use super::waiting::{one_of_each, patient};
-use super::{AnyPool, Ledger, SIZE, assert_whole, choose, explore, join, on_each_pool, pause};
+use crate::explore::{choose, explore, join, pause};
+use crate::ledger::{Ledger, assert_whole};
+use crate::pools::{AnyPool, SIZE, on_each_pool};
+use crate::waiting::{one_of_each, patient};
 
 /// Buffers that the max can be raised to, and that it has in the end.
 const RESERVE: usize = 4;
@@ -66,7 +68,7 @@ fn aligned() {
     });
 }
 
-/// Two threads trim while others acquire and wait: what a trim takes comes back, to who waits first of all.
+/// Two threads trim while others acquire and wait: what a trim takes comes back, and goes to waiters first.
 fn trim_meanwhile<P: AnyPool>(pool: P) {
     let ledger = Ledger::default();
     let mut threads = one_of_each(&pool, &ledger);
@@ -84,8 +86,8 @@ fn trim_meanwhile<P: AnyPool>(pool: P) {
 }
 on_each_pool!(trim_meanwhile, 3);
 
-/// The only buffer is not given back before all who wait are served: a raised max serves them, or nobody does.
-fn raise_for_those_who_wait(magazine: usize) {
+/// The only buffer is not given back before all waiters are served: a raised max has to serve them.
+fn raise_for_waiters(magazine: usize) {
     let config = PoolConfig::new(SIZE).max(1).reserve(RESERVE);
     let pool = BufferPool::with_config(config.magazine(magazine)).unwrap();
     let ledger = Ledger::default();
@@ -109,10 +111,10 @@ fn raise_for_those_who_wait(magazine: usize) {
 
 #[test]
 fn raised_without_magazines() {
-    explore(|| raise_for_those_who_wait(0));
+    explore(|| raise_for_waiters(0));
 }
 
 #[test]
 fn raised_with_magazines() {
-    explore(|| raise_for_those_who_wait(2));
+    explore(|| raise_for_waiters(2));
 }

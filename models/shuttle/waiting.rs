@@ -1,17 +1,20 @@
-//! Waiting: nobody is left behind, and nothing that was handed over is lost.
+//! Waiting: every waiter is served or told why not, and nothing that was handed over is lost.
 
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use poolbuf_shuttle::{AcquireError, MultiSizeConfig, MultiSizePool, Overflow, Pool, PooledBuf};
+use poolbuf::{AcquireError, MultiSizeConfig, MultiSizePool, Overflow, Pool, PooledBuf};
 use shuttle::future::block_on;
 use shuttle::thread::{self, JoinHandle};
 
-use super::{
-    AnyPool, FOR_EVER, Ledger, SIZE, assert_whole, choose, explore, join, on_each_pool, pause,
-};
+use crate::explore::{choose, explore, join, pause};
+use crate::ledger::{Ledger, assert_whole};
+use crate::pools::{AnyPool, SIZE, on_each_pool};
+
+/// For ever: shuttle reports a deadlock if a thread that waits is never woken.
+const FOR_EVER: Duration = Duration::MAX;
 
 /// Uses what was acquired, if anything, and gives it back.
 pub(crate) fn use_up(ledger: &Ledger, id: u8, result: Result<PooledBuf, AcquireError>) {
@@ -33,7 +36,7 @@ pub(crate) fn hasty(pool: &impl Pool, ledger: &Ledger, id: u8, len: usize) {
 
 /// Begins to wait, polls a few times whether it was woken or not, and leaves, whatever has happened by then.
 pub(crate) fn fickle(pool: &impl Pool, ledger: &Ledger, id: u8, len: usize) {
-    // Asked before the future is made, and so free of who polls.
+    // Drawn before the future is made.
     let polls = 1 + choose(3);
     let waiting = pool.acquire_async(len);
     let mut waiting = pin!(waiting);
@@ -84,13 +87,13 @@ fn all_kinds_of_requests<P: AnyPool>(pool: P) {
         drop(held);
     }
     join(threads);
-    // At least the two held and who waits to the end.
+    // At least the two held, and the three threads that wait to the end.
     assert!(ledger.served() >= 5);
     assert_whole(&pool, &ledger, 2);
 }
 on_each_pool!(all_kinds_of_requests, 2);
 
-/// As above, while the pool is closed at some time: everybody is served, or hears of it.
+/// As above, while the pool is closed at some time: every request is served, or told so.
 fn close_against_all_kinds<P: AnyPool>(pool: P) {
     let ledger = Ledger::default();
     let held = [(); 2].map(|()| ledger.enter(pool.acquire_for(SIZE)));

@@ -1,10 +1,12 @@
 //! A budget over two pools, with threads that wait for buffers and for bytes.
 
-use poolbuf_shuttle::{Budget, BufferPool, MultiSizeConfig, MultiSizePool, Overflow, PoolConfig};
+use poolbuf::{Budget, BufferPool, MultiSizeConfig, MultiSizePool, Overflow, PoolConfig};
 use shuttle::thread::{self, JoinHandle};
 
-use super::waiting::{awaiting, barging, fickle, hasty, patient};
-use super::{AnyPool, Ledger, SIZE, explore, join, pause};
+use crate::explore::{explore, join, pause};
+use crate::ledger::Ledger;
+use crate::pools::{AnyPool, SIZE};
+use crate::waiting::{awaiting, barging, fickle, hasty, patient};
 
 /// Bytes that both pools may lend together: not enough for all that they have.
 const LIMIT: usize = 4 * SIZE;
@@ -71,7 +73,7 @@ impl<P: AnyPool> Two<P> {
     }
 }
 
-/// Nobody is left waiting for bytes that are there.
+/// No request is left waiting for bytes that are there.
 fn share<P: AnyPool>(two: Two<P>) {
     let held = two.ledger.enter(two.large.acquire());
     let threads = two.requests();

@@ -1,10 +1,12 @@
 //! Buffers acquired, released, handed to other threads, and left in the magazines of threads that end.
 
-use poolbuf_shuttle::AcquireError;
+use poolbuf::AcquireError;
 use shuttle::sync::mpsc::{Receiver, Sender, channel};
 use shuttle::thread::{self, JoinHandle};
 
-use super::{AnyPool, Held, Ledger, SIZE, assert_whole, choose, join, on_each_pool, pause};
+use crate::explore::{choose, join, pause};
+use crate::ledger::{Held, Ledger, assert_whole};
+use crate::pools::{AnyPool, SIZE, on_each_pool};
 
 const THREADS: u8 = 5;
 const ROUNDS: u8 = 4;
@@ -30,7 +32,7 @@ fn take_part(
             2 => {
                 if let Some(mut held) = kept.pop() {
                     held.write(id);
-                    // Whoever does not look any more lets it go with his inbox.
+                    // A thread that has ended drops it with its inbox.
                     let _ = next.send(held);
                 }
             }
