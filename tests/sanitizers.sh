@@ -14,7 +14,7 @@ host=$(rustc +nightly -vV | sed -n 's/^host: //p')
 # A test asks for more memory than there is, and expects an error. What the address sanitizer keeps of memory that was
 # freed would look like growth to the soak, if there were more of it.
 export ASAN_OPTIONS="allocator_may_return_null=1:quarantine_size_mb=16"
-tests=(-p poolbuf --lib --test contract --test threads --test waiting --test budget --test holders
+tests=(-p poolbuf -p poolbuf-state-machine --lib --test contract --test threads --test waiting --test budget --test holders
     --test resize --test trim --test traps --test state_machine --example game_server --target "$host")
 
 # Each runs by itself for a moment. The kernel shares memory with io_uring_registered, which no sanitizer sees.

@@ -1,0 +1,98 @@
+//! A budget over two pools: exact, and every request that waits for bytes is served or told why not.
+
+use loom::thread;
+use poolbuf::{AcquireError, Budget, BufferPool, Pool, PoolConfig};
+
+use crate::explore::{every_schedule, schedules_within, spawn_with};
+use crate::pools::SIZE;
+use crate::waiting::{FOR_EVER, wait_and_leave};
+
+fn pool(budget: &Budget, size: usize, max: usize) -> BufferPool {
+    let config = PoolConfig::new(size).max(max).magazine(0);
+    BufferPool::with_config(config.budget(budget)).unwrap()
+}
+
+/// A budget for one buffer, two pools, a thread on each: never both have one, and each refusal is true.
+#[test]
+fn two_pools_share_one_buffers_worth() {
+    every_schedule(|| {
+        let budget = Budget::new(SIZE);
+        let acquire = |pool: BufferPool, budget: Budget| match pool.acquire() {
+            Ok(buf) => {
+                assert_eq!(budget.lent(), SIZE);
+                thread::yield_now();
+                assert_eq!(budget.lent(), SIZE);
+                drop(buf);
+                true
+            }
+            Err(AcquireError::OverBudget { lent, .. }) => {
+                assert_eq!(lent, SIZE);
+                false
+            }
+            Err(other) => panic!("{other}"),
+        };
+        let (one, other) = (pool(&budget, SIZE, 1), pool(&budget, SIZE, 1));
+        let shared = budget.clone();
+        let thread = thread::spawn(move || acquire(one, shared));
+        let mine = acquire(other, budget.clone());
+        let theirs = thread.join().unwrap();
+        assert!(mine || theirs);
+        assert_eq!(budget.lent(), 0);
+    });
+}
+
+/// As above, but each waits; so both are served.
+#[test]
+fn two_pools_wait_for_one_buffers_worth() {
+    schedules_within(3, || {
+        let budget = Budget::new(SIZE);
+        let wait = |pool: BufferPool, budget: &Budget| {
+            let buf = pool.acquire_timeout(SIZE, FOR_EVER).unwrap();
+            assert_eq!(budget.lent(), SIZE);
+            drop(buf);
+        };
+        let (one, other) = (pool(&budget, SIZE, 1), pool(&budget, SIZE, 1));
+        let shared = budget.clone();
+        let thread = thread::spawn(move || wait(one, &shared));
+        wait(other, &budget);
+        thread.join().unwrap();
+        assert_eq!((budget.lent(), budget.waiting()), (0, 0));
+    });
+}
+
+/// One releases, one begins to wait and leaves, one waits to the end.
+#[test]
+fn bytes_granted_to_a_waiter_that_leaves_go_to_the_next() {
+    schedules_within(2, || {
+        let budget = Budget::new(SIZE);
+        let (one, other) = (pool(&budget, SIZE, 2), pool(&budget, SIZE, 1));
+        let held = one.acquire().unwrap();
+        let fickle = spawn_with(one.clone(), |one| wait_and_leave(&one));
+        let patient = thread::spawn(move || {
+            drop(other.acquire_timeout(SIZE, FOR_EVER).unwrap());
+        });
+        drop(held);
+        fickle.join().unwrap();
+        patient.join().unwrap();
+        assert_eq!((budget.lent(), budget.waiting()), (0, 0));
+        assert_eq!(one.stats().in_use, 0);
+    });
+}
+
+/// One waits for bytes that another pool keeps, while its own pool is closed: it is told so.
+#[test]
+fn close_against_a_waiter_for_bytes() {
+    schedules_within(3, || {
+        let budget = Budget::new(SIZE);
+        let (one, other) = (pool(&budget, SIZE, 1), pool(&budget, SIZE, 1));
+        let held = other.acquire().unwrap();
+        let waiter = spawn_with(one.clone(), |one| {
+            one.acquire_timeout(SIZE, FOR_EVER).unwrap_err()
+        });
+        one.close();
+        assert_eq!(waiter.join().unwrap(), AcquireError::Closed);
+        assert_eq!((budget.lent(), budget.waiting()), (SIZE, 0));
+        assert_eq!(one.stats().in_use, 0);
+        drop(held);
+    });
+}

@@ -1,0 +1,143 @@
+//! The max lowered and raised while other threads acquire, release and wait: never is more lent than it allows.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use loom::thread;
+use poolbuf::Pool;
+
+use crate::explore::{every_schedule, schedules_within, spawn_with};
+use crate::ledger::{Ledger, assert_whole, one_round};
+use crate::pools::{SIZE, full_magazine, resizable_pool};
+
+/// The max is lowered to 1 while the owner of a magazine, in which both buffers rest, acquires and releases. Once
+/// it is, and the two of them have one buffer, no second one is lent.
+fn shrink_against_owner(magazine: usize) {
+    let (pool, ledger) = (resizable_pool(2, 2, magazine), Ledger::default());
+    let both = [pool.acquire().unwrap(), pool.acquire().unwrap()];
+    drop(both);
+    let other = spawn_with((pool.clone(), ledger.clone()), |(pool, ledger)| {
+        assert_eq!(pool.set_max(1), Ok(2));
+        let buf = pool.acquire().ok()?;
+        ledger.enter(&buf);
+        Some(buf)
+    });
+    let first = pool.acquire();
+    first.iter().for_each(|buf| ledger.enter(buf));
+    first.into_iter().for_each(|buf| ledger.give_back(buf));
+    let second = pool.acquire();
+    second.iter().for_each(|buf| ledger.enter(buf));
+    let others = other.join().unwrap();
+    // Both, if this thread acquired before the max was lowered and the other after it released.
+    let held = [second.ok(), others];
+    let lent = held.iter().flatten().count();
+    assert!(lent >= 1, "one was free, and both were refused");
+    assert!(
+        lent == 1,
+        "two are lent, and the max was 1 when the second was"
+    );
+    held.into_iter()
+        .flatten()
+        .for_each(|buf| ledger.give_back(buf));
+    assert_eq!(pool.stats().in_use, 0);
+    let _only = pool.acquire().unwrap();
+    assert!(pool.acquire().is_err());
+}
+
+#[test]
+fn shrink_against_the_owner_of_a_magazine() {
+    schedules_within(3, || shrink_against_owner(2));
+}
+
+#[test]
+fn shrink_against_acquire_and_release_without_magazines() {
+    every_schedule(|| shrink_against_owner(0));
+}
+
+/// Lowered below what rests in the magazine of a thread that acquires and releases meanwhile.
+#[test]
+fn shrink_below_what_rests_in_a_magazine() {
+    every_schedule(|| {
+        let (pool, ledger) = (full_magazine(2), Ledger::default());
+        let other = spawn_with(pool.clone(), |pool| pool.set_max(1));
+        one_round(&pool, &ledger, 1);
+        other.join().unwrap().unwrap();
+        let _only = pool.acquire().unwrap();
+        assert!(pool.acquire().is_err(), "one is lent, and the max is 1");
+    });
+}
+
+/// Lowered below what is lent while its holder asks for more, long enough for its magazine to be opened again: a
+/// buffer that comes back then is not lent on.
+#[test]
+fn shrink_against_a_holder_that_asks_for_more() {
+    schedules_within(3, || {
+        let (pool, ledger) = (resizable_pool(2, 2, 2), Ledger::default());
+        let first = pool.acquire().unwrap();
+        let second = pool.acquire().unwrap();
+        ledger.enter(&first);
+        let other = spawn_with(pool.clone(), |pool| pool.set_max(1));
+        assert!(pool.acquire().is_err());
+        other.join().unwrap().unwrap();
+        for _ in 0..4 {
+            assert!(pool.acquire().is_err());
+        }
+        drop(second);
+        assert!(pool.acquire().is_err(), "one is lent, and the max is 1");
+        ledger.give_back(first);
+        drop(pool.acquire().unwrap());
+    });
+}
+
+/// Lowered below what is lent while a holder, which has seen a waiter, gives its buffer back: a request that begins to
+/// wait after that is not handed a buffer that may not be lent any more.
+fn shrink_against_hand_over(magazine: usize) {
+    let pool = resizable_pool(2, 2, magazine);
+    let (first, second) = (pool.acquire().unwrap(), pool.acquire().unwrap());
+    let mut context = Context::from_waker(Waker::noop());
+    let mut early = pool.acquire_async(SIZE);
+    assert!(pin!(&mut early).poll(&mut context).is_pending());
+    let other = thread::spawn(move || drop(second));
+    drop(early);
+    assert_eq!(pool.set_max(1), Ok(2));
+    let mut late = pool.acquire_async(SIZE);
+    assert!(pin!(&mut late).poll(&mut context).is_pending());
+    other.join().unwrap();
+    let polled = pin!(&mut late).poll(&mut context);
+    assert!(polled.is_pending(), "one is lent, and the max is 1");
+    drop(first);
+    let polled = pin!(&mut late).poll(&mut context);
+    assert!(matches!(polled, Poll::Ready(Ok(_))), "none is lent");
+    drop(polled);
+    assert_eq!(pool.set_max(2), Ok(1));
+    assert_whole(&pool, 2);
+}
+
+#[test]
+fn shrink_against_hand_over_without_magazines() {
+    every_schedule(|| shrink_against_hand_over(0));
+}
+
+#[test]
+fn shrink_against_hand_over_with_magazines() {
+    schedules_within(3, || shrink_against_hand_over(2));
+}
+
+/// Lowered below what is lent, and raised again, while the holders give back and acquire.
+#[test]
+fn shrink_and_grow_against_holders() {
+    schedules_within(3, || {
+        let (pool, ledger) = (resizable_pool(3, 2, 2), Ledger::default());
+        let held = [pool.acquire().unwrap(), pool.acquire().unwrap()];
+        held.iter().for_each(|buf| ledger.enter(buf));
+        let other = spawn_with(pool.clone(), |pool| {
+            assert_eq!(pool.shrink(1), Ok(1));
+            assert_eq!(pool.grow(2), Ok(3));
+        });
+        held.into_iter().for_each(|buf| ledger.give_back(buf));
+        one_round(&pool, &ledger, 1);
+        other.join().unwrap();
+        assert_whole(&pool, 3);
+    });
+}

@@ -1,0 +1,274 @@
+//! Waiting: every waiter is served or told why not, and nothing that was handed over is lost.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use loom::thread::{self, JoinHandle};
+use poolbuf::{AcquireError, Pool};
+
+use crate::explore::{every_schedule, schedules_within, spawn_with};
+use crate::ledger::{Ledger, assert_whole, one_round};
+use crate::pools::{SIZE, buffer_pool, lock_free_pool, magazine_pool, multi_size_pool};
+
+/// For ever: loom reports a deadlock if a thread that waits is never woken.
+pub(crate) const FOR_EVER: Duration = Duration::MAX;
+
+/// Waits, uses the buffer up, and gives it back.
+fn wait_and_use(pool: &impl Pool, ledger: &Ledger, id: u8) {
+    let buf = pool.acquire_timeout(SIZE, FOR_EVER).unwrap();
+    ledger.use_up(buf, id);
+}
+
+/// `wait_and_use` on a thread of its own.
+fn wait_elsewhere<P: Pool + Clone + 'static>(pool: &P, ledger: &Ledger, id: u8) -> JoinHandle<()> {
+    spawn_with((pool.clone(), ledger.clone()), move |(pool, ledger)| {
+        wait_and_use(&pool, &ledger, id);
+    })
+}
+
+/// Begins to wait and leaves, whatever has happened by then.
+pub(crate) fn wait_and_leave(pool: &impl Pool) {
+    let mut waiting = pin!(pool.acquire_async(SIZE));
+    let mut context = Context::from_waker(Waker::noop());
+    if let Poll::Ready(result) = waiting.as_mut().poll(&mut context) {
+        result.unwrap();
+    }
+}
+
+/// `waiters` threads wait for the only buffer, each after the other.
+fn waiters_and_one_buffer<P: Pool + Clone + 'static>(pool: P, waiters: u8, whole: usize) {
+    let ledger = Ledger::default();
+    let others: Vec<_> = (1..waiters)
+        .map(|id| wait_elsewhere(&pool, &ledger, id))
+        .collect();
+    wait_and_use(&pool, &ledger, 0);
+    for other in others {
+        other.join().unwrap();
+    }
+    let stats = pool.stats();
+    assert_eq!((stats.waiting, stats.acquired), (0, u64::from(waiters)));
+    assert_whole(&pool, whole);
+}
+
+#[test]
+fn buffer_pool_two_wait_for_one_buffer() {
+    every_schedule(|| waiters_and_one_buffer(buffer_pool(1), 2, 1));
+}
+
+#[test]
+fn buffer_pool_three_wait_for_one_buffer() {
+    schedules_within(2, || waiters_and_one_buffer(buffer_pool(1), 3, 1));
+}
+
+#[test]
+fn magazine_two_wait_for_one_buffer() {
+    schedules_within(3, || waiters_and_one_buffer(magazine_pool(1, 1), 2, 1));
+}
+
+#[test]
+fn lock_free_pool_two_wait_for_one_buffer() {
+    schedules_within(4, || waiters_and_one_buffer(lock_free_pool::<1>(), 2, 1));
+}
+
+#[test]
+fn lock_free_pool_three_wait_for_one_buffer() {
+    schedules_within(2, || waiters_and_one_buffer(lock_free_pool::<1>(), 3, 1));
+}
+
+/// A thread acquires and gives back for a few rounds, in its magazine if it has one, while another waits.
+fn owner_against_waiter<P: Pool + Clone + 'static>(pool: &P, rounds: usize) {
+    let ledger = Ledger::default();
+    let waiter = wait_elsewhere(pool, &ledger, 1);
+    for _ in 0..rounds {
+        one_round(pool, &ledger, 0);
+    }
+    waiter.join().unwrap();
+}
+
+#[test]
+fn magazine_owner_against_waiter() {
+    schedules_within(3, || {
+        let pool = magazine_pool(1, 1);
+        owner_against_waiter(&pool, 2);
+        assert_whole(&pool, 1);
+    });
+}
+
+#[test]
+fn lock_free_pool_user_against_waiter() {
+    schedules_within(4, || {
+        let pool = lock_free_pool::<1>();
+        owner_against_waiter(&pool, 2);
+        assert_whole(&pool, 1);
+    });
+}
+
+#[test]
+fn shards_user_against_waiter() {
+    schedules_within(2, || {
+        let pool = lock_free_pool::<4>();
+        let held: Vec<_> = (0..3).map(|_| pool.acquire().unwrap()).collect();
+        owner_against_waiter(&pool, 1);
+        drop(held);
+        assert_whole(&pool, 4);
+    });
+}
+
+/// One holds the only buffer and gives it back; one begins to wait and leaves, whatever has happened by then; one
+/// waits to the end.
+fn hand_over_against_cancellation<P: Pool + Clone + 'static>(pool: P, third: bool) {
+    let ledger = Ledger::default();
+    let held = pool.acquire().unwrap();
+    let fickle = spawn_with(pool.clone(), |pool| wait_and_leave(&pool));
+    let patient = third.then(|| wait_elsewhere(&pool, &ledger, 1));
+    drop(held);
+    if !third {
+        wait_and_use(&pool, &ledger, 0);
+    }
+    fickle.join().unwrap();
+    if let Some(patient) = patient {
+        patient.join().unwrap();
+    }
+    assert_whole(&pool, 1);
+}
+
+#[test]
+fn buffer_pool_hand_over_against_cancellation() {
+    every_schedule(|| hand_over_against_cancellation(buffer_pool(1), false));
+    schedules_within(2, || hand_over_against_cancellation(buffer_pool(1), true));
+}
+
+#[test]
+fn magazine_hand_over_against_cancellation() {
+    schedules_within(2, || {
+        hand_over_against_cancellation(magazine_pool(1, 1), true)
+    });
+}
+
+#[test]
+fn lock_free_pool_hand_over_against_cancellation() {
+    schedules_within(2, || {
+        hand_over_against_cancellation(lock_free_pool::<1>(), true)
+    });
+}
+
+/// One waits for no longer than others take to run; afterwards the buffer is its own, or free.
+fn hand_over_against_timeout<P: Pool + Clone + 'static>(pool: P) {
+    let held = pool.acquire().unwrap();
+    let hasty = {
+        let pool = pool.clone();
+        thread::spawn(
+            move || match pool.acquire_timeout(SIZE, Duration::from_nanos(1)) {
+                Ok(_) | Err(AcquireError::TimedOut { .. }) => {}
+                Err(error) => panic!("{error}"),
+            },
+        )
+    };
+    drop(held);
+    hasty.join().unwrap();
+    let stats = pool.stats();
+    assert_eq!(stats.waiting, 0);
+    assert!(stats.timed_out <= stats.waits);
+    assert_whole(&pool, 1);
+}
+
+#[test]
+fn buffer_pool_hand_over_against_timeout() {
+    every_schedule(|| hand_over_against_timeout(buffer_pool(1)));
+}
+
+#[test]
+fn magazine_hand_over_against_timeout() {
+    schedules_within(3, || hand_over_against_timeout(magazine_pool(1, 1)));
+}
+
+#[test]
+fn lock_free_pool_hand_over_against_timeout() {
+    schedules_within(4, || hand_over_against_timeout(lock_free_pool::<1>()));
+}
+
+/// One waits while another closes and a third gives back: it gets the buffer, or is told that the pool is closed.
+fn close_against_waiter<P: Pool + Clone + 'static>(pool: P, close: fn(&P)) {
+    let held = pool.acquire().unwrap();
+    let waiter = spawn_with(pool.clone(), |pool| {
+        match pool.acquire_timeout(SIZE, FOR_EVER) {
+            Ok(_) | Err(AcquireError::Closed) => {}
+            Err(error) => panic!("{error}"),
+        }
+    });
+    let holder = thread::spawn(move || drop(held));
+    close(&pool);
+    waiter.join().unwrap();
+    holder.join().unwrap();
+    assert_eq!(pool.stats().in_use, 0);
+    assert_eq!(pool.acquire().unwrap_err(), AcquireError::Closed);
+    let late = pool.acquire_timeout(SIZE, FOR_EVER);
+    assert_eq!(late.unwrap_err(), AcquireError::Closed);
+}
+
+#[test]
+fn buffer_pool_close_against_waiter() {
+    schedules_within(3, || {
+        close_against_waiter(buffer_pool(1), |pool| drop(pool.close()))
+    });
+}
+
+#[test]
+fn magazine_close_against_waiter() {
+    schedules_within(2, || {
+        close_against_waiter(magazine_pool(1, 1), |pool| drop(pool.close()))
+    });
+}
+
+#[test]
+fn lock_free_pool_close_against_waiter() {
+    schedules_within(2, || {
+        close_against_waiter(lock_free_pool::<1>(), |pool| drop(pool.close()))
+    });
+}
+
+/// One waits for no longer than it takes another to close: a request that is told that it is late counts as that.
+fn close_against_timeout<P: Pool + Clone + 'static>(pool: P, close: fn(&P)) {
+    let held = pool.acquire().unwrap();
+    let hasty = spawn_with(pool.clone(), |pool| {
+        let ended = pool.acquire_timeout(SIZE, Duration::from_nanos(1));
+        matches!(ended, Err(AcquireError::TimedOut { .. }))
+    });
+    close(&pool);
+    let late = hasty.join().unwrap();
+    let stats = pool.stats();
+    assert_eq!((stats.waiting, stats.timed_out), (0, u64::from(late)));
+    drop(held);
+}
+
+#[test]
+fn buffer_pool_close_against_timeout() {
+    every_schedule(|| close_against_timeout(buffer_pool(1), |pool| drop(pool.close())));
+}
+
+#[test]
+fn lock_free_pool_close_against_timeout() {
+    schedules_within(3, || {
+        close_against_timeout(lock_free_pool::<1>(), |pool| drop(pool.close()))
+    });
+}
+
+/// One waits for either of two tiers, whose only buffers are given back at the same time.
+#[test]
+fn multi_size_pool_waits_for_both_tiers() {
+    schedules_within(2, || {
+        let pool = multi_size_pool(1);
+        let small = pool.acquire_for(SIZE).unwrap();
+        let large = pool.acquire_for(2 * SIZE).unwrap();
+        let waiter = spawn_with(pool.clone(), |pool| {
+            drop(pool.acquire_timeout(SIZE, FOR_EVER).unwrap())
+        });
+        let holder = thread::spawn(move || drop(small));
+        drop(large);
+        holder.join().unwrap();
+        waiter.join().unwrap();
+        assert_whole(&pool, 2);
+    });
+}

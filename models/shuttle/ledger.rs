@@ -1,0 +1,146 @@
+//! Which buffers are lent, and how requests ended, as the models know it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use poolbuf::{AcquireError, Pool, PoolStats, PooledBuf};
+use shuttle::thread;
+
+use crate::pools::SIZE;
+
+/// The buffers that are lent, and how each request ended. Kept outside the pools and outside shuttle.
+#[derive(Clone, Default)]
+pub(crate) struct Ledger(Arc<Mutex<Entries>>);
+
+#[derive(Default)]
+struct Entries {
+    /// The capacity of each buffer that is lent, by its address.
+    lent: HashMap<usize, usize>,
+    served: u64,
+    refused: u64,
+    over_budget: u64,
+    timed_out: u64,
+}
+
+impl Ledger {
+    /// Enters how a request ended. Fails if a buffer is lent already, or not empty. Nothing if it was refused.
+    pub(crate) fn enter(&self, result: Result<PooledBuf, AcquireError>) -> Option<Held> {
+        let mut entries = self.0.lock().unwrap();
+        match result {
+            Ok(buf) => {
+                entries.served += 1;
+                assert!(buf.is_empty());
+                let before = entries.lent.insert(buf.as_ptr() as usize, buf.capacity());
+                assert_eq!(before, None, "a buffer is lent twice");
+                return Some(Held {
+                    buf: Some(buf),
+                    ledger: self.clone(),
+                });
+            }
+            Err(AcquireError::Exhausted { .. }) => entries.refused += 1,
+            Err(AcquireError::OverBudget { .. }) => {
+                entries.refused += 1;
+                entries.over_budget += 1;
+            }
+            Err(AcquireError::TimedOut { .. }) => entries.timed_out += 1,
+            Err(AcquireError::Closed) => {}
+            Err(error) => panic!("{error}"),
+        }
+        None
+    }
+
+    /// Bytes of the buffers that are lent.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.lock().unwrap().lent.values().sum()
+    }
+
+    pub(crate) fn assert_refused(&self, refused: u64, over_budget: u64) {
+        let entries = self.0.lock().unwrap();
+        assert_eq!(
+            (refused, over_budget),
+            (entries.refused, entries.over_budget)
+        );
+    }
+
+    /// No more than what was lent counts as acquired, but see `assert_exact`.
+    pub(crate) fn assert_acquired(&self, stats: &PoolStats) {
+        let served = self.served();
+        let exact = stats.acquired == served;
+        assert!(
+            exact || stats.acquired > served && !stats.tiers.is_empty(),
+            "{stats:?}"
+        );
+    }
+
+    pub(crate) fn served(&self) -> u64 {
+        self.0.lock().unwrap().served
+    }
+
+    /// The figures of the pool, or pools, are what was entered, and nothing is out any more.
+    pub(crate) fn assert_exact(&self, stats: &PoolStats) {
+        let entries = self.0.lock().unwrap();
+        assert!(entries.lent.is_empty());
+        assert_eq!(stats.in_use, 0, "{stats:?}");
+        assert_eq!(stats.available, stats.total, "{stats:?}");
+        assert_eq!(stats.waiting, 0, "{stats:?}");
+        assert_eq!(stats.refused, entries.refused, "{stats:?}");
+        assert_eq!(stats.over_budget, entries.over_budget, "{stats:?}");
+        // In a pool of several sizes a request that stands in two queues can be handed two buffers, or be late in one and
+        // served in the other.
+        if !stats.tiers.is_empty() {
+            assert!(stats.acquired >= entries.served, "{stats:?}");
+            assert!(stats.timed_out >= entries.timed_out, "{stats:?}");
+        } else {
+            assert_eq!(stats.acquired, entries.served, "{stats:?}");
+            assert_eq!(stats.timed_out, entries.timed_out, "{stats:?}");
+            let ended = stats.handed_over + stats.timed_out;
+            assert!(ended <= stats.waits, "{stats:?}");
+        }
+    }
+}
+
+/// A buffer that the ledger knows of.
+pub(crate) struct Held {
+    buf: Option<PooledBuf>,
+    ledger: Ledger,
+}
+
+impl Held {
+    /// Fills the buffer, lets others run, and finds what it wrote.
+    pub(crate) fn write(&mut self, id: u8) {
+        let buf = self.buf.as_mut().unwrap();
+        buf.clear();
+        buf.extend_from_slice(&[id; SIZE]).unwrap();
+        thread::yield_now();
+        assert_eq!(buf[..], [id; SIZE], "another holder wrote here");
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(buf) = self.buf.take() {
+            let mut entries = self
+                .ledger
+                .0
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            entries.lent.remove(&(buf.as_ptr() as usize));
+            drop(entries);
+            drop(buf);
+        }
+    }
+}
+
+/// All `max` buffers are free and all different, and there is no other; and the figures are exact before and after.
+pub(crate) fn assert_whole(pool: &impl Pool, ledger: &Ledger, max: usize) {
+    ledger.assert_exact(&pool.stats());
+    let held: Vec<_> = (0..max)
+        .map(|_| ledger.enter(pool.acquire_for(SIZE)))
+        .collect();
+    assert!(held.iter().all(Option::is_some));
+    let stats = pool.stats();
+    assert_eq!((stats.in_use, stats.total), (max, max), "{stats:?}");
+    assert!(ledger.enter(pool.acquire_for(SIZE)).is_none());
+    drop(held);
+    ledger.assert_exact(&pool.stats());
+}

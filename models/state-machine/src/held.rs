@@ -1,0 +1,354 @@
+//! A guard, and what its bytes should be.
+
+use std::io::{self, Read, Write};
+
+use bytes::{Buf, BufMut};
+use poolbuf::{CapacityError, POISON, PooledBuf};
+
+use crate::operation::{BufferOperation, Length};
+
+/// A guard beside what is known of it.
+pub(crate) struct Held {
+    pub(crate) buf: PooledBuf,
+    capacity: usize,
+    len: usize,
+    /// What the buffer holds from its start, as far as that is this holder's own: what it wrote, and what it was
+    /// shown. At least `len` bytes.
+    own: Vec<u8>,
+    /// Up to here it wrote without saying so: what of that is not its own by now is zeroed before it is shown.
+    raw: usize,
+    unwritten: Unwritten,
+}
+
+/// What bytes show, and hold, that no holder wrote, or none since the last wipe.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unwritten {
+    pub(crate) poison: bool,
+    /// In memory, as it is, there may be anything.
+    pub(crate) memory_is_wiped: bool,
+}
+
+impl Unwritten {
+    fn may_be(self, byte: u8) -> bool {
+        byte == 0 || self.poison && byte == POISON
+    }
+}
+
+/// Bytes that tell which write made them, and are never what unwritten bytes are.
+pub(crate) struct Stamps(u8);
+
+impl Stamps {
+    pub(crate) fn new() -> Self {
+        Stamps(0)
+    }
+
+    fn next(&mut self) -> u8 {
+        self.0 = self.0 % 199 + 1;
+        self.0
+    }
+
+    fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.next()).collect()
+    }
+}
+
+/// Reads as a bad reader might: writes more than it claims, or claims more than there is room for.
+struct Reader {
+    interrupted: bool,
+    bytes: Vec<u8>,
+    claimed: usize,
+    /// What the bytes were that it was given.
+    shown: Vec<u8>,
+}
+
+impl Read for Reader {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if std::mem::take(&mut self.interrupted) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        self.shown = bytes.to_vec();
+        bytes[..self.bytes.len()].copy_from_slice(&self.bytes);
+        Ok(self.claimed)
+    }
+}
+
+impl Held {
+    /// A guard that has just been lent.
+    pub(crate) fn new(buf: PooledBuf, capacity: usize, unwritten: Unwritten) -> Self {
+        let held = Held {
+            buf,
+            capacity,
+            len: 0,
+            own: Vec::new(),
+            raw: 0,
+            unwritten,
+        };
+        held.check();
+        held
+    }
+
+    pub(crate) fn check(&self) {
+        let Held {
+            buf,
+            capacity,
+            len,
+            own,
+            ..
+        } = self;
+        assert_eq!(buf[..], own[..*len], "a byte changed");
+        assert_eq!((buf.len(), buf.is_empty()), (*len, *len == 0));
+        assert_eq!(
+            (buf.capacity(), buf.spare_len()),
+            (*capacity, capacity - len)
+        );
+        assert_eq!(
+            (buf.remaining(), buf.remaining_mut()),
+            (*len, capacity - len)
+        );
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.own[..self.len]
+    }
+
+    /// How many bytes, from the first, this holder may have written.
+    pub(crate) fn written(&self) -> usize {
+        self.own.len().max(self.raw)
+    }
+
+    fn spare(&self) -> usize {
+        self.capacity - self.len
+    }
+
+    fn assert_refused(&self, requested: usize, result: Result<(), CapacityError>) {
+        let error = result.expect_err("there is no room for that");
+        assert_eq!(
+            (error.requested, error.spare, error.capacity),
+            (requested, self.spare(), self.capacity)
+        );
+    }
+
+    /// Notes that the bytes from `at` on were overwritten.
+    fn overwrite(&mut self, at: usize, bytes: &[u8]) {
+        let end = at + bytes.len();
+        if self.own.len() < end {
+            self.own.resize(end, 0);
+        }
+        self.own[at..end].copy_from_slice(bytes);
+    }
+
+    /// Notes what the spare bytes, shown from the length on, are: this holder's own are as it left them, and the
+    /// others show no holder's bytes.
+    fn note_shown(len: usize, own: &mut Vec<u8>, unwritten: Unwritten, shown: &[u8]) {
+        let known = (own.len() - len).min(shown.len());
+        assert_eq!(
+            shown[..known],
+            own[len..len + known],
+            "a spare byte changed"
+        );
+        for &byte in &shown[known..] {
+            assert!(unwritten.may_be(byte), "another holder's byte: {byte}");
+            own.push(byte);
+        }
+    }
+
+    /// Does `operation` on the guard, and checks what that did.
+    pub(crate) fn apply(&mut self, operation: BufferOperation, stamps: &mut Stamps) {
+        let (len, spare) = (self.len, self.spare());
+        match operation {
+            BufferOperation::Extend(count) => {
+                self.append(count, stamps, |buf, bytes| buf.extend_from_slice(bytes));
+            }
+            BufferOperation::Write(count) => self.append(count, stamps, |buf, bytes| {
+                buf.flush().unwrap();
+                let by_one = bytes.len() % 2 == 0;
+                let written = match by_one {
+                    true => buf.write(bytes).map(|count| assert_eq!(count, bytes.len())),
+                    false => buf.write_all(bytes),
+                };
+                written.map_err(|error| {
+                    assert_eq!(error.kind(), io::ErrorKind::WriteZero);
+                    *error.get_ref().unwrap().downcast_ref().unwrap()
+                })
+            }),
+            BufferOperation::PutSlice(count) => {
+                let count = count.of(spare).min(spare);
+                let bytes = stamps.bytes(count);
+                self.buf.put_slice(&bytes);
+                self.overwrite(len, &bytes);
+                self.len += count;
+            }
+            BufferOperation::FillSpare(count) => {
+                let count = count.of(spare);
+                match self.buf.spare_mut_for(count) {
+                    Ok(shown) => {
+                        assert_eq!(shown.len(), count);
+                        Self::note_shown(len, &mut self.own, self.unwritten, shown);
+                        let bytes = stamps.bytes(count);
+                        shown.copy_from_slice(&bytes);
+                        self.overwrite(len, &bytes);
+                    }
+                    Err(error) => {
+                        assert!(count > spare);
+                        self.assert_refused(count, Err(error));
+                    }
+                }
+            }
+            BufferOperation::LookAtSpare => {
+                let shown = self.buf.spare_mut();
+                assert_eq!(shown.len(), spare);
+                Self::note_shown(len, &mut self.own, self.unwritten, shown);
+            }
+            BufferOperation::Advance(count) => {
+                let count = count.of(spare);
+                let result = self.buf.advance(count);
+                if count > spare {
+                    self.assert_refused(count, result);
+                } else {
+                    result.unwrap();
+                    let shown = &self.buf[len..];
+                    Self::note_shown(len, &mut self.own, self.unwritten, shown);
+                    self.len += count;
+                }
+            }
+            BufferOperation::Truncate(to) => {
+                let to = to.of(len);
+                self.buf.truncate(to);
+                self.len = len.min(to);
+            }
+            BufferOperation::Consume(count) => {
+                let count = count.of(len);
+                self.buf.consume(count);
+                self.consume(count.min(len));
+            }
+            BufferOperation::Clear => {
+                self.buf.clear();
+                self.len = 0;
+            }
+            BufferOperation::Rewrite => {
+                let bytes = stamps.bytes(len);
+                self.buf.filled_mut().copy_from_slice(&bytes);
+                self.overwrite(0, &bytes);
+            }
+            BufferOperation::ReadFrom {
+                written,
+                claimed,
+                interrupted,
+            } => {
+                let bytes = stamps.bytes(written.of(spare).min(spare));
+                self.read_from(bytes, claimed.of(spare), interrupted);
+            }
+            BufferOperation::WriteRaw { counted, more } => {
+                let counted = counted.of(spare).min(spare);
+                let written = spare.min(counted + usize::from(more));
+                let bytes = stamps.bytes(written);
+                // SAFETY: only bytes are written.
+                let raw = unsafe { self.buf.spare_capacity_mut() };
+                for (place, byte) in raw.iter_mut().zip(&bytes) {
+                    place.write(*byte);
+                }
+                // SAFETY: within the capacity, and all bytes up to there have been written.
+                unsafe { self.buf.set_len(len + counted) };
+                self.overwrite(len, &bytes[..counted]);
+                self.len += counted;
+                self.raw = self.raw.max(len + written);
+                // What was not counted stays only where this holder had been before; beyond, it is zeroed first.
+                let known = (self.own.len() - len).min(written);
+                self.overwrite(len, &bytes[..known]);
+            }
+            BufferOperation::FillChunk(count) => {
+                let count = count.of(spare).min(spare);
+                let bytes = stamps.bytes(count);
+                let chunk = self.buf.chunk_mut();
+                assert_eq!(chunk.len(), spare);
+                chunk[..count].copy_from_slice(&bytes);
+                // SAFETY: that many have just been written.
+                unsafe { self.buf.advance_mut(count) };
+                self.overwrite(len, &bytes);
+                self.len += count;
+            }
+            BufferOperation::LookAtMemory => {
+                let known = self.own.len() - len;
+                // SAFETY: nothing is written.
+                let raw = unsafe { self.buf.spare_capacity_mut() };
+                assert_eq!(raw.len(), spare);
+                for (at, byte) in raw.iter().enumerate() {
+                    // SAFETY: the pool's memory is initialised when it is reserved, and stays so.
+                    let byte = unsafe { byte.assume_init() };
+                    if at < known {
+                        assert_eq!(byte, self.own[len + at], "a spare byte changed");
+                    } else if self.unwritten.memory_is_wiped && len + at >= self.raw {
+                        assert!(self.unwritten.may_be(byte), "not wiped: {byte}");
+                    }
+                }
+            }
+            BufferOperation::GetByte if len > 0 => {
+                assert_eq!(self.buf.get_u8(), self.own[0]);
+                self.consume(1);
+            }
+            BufferOperation::GetByte => assert!(!self.buf.has_remaining()),
+            BufferOperation::CopyOut(count) => {
+                let count = count.of(len).min(len);
+                let mut copy = vec![0; count];
+                self.buf.copy_to_slice(&mut copy);
+                assert_eq!(copy, self.own[..count]);
+                self.consume(count);
+            }
+        }
+        self.check();
+    }
+
+    /// Adds stamped bytes by `add`, which says that they don't fit if they don't.
+    fn append(
+        &mut self,
+        count: Length,
+        stamps: &mut Stamps,
+        add: impl FnOnce(&mut PooledBuf, &[u8]) -> Result<(), CapacityError>,
+    ) {
+        // A slice that is far too large would itself have no room.
+        let count = count.of(self.spare()).min(2 * self.capacity + 2);
+        let bytes = stamps.bytes(count);
+        let result = add(&mut self.buf, &bytes);
+        if count > self.spare() {
+            self.assert_refused(count, result);
+        } else {
+            result.unwrap();
+            self.overwrite(self.len, &bytes);
+            self.len += count;
+        }
+    }
+
+    /// The rest moves to the front; behind it stays what was there.
+    fn consume(&mut self, count: usize) {
+        self.own.copy_within(count..self.len, 0);
+        self.len -= count;
+    }
+
+    fn read_from(&mut self, bytes: Vec<u8>, claimed: usize, interrupted: bool) {
+        let (len, spare) = (self.len, self.spare());
+        let mut reader = Reader {
+            interrupted,
+            bytes,
+            claimed,
+            shown: Vec::new(),
+        };
+        let result = self.buf.read_from(&mut reader);
+        if spare == 0 {
+            assert_eq!(result.unwrap_err().kind(), io::ErrorKind::WriteZero);
+            return;
+        }
+        assert_eq!(reader.shown.len(), spare);
+        Self::note_shown(len, &mut self.own, self.unwritten, &reader.shown);
+        self.overwrite(len, &reader.bytes);
+        match result {
+            Ok(count) => {
+                assert_eq!(count, reader.claimed);
+                self.len += count;
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+                assert!(reader.claimed > spare);
+            }
+        }
+    }
+}

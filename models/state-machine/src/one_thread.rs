@@ -1,0 +1,491 @@
+//! Does arbitrary operations on the pools and on the model of them, and compares the two after each.
+
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use arbitrary::{Arbitrary, Unstructured};
+use bytes::Bytes;
+use poolbuf::{Acquire, AcquireError, Budget, PooledBuf, Wipe};
+
+use crate::any_pool::AnyPool;
+use crate::bell::Bell;
+use crate::held::{Held, Stamps, Unwritten};
+use crate::model::Model;
+use crate::operation::{Operation, choose};
+use crate::own_memory::OwnMemory;
+use crate::setup::Setup;
+
+/// Most operations of a run.
+const OPERATIONS: usize = 400;
+/// Most requests, frozen buffers and handles at a time, and buffers of the user's own memory.
+const AT_A_TIME: usize = 24;
+
+/// Runs what `data` says. Panics if a pool is not as the model.
+pub fn run(data: &[u8]) {
+    let mut unstructured = Unstructured::new(data);
+    let Ok(setup) = Setup::arbitrary(&mut unstructured) else {
+        return;
+    };
+    let mut operations = Vec::new();
+    while !unstructured.is_empty() && operations.len() < OPERATIONS {
+        match Operation::arbitrary(&mut unstructured) {
+            Ok(operation) => operations.push(operation),
+            Err(_) => break,
+        }
+    }
+    let _told = OnPanic(&setup, &operations);
+    Run::new(&setup).play(&setup, &operations);
+}
+
+/// Prints what was done, if that made something panic.
+struct OnPanic<'a>(&'a Setup, &'a [Operation]);
+
+impl Drop for OnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{:#?}", self.0);
+            for (number, operation) in self.1.iter().enumerate() {
+                eprintln!("{number}: {operation:?}");
+            }
+        }
+    }
+}
+
+/// All that a user has, beside the pools and the requests that borrow them.
+struct Run {
+    model: Model,
+    budget: Option<Budget>,
+    own_memory: OwnMemory,
+    /// More handles, with the number of their pool.
+    handles: Vec<(usize, Box<dyn AnyPool>)>,
+    held: Vec<(Lender, Held)>,
+    frozen: Vec<Frozen>,
+    /// As if by `std::mem::forget`; but they are remembered until all is over, since each would keep its pool's
+    /// memory for as long as the process lives.
+    forgotten: Vec<(Lender, ManuallyDrop<PooledBuf>)>,
+    stamps: Stamps,
+}
+
+/// Where a guard goes back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lender {
+    Tier(usize),
+    OwnMemory { capacity: usize, written: usize },
+}
+
+impl Lender {
+    /// Of a guard whose holder wrote so many bytes at the most.
+    fn with_written(self, written: usize) -> Self {
+        match self {
+            Lender::Tier(_) => self,
+            Lender::OwnMemory { capacity, .. } => Lender::OwnMemory { capacity, written },
+        }
+    }
+}
+
+/// All that is left of a guard: so many `Bytes`, each with what should be in it.
+struct Frozen {
+    lender: Lender,
+    parts: Vec<(Bytes, Vec<u8>)>,
+}
+
+/// A request that waits.
+struct Waiting<'p> {
+    future: Acquire<'p>,
+    pool: usize,
+    number: usize,
+    bell: Bell,
+}
+
+impl Run {
+    fn new(setup: &Setup) -> Self {
+        let budget = setup.budget();
+        Run {
+            model: Model::new(setup, budget.as_ref().map(Budget::limit)),
+            budget,
+            own_memory: OwnMemory::new(),
+            handles: Vec::new(),
+            held: Vec::new(),
+            frozen: Vec::new(),
+            forgotten: Vec::new(),
+            stamps: Stamps::new(),
+        }
+    }
+
+    fn play(mut self, setup: &Setup, operations: &[Operation]) {
+        let pools = setup.build(self.budget.as_ref());
+        let mut pools: Vec<_> = pools.into_iter().map(Some).collect();
+        let mut rest = operations;
+        while let Some(pool) = self.until_a_handle_goes(&pools, &mut rest) {
+            self.drop_handle(&mut pools, pool);
+        }
+        if setup.handles_go_first {
+            self.handles.clear();
+            for (number, pool) in pools.iter_mut().enumerate() {
+                *pool = None;
+                self.model.close(number);
+            }
+        }
+        while !self.held.is_empty() {
+            self.release(0);
+            self.check(&pools, &[]);
+        }
+        while !self.frozen.is_empty() {
+            self.drop_frozen(0);
+            self.check(&pools, &[]);
+        }
+        for (lender, buf) in std::mem::take(&mut self.forgotten) {
+            drop(ManuallyDrop::into_inner(buf));
+            self.released(lender);
+            self.check(&pools, &[]);
+        }
+        self.assert_whole(&pools);
+    }
+
+    /// Drops a handle of a pool that has no other. What it lent stays valid.
+    fn drop_handle(&mut self, pools: &mut [Option<Box<dyn AnyPool>>], pool: usize) {
+        if pools[pool].take().is_some() {
+            self.model.close(pool);
+        }
+        self.check(pools, &[]);
+    }
+
+    /// Does the operations up to one that drops the last handle of a pool, whose number it returns: requests borrow
+    /// the handles, so all of them are dropped before.
+    fn until_a_handle_goes(
+        &mut self,
+        pools: &[Option<Box<dyn AnyPool>>],
+        operations: &mut &[Operation],
+    ) -> Option<usize> {
+        let mut waiting: Vec<Waiting<'_>> = Vec::new();
+        let mut gone = None;
+        while let (None, Some((&operation, rest))) = (gone, operations.split_first()) {
+            *operations = rest;
+            gone = self.apply(operation, pools, &mut waiting);
+            self.check(pools, &waiting);
+        }
+        while !waiting.is_empty() {
+            self.cancel(waiting.swap_remove(0));
+            self.check(pools, &waiting);
+        }
+        gone
+    }
+
+    fn apply<'p>(
+        &mut self,
+        operation: Operation,
+        pools: &'p [Option<Box<dyn AnyPool>>],
+        waiting: &mut Vec<Waiting<'p>>,
+    ) -> Option<usize> {
+        let find = |which| {
+            let pool = usize::from(which) % pools.len();
+            pools[pool].as_deref().map(|handle| (pool, handle))
+        };
+        match operation {
+            Operation::Acquire { pool, len } => {
+                let (pool, handle) = find(pool)?;
+                let len = len.of(self.model.max_len(pool));
+                let expected = self.model.acquire(pool, len);
+                // By any of the handles.
+                let other = self.handles.iter().find(|(of, _)| *of == pool);
+                let handle = other.map_or(handle, |(_, handle)| handle.as_ref());
+                let result = handle.acquire_for(len);
+                self.lent(pool, result, expected);
+            }
+            Operation::AcquireLargest { pool } => {
+                let (pool, handle) = find(pool)?;
+                assert_eq!(handle.max_len(), self.model.max_len(pool));
+                let expected = self.model.acquire(pool, self.model.max_len(pool));
+                self.lent(pool, handle.acquire(), expected);
+            }
+            Operation::AcquireTimeout { pool, len } => {
+                let (pool, handle) = find(pool)?;
+                let len = len.of(self.model.max_len(pool));
+                let expected = self.model.acquire_timeout(pool, len);
+                let result = handle.acquire_timeout(len, Duration::ZERO);
+                self.lent(pool, result, expected);
+            }
+            Operation::Request { pool, len, polled } if waiting.len() < AT_A_TIME => {
+                let (pool, handle) = find(pool)?;
+                let len = len.of(self.model.max_len(pool));
+                let mut one = Waiting {
+                    future: handle.acquire_async(len),
+                    pool,
+                    number: self.model.request(pool, len),
+                    bell: Bell::default(),
+                };
+                if polled {
+                    self.poll(&mut one, false);
+                }
+                waiting.push(one);
+            }
+            Operation::Poll { which, new_waker } => {
+                let which = choose(which, waiting.len())?;
+                self.poll(&mut waiting[which], new_waker);
+            }
+            Operation::Cancel { which } => {
+                let which = choose(which, waiting.len())?;
+                self.cancel(waiting.remove(which));
+            }
+            Operation::Release { which } => self.release(choose(which, self.held.len())?),
+            Operation::Forget { which } => {
+                let which = choose(which, self.held.len())?;
+                let (lender, held) = self.held.swap_remove(which);
+                let lender = lender.with_written(held.written());
+                self.forgotten.push((lender, ManuallyDrop::new(held.buf)));
+            }
+            Operation::OnBuffer { which, operation } => {
+                let which = choose(which, self.held.len())?;
+                self.held[which].1.apply(operation, &mut self.stamps);
+            }
+            Operation::Freeze { which } => {
+                let which = choose(which, self.held.len())?;
+                self.freeze(which);
+            }
+            Operation::CloneFrozen { which } => {
+                let which = choose(which, self.frozen.len())?;
+                let parts = &mut self.frozen[which].parts;
+                if parts.len() < AT_A_TIME {
+                    parts.push(parts[0].clone());
+                }
+            }
+            Operation::SliceFrozen { which, from, to } => {
+                let which = choose(which, self.frozen.len())?;
+                let parts = &mut self.frozen[which].parts;
+                let (bytes, expected) = &parts[0];
+                let to = to.of(bytes.len()).min(bytes.len());
+                let from = from.of(to).min(to);
+                let part = (bytes.slice(from..to), expected[from..to].to_vec());
+                // An empty one keeps nothing.
+                if from < to && parts.len() < AT_A_TIME {
+                    parts.push(part);
+                }
+            }
+            Operation::DropFrozen { which } => {
+                self.drop_frozen(choose(which, self.frozen.len())?);
+            }
+            Operation::Lend { len, again } if self.held.len() < 4 * AT_A_TIME => {
+                let buf = self.own_memory.lend(len.into(), again);
+                let capacity = buf.capacity();
+                let lender = Lender::OwnMemory {
+                    capacity,
+                    written: 0,
+                };
+                let unwritten = Unwritten {
+                    poison: false,
+                    memory_is_wiped: false,
+                };
+                self.held
+                    .push((lender, Held::new(buf, capacity, unwritten)));
+            }
+            Operation::Resize { pool, tier, resize } => {
+                let (pool, handle) = find(pool)?;
+                let tiers = &self.model.pools[pool].tiers;
+                let tier = usize::from(tier) % tiers.len();
+                let number = tiers[tier];
+                if let Some(result) = handle.resize(tier, resize) {
+                    assert_eq!(result, self.model.resize(number, resize));
+                }
+            }
+            Operation::Trim { pool } => {
+                let (_, handle) = find(pool)?;
+                let before = handle.stats().resident_bytes;
+                handle.trim();
+                assert!(handle.stats().resident_bytes <= before);
+            }
+            Operation::Close { pool, really } if really.is_now() => {
+                let (pool, handle) = find(pool)?;
+                let holders = handle.close();
+                self.model.close(pool);
+                assert_eq!(holders.outstanding(), self.model.outstanding(pool));
+            }
+            Operation::CloneHandle { pool } => {
+                let (pool, handle) = find(pool)?;
+                if self.handles.len() < AT_A_TIME {
+                    self.handles.push((pool, handle.another_handle()));
+                }
+            }
+            Operation::DropHandle { pool, really } if really.is_now() => {
+                let (pool, _) = find(pool)?;
+                match self.handles.iter().position(|(of, _)| *of == pool) {
+                    Some(other) => drop(self.handles.swap_remove(other)),
+                    None => return Some(pool),
+                }
+            }
+            Operation::Request { .. }
+            | Operation::Lend { .. }
+            | Operation::Close { .. }
+            | Operation::DropHandle { .. } => {}
+        }
+        None
+    }
+
+    /// Compares the result of a request, and keeps the guard.
+    fn lent(
+        &mut self,
+        pool: usize,
+        result: Result<PooledBuf, AcquireError>,
+        expected: Result<usize, AcquireError>,
+    ) {
+        match (result, expected) {
+            (Ok(buf), Ok(tier)) => {
+                assert!(self.model.pools[pool].tiers.contains(&tier));
+                let setup = self.model.tiers[tier].setup;
+                let at = buf.as_ptr() as usize;
+                assert_eq!(at % setup.alignment, 0);
+                let others = self.held.iter().map(|(_, held)| held.buf.as_ptr());
+                let forgotten = self.forgotten.iter().map(|(_, buf)| buf.as_ptr());
+                let mut others = others.chain(forgotten);
+                assert!(others.all(|other| other as usize != at), "lent twice");
+                let unwritten = Unwritten {
+                    poison: setup.wipe == Wipe::Poison,
+                    memory_is_wiped: setup.wipe != Wipe::Never,
+                };
+                let held = Held::new(buf, setup.size, unwritten);
+                self.held.push((Lender::Tier(tier), held));
+            }
+            (Err(AcquireError::TimedOut { .. }), Err(AcquireError::TimedOut { .. })) => {}
+            (
+                Err(AcquireError::Exhausted {
+                    in_use,
+                    max,
+                    held_by,
+                }),
+                expected,
+            ) => {
+                let untracked = AcquireError::Exhausted {
+                    in_use,
+                    max,
+                    held_by: None,
+                };
+                assert_eq!(expected, Err(untracked));
+                // Of the tier that fits: one of those with such a max.
+                let known = held_by.map_or(0, |held_by| held_by.buffers());
+                let tiers = self.model.pools[pool].tiers.iter();
+                let mut tiers = tiers.map(|tier| &self.model.tiers[*tier]);
+                assert!(tiers.any(|tier| {
+                    let tracked = if tier.setup.track_holders {
+                        tier.guards
+                    } else {
+                        0
+                    };
+                    tier.max() == max && known <= tracked && (known > 0) == (tracked > 0)
+                }));
+            }
+            (result, expected) => assert_eq!(result.err(), expected.err()),
+        }
+    }
+
+    fn poll(&mut self, waiting: &mut Waiting<'_>, new_waker: bool) {
+        if new_waker {
+            waiting.bell = Bell::default();
+            self.model.new_waker(waiting.number);
+        }
+        let pool = waiting.pool;
+        let expected = self.model.poll(waiting.number);
+        let waker = waiting.bell.waker();
+        let result = Pin::new(&mut waiting.future).poll(&mut Context::from_waker(&waker));
+        match (result, expected) {
+            (Poll::Ready(result), Poll::Ready(expected)) => self.lent(pool, result, expected),
+            (result, expected) => assert_eq!(result.is_pending(), expected.is_pending()),
+        }
+    }
+
+    fn cancel(&mut self, waiting: Waiting<'_>) {
+        drop(waiting.future);
+        self.model.cancel(waiting.number);
+    }
+
+    fn release(&mut self, which: usize) {
+        let (lender, held) = self.held.swap_remove(which);
+        let lender = lender.with_written(held.written());
+        drop(held);
+        self.released(lender);
+    }
+
+    fn released(&mut self, lender: Lender) {
+        match lender {
+            Lender::Tier(tier) => self.model.release(tier),
+            Lender::OwnMemory { capacity, written } => {
+                self.own_memory.came_back(capacity, written);
+            }
+        }
+    }
+
+    fn freeze(&mut self, which: usize) {
+        let (lender, held) = self.held.swap_remove(which);
+        let lender = lender.with_written(held.written());
+        let expected = held.bytes().to_vec();
+        let bytes = held.buf.freeze();
+        assert_eq!(bytes, expected);
+        if bytes.is_empty() {
+            // It keeps no buffer.
+            self.released(lender);
+        } else {
+            self.frozen.push(Frozen {
+                lender,
+                parts: vec![(bytes, expected)],
+            });
+        }
+    }
+
+    /// One of its parts.
+    fn drop_frozen(&mut self, which: usize) {
+        self.frozen[which].parts.swap_remove(0);
+        if self.frozen[which].parts.is_empty() {
+            let frozen = self.frozen.swap_remove(which);
+            self.released(frozen.lender);
+        }
+    }
+
+    fn check(&self, pools: &[Option<Box<dyn AnyPool>>], waiting: &[Waiting<'_>]) {
+        for (_, held) in &self.held {
+            held.check();
+        }
+        for (bytes, expected) in self.frozen.iter().flat_map(|frozen| &frozen.parts) {
+            assert_eq!(bytes, expected);
+        }
+        for one in waiting {
+            let expected = self.model.wakes(one.number);
+            assert_eq!(one.bell.rings(), expected, "woken how often");
+        }
+        for (number, pool) in pools.iter().enumerate() {
+            if let Some(pool) = pool {
+                self.model.check(number, &pool.stats());
+            }
+        }
+        if let Some(budget) = &self.budget {
+            assert_eq!((budget.lent(), budget.waiting()), self.model.budget());
+        }
+        self.own_memory.check();
+    }
+
+    /// Everything is back: each tier can lend as many as its max again, one after the other.
+    fn assert_whole(mut self, pools: &[Option<Box<dyn AnyPool>>]) {
+        if let Some(budget) = &self.budget {
+            assert_eq!((budget.lent(), budget.waiting()), (0, 0));
+        }
+        for (number, pool) in pools.iter().enumerate() {
+            let Some(pool) = pool else { continue };
+            assert_eq!((pool.stats().in_use, pool.stats().waiting), (0, 0));
+            for tier in self.model.pools[number].tiers.clone() {
+                let (size, max) = (
+                    self.model.tiers[tier].setup.size,
+                    self.model.tiers[tier].max(),
+                );
+                for _ in 0..=max {
+                    let expected = self.model.acquire(number, size);
+                    self.lent(number, pool.acquire_for(size), expected);
+                    self.check(pools, &[]);
+                }
+                while !self.held.is_empty() {
+                    self.release(0);
+                }
+                self.check(pools, &[]);
+            }
+        }
+    }
+}

@@ -1,0 +1,459 @@
+//! Does arbitrary operations on two to four threads at once. What a thread is lent depends on the others, so there is
+//! no model here: bytes must stay what their holder made them, errors must be such as can be, and in the end
+//! everything must be back.
+//!
+//! Nothing waits for ever: a wait has a time limit, and futures are polled and never waited for.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+use arbitrary::{Arbitrary, Unstructured};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use poolbuf::{Acquire, AcquireError, Budget, POISON, PooledBuf};
+
+use crate::any_pool::AnyPool;
+use crate::operation::{Length, Resize, Seldom, choose};
+use crate::setup::Setup;
+
+/// Most threads.
+const THREADS: usize = 4;
+/// Most operations of all threads together.
+const OPERATIONS: usize = 200;
+/// Most requests of a thread that wait at a time.
+const REQUESTS: usize = 4;
+
+/// One thing that a thread does.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Operation {
+    Acquire {
+        pool: u8,
+        len: Length,
+    },
+    AcquireTimeout {
+        pool: u8,
+        len: Length,
+        micros: u8,
+    },
+    /// Begins to wait.
+    Request {
+        pool: u8,
+        len: Length,
+    },
+    Poll {
+        which: u8,
+    },
+    Cancel {
+        which: u8,
+    },
+    Release {
+        which: u8,
+    },
+    Write {
+        which: u8,
+        len: Length,
+    },
+    LookAtSpare {
+        which: u8,
+    },
+    Freeze {
+        which: u8,
+    },
+    Share {
+        which: u8,
+    },
+    /// Gives what it holds to another thread.
+    HandOver {
+        which: u8,
+        to: u8,
+    },
+    /// Takes what others gave it.
+    Receive,
+    Resize {
+        pool: u8,
+        tier: u8,
+        resize: Resize,
+    },
+    Trim {
+        pool: u8,
+    },
+    Close {
+        pool: u8,
+        really: Seldom,
+    },
+    AnotherHandle {
+        pool: u8,
+    },
+    Stats {
+        pool: u8,
+    },
+    Yield,
+}
+
+/// What all threads share.
+struct Shared {
+    budget: Option<Budget>,
+    /// Whether a thread has closed the pool, or is about to.
+    closed: Vec<AtomicBool>,
+    /// For each thread, what others gave it.
+    inboxes: Vec<Mutex<Vec<Held>>>,
+    /// Threads that are ready.
+    ready: AtomicUsize,
+}
+
+/// A buffer, all of whose bytes are its stamp.
+struct Held {
+    bytes: Owned,
+    stamp: u8,
+    len: usize,
+}
+
+enum Owned {
+    Guard(PooledBuf),
+    Frozen(Bytes),
+}
+
+/// Runs what `data` says. Panics if something is wrong.
+pub fn run(data: &[u8]) {
+    let mut unstructured = Unstructured::new(data);
+    let Ok((setup, threads)) = <(Setup, u8)>::arbitrary(&mut unstructured) else {
+        return;
+    };
+    let threads = 2 + usize::from(threads) % (THREADS - 1);
+    let mut operations = vec![Vec::new(); threads];
+    for _ in 0..OPERATIONS {
+        if unstructured.is_empty() {
+            break;
+        }
+        let Ok((thread, operation)) = <(u8, Operation)>::arbitrary(&mut unstructured) else {
+            break;
+        };
+        operations[usize::from(thread) % threads].push(operation);
+    }
+    let budget = setup.budget();
+    let pools = setup.build(budget.as_ref());
+    let shared = Shared {
+        budget,
+        closed: pools.iter().map(|_| AtomicBool::new(false)).collect(),
+        inboxes: (0..threads).map(|_| Mutex::new(Vec::new())).collect(),
+        ready: AtomicUsize::new(0),
+    };
+    let work: Vec<_> = operations
+        .iter()
+        .enumerate()
+        .map(|(number, operations)| {
+            let handles = pools.iter().map(|pool| pool.another_handle()).collect();
+            Thread::new(number, &shared, handles, operations)
+        })
+        .collect();
+    // Then the last thread that ends closes them.
+    let pools = (!setup.handles_go_first).then_some(pools);
+    thread::scope(|scope| {
+        let spawned: Vec<_> = work
+            .into_iter()
+            .map(|thread| scope.spawn(|| thread.work()))
+            .collect();
+        // One by one, which the thread sanitizer follows, unlike the end of the scope.
+        for thread in spawned {
+            thread.join().unwrap();
+        }
+    });
+    for inbox in &shared.inboxes {
+        for held in std::mem::take(&mut *inbox.lock()) {
+            held.check();
+        }
+    }
+    if let Some(budget) = &shared.budget {
+        assert_eq!((budget.lent(), budget.waiting()), (0, 0));
+    }
+    for (number, pool) in pools.iter().flatten().enumerate() {
+        let closed = shared.closed[number].load(Ordering::Relaxed);
+        assert_whole(pool.as_ref(), closed || shared.budget.is_some());
+    }
+}
+
+/// Everything is back, and can be lent again unless that is `limited` otherwise.
+fn assert_whole(pool: &dyn AnyPool, limited: bool) {
+    let stats = pool.stats();
+    assert_eq!((stats.in_use, stats.waiting), (0, 0), "{stats:?}");
+    assert_eq!(stats.available, stats.total, "{stats:?}");
+    if limited {
+        return;
+    }
+    let parts = match &stats.tiers[..] {
+        [] => std::slice::from_ref(&stats),
+        parts => parts,
+    };
+    let mut held: Vec<PooledBuf> = Vec::new();
+    // The largest first, so that none is served by a larger one.
+    for tier in parts.iter().rev() {
+        held.extend((0..tier.max).map(|_| pool.acquire_for(tier.buffer_size).unwrap()));
+        assert!(pool.acquire_for(tier.buffer_size).is_err());
+    }
+    let mut places: Vec<_> = held.iter().map(|buf| buf.as_ptr()).collect();
+    places.sort_unstable();
+    places.dedup();
+    assert_eq!(places.len(), held.len(), "lent twice");
+}
+
+/// A thread, and what it has.
+struct Thread<'a> {
+    number: usize,
+    shared: &'a Shared,
+    operations: &'a [Operation],
+    /// One for each pool, of its own.
+    handles: Vec<Box<dyn AnyPool>>,
+    more_handles: Vec<Box<dyn AnyPool>>,
+    held: Vec<Held>,
+    stamps: u8,
+}
+
+impl<'a> Thread<'a> {
+    fn new(
+        number: usize,
+        shared: &'a Shared,
+        handles: Vec<Box<dyn AnyPool>>,
+        operations: &'a [Operation],
+    ) -> Self {
+        Thread {
+            number,
+            shared,
+            operations,
+            handles,
+            more_handles: Vec::new(),
+            held: Vec::new(),
+            stamps: 0,
+        }
+    }
+
+    fn work(mut self) {
+        self.shared.ready.fetch_add(1, Ordering::SeqCst);
+        while self.shared.ready.load(Ordering::SeqCst) < self.shared.inboxes.len() {
+            thread::yield_now();
+        }
+        let handles = std::mem::take(&mut self.handles);
+        let mut waiting = Vec::new();
+        for &operation in self.operations {
+            self.apply(operation, &handles, &mut waiting);
+            self.held.iter().for_each(Held::check);
+            if let Some(budget) = &self.shared.budget {
+                assert!(budget.lent() <= budget.limit());
+            }
+        }
+        drop(waiting);
+        drop(handles);
+        self.held.iter().for_each(Held::check);
+    }
+
+    fn apply<'p>(
+        &mut self,
+        operation: Operation,
+        handles: &'p [Box<dyn AnyPool>],
+        waiting: &mut Vec<(usize, Acquire<'p>)>,
+    ) -> Option<()> {
+        let find = |which: u8| {
+            let pool = usize::from(which) % handles.len();
+            (pool, handles[pool].as_ref())
+        };
+        match operation {
+            Operation::Acquire { pool, len } => {
+                let (pool, handle) = find(pool);
+                let len = len.of(handle.max_len());
+                self.lent(pool, len, handle, handle.acquire_for(len));
+            }
+            Operation::AcquireTimeout { pool, len, micros } => {
+                let (pool, handle) = find(pool);
+                let len = len.of(handle.max_len());
+                let timeout = Duration::from_micros(micros.into());
+                let result = handle.acquire_timeout(len, timeout);
+                self.lent(pool, len, handle, result);
+            }
+            Operation::Request { pool, len } if waiting.len() < REQUESTS => {
+                let (pool, handle) = find(pool);
+                // What is too large is tried without waiting.
+                let len = len.of(handle.max_len()).min(handle.max_len());
+                waiting.push((pool, handle.acquire_async(len)));
+                self.poll(handles, waiting, waiting.len() - 1);
+            }
+            Operation::Poll { which } => {
+                let which = choose(which, waiting.len())?;
+                self.poll(handles, waiting, which);
+            }
+            Operation::Cancel { which } => {
+                let which = choose(which, waiting.len())?;
+                drop(waiting.swap_remove(which));
+            }
+            Operation::Release { which } => {
+                let which = choose(which, self.held.len())?;
+                drop(self.held.swap_remove(which));
+            }
+            Operation::Write { which, len } => {
+                let which = choose(which, self.held.len())?;
+                self.held[which].write(len);
+            }
+            Operation::LookAtSpare { which } => {
+                let which = choose(which, self.held.len())?;
+                self.held[which].look_at_spare();
+            }
+            Operation::Freeze { which } => {
+                let which = choose(which, self.held.len())?;
+                let held = self.held.swap_remove(which);
+                self.held.extend(held.freeze());
+            }
+            Operation::Share { which } => {
+                let which = choose(which, self.held.len())?;
+                let shared = self.held[which].share();
+                self.held.extend(shared);
+            }
+            Operation::HandOver { which, to } => {
+                let which = choose(which, self.held.len())?;
+                let to = choose(to, self.shared.inboxes.len())?;
+                let held = self.held.swap_remove(which);
+                self.shared.inboxes[to].lock().push(held);
+            }
+            Operation::Receive => {
+                let received = std::mem::take(&mut *self.shared.inboxes[self.number].lock());
+                self.held.extend(received);
+            }
+            Operation::Resize { pool, tier, resize } => {
+                let (_, handle) = find(pool);
+                let tiers = handle.stats().tiers.len().max(1);
+                let _ = handle.resize(usize::from(tier) % tiers, resize);
+            }
+            Operation::Trim { pool } => drop(find(pool).1.trim()),
+            Operation::Close { pool, really } if really.is_now() => {
+                let (pool, handle) = find(pool);
+                self.shared.closed[pool].store(true, Ordering::Relaxed);
+                handle.close();
+            }
+            Operation::AnotherHandle { pool } => {
+                self.more_handles.truncate(2);
+                self.more_handles.push(find(pool).1.another_handle());
+            }
+            Operation::Stats { pool } => {
+                let (_, handle) = find(pool);
+                let stats = handle.stats();
+                assert!(stats.available <= stats.total, "{stats:?}");
+                drop(handle.holders());
+            }
+            Operation::Yield => thread::yield_now(),
+            Operation::Request { .. } | Operation::Close { .. } => {}
+        }
+        Some(())
+    }
+
+    fn poll<'p>(
+        &mut self,
+        handles: &'p [Box<dyn AnyPool>],
+        waiting: &mut Vec<(usize, Acquire<'p>)>,
+        which: usize,
+    ) {
+        let (pool, future) = &mut waiting[which];
+        let mut context = Context::from_waker(Waker::noop());
+        if let Poll::Ready(result) = Pin::new(future).poll(&mut context) {
+            let (pool, _) = (*pool, waiting.swap_remove(which));
+            self.lent(pool, 0, handles[pool].as_ref(), result);
+        }
+    }
+
+    /// Keeps a buffer, which must be empty and show nothing of others; or sees whether the error is one that can be.
+    fn lent(
+        &mut self,
+        pool: usize,
+        len: usize,
+        handle: &dyn AnyPool,
+        result: Result<PooledBuf, AcquireError>,
+    ) {
+        match result {
+            Ok(buf) => {
+                assert!(buf.is_empty() && buf.capacity() >= len);
+                let stamp = self.stamp();
+                self.held.push(Held {
+                    bytes: Owned::Guard(buf),
+                    stamp,
+                    len: 0,
+                });
+            }
+            Err(AcquireError::TooLarge { requested, max }) => {
+                assert_eq!((requested, max), (len, handle.max_len()));
+                assert!(len > max);
+            }
+            Err(AcquireError::Closed) => {
+                assert!(self.shared.closed[pool].load(Ordering::Relaxed));
+            }
+            Err(AcquireError::OverBudget {
+                requested, budget, ..
+            }) => {
+                let limit = self.shared.budget.as_ref().map(Budget::limit);
+                assert!(requested <= budget && limit == Some(budget));
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// A byte that no other thread writes, and this one not again for long.
+    fn stamp(&mut self) -> u8 {
+        self.stamps = (self.stamps + 1) % 50;
+        1 + self.stamps + 50 * self.number as u8
+    }
+}
+
+impl Held {
+    fn check(&self) {
+        let bytes: &[u8] = match &self.bytes {
+            Owned::Guard(buf) => buf,
+            Owned::Frozen(bytes) => bytes,
+        };
+        assert_eq!(bytes.len(), self.len);
+        assert!(
+            bytes.iter().all(|byte| *byte == self.stamp),
+            "another holder wrote here"
+        );
+    }
+
+    /// Fills the start of the buffer with its stamp.
+    fn write(&mut self, len: Length) {
+        if let Owned::Guard(buf) = &mut self.bytes {
+            let len = len.of(buf.capacity()).min(buf.capacity());
+            buf.clear();
+            buf.extend_from_slice(&vec![self.stamp; len]).unwrap();
+            self.len = len;
+        }
+    }
+
+    /// Behind the written bytes it shows what it wrote before, or no holder's bytes.
+    fn look_at_spare(&mut self) {
+        if let Owned::Guard(buf) = &mut self.bytes {
+            let stamp = self.stamp;
+            let may_be = |byte: &u8| *byte == 0 || *byte == POISON || *byte == stamp;
+            assert!(buf.spare_mut().iter().all(may_be), "another holder's bytes");
+        }
+    }
+
+    /// As `Bytes`; nothing if it is empty, for then it keeps no buffer.
+    fn freeze(self) -> Option<Held> {
+        let bytes = match self.bytes {
+            Owned::Guard(buf) => buf.freeze(),
+            Owned::Frozen(bytes) => bytes,
+        };
+        (!bytes.is_empty()).then_some(Held {
+            bytes: Owned::Frozen(bytes),
+            ..self
+        })
+    }
+
+    /// The same bytes once more, if they are frozen.
+    fn share(&self) -> Option<Held> {
+        match &self.bytes {
+            Owned::Guard(_) => None,
+            Owned::Frozen(bytes) => Some(Held {
+                bytes: Owned::Frozen(bytes.clone()),
+                ..*self
+            }),
+        }
+    }
+}
