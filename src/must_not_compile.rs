@@ -98,7 +98,7 @@ mod release_into_another_pool {}
 /// let pool = BufferPool::new(64, 1, 1).unwrap();
 /// let mut buf = pool.acquire().unwrap();
 /// let spare = buf.spare_mut();
-/// buf.advance(4).unwrap();
+/// buf.commit(4).unwrap();
 /// spare[0] = 1;
 /// ```
 mod slice_beyond_its_guard {}
@@ -155,7 +155,7 @@ mod std_read_into_a_fresh_guard {}
 /// use tokio::{io::AsyncReadExt, net::TcpStream};
 /// async fn receive(socket: &mut TcpStream, buf: &mut PooledBuf) -> std::io::Result<()> {
 ///     let received = socket.read(buf.spare_mut()).await?;
-///     Ok(buf.advance(received)?)
+///     Ok(buf.commit(received)?)
 /// }
 /// ```
 ///
@@ -164,7 +164,7 @@ mod std_read_into_a_fresh_guard {}
 /// use tokio::{io::AsyncReadExt, net::TcpStream};
 /// async fn receive(socket: &mut TcpStream, buf: &mut PooledBuf) -> std::io::Result<()> {
 ///     let received = socket.read(buf).await?;
-///     Ok(buf.advance(received)?)
+///     Ok(buf.commit(received)?)
 /// }
 /// ```
 ///
@@ -173,7 +173,7 @@ mod std_read_into_a_fresh_guard {}
 /// use tokio::{io::AsyncReadExt, net::TcpStream};
 /// async fn receive(socket: &mut TcpStream, buf: &mut PooledBuf) -> std::io::Result<()> {
 ///     let received = socket.try_read(buf)?;
-///     Ok(buf.advance(received)?)
+///     Ok(buf.commit(received)?)
 /// }
 /// ```
 mod tokio_read_into_a_fresh_guard {}

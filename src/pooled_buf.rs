@@ -44,7 +44,7 @@ pub(crate) type Release = unsafe fn(NonNull<ReleaseHeader>, NonNull<u8>, u32, u3
 /// assert_eq!(buf.read_from(&mut socket)?, 19);
 /// // … or by hand: fill the start of the spare bytes, then say how many.
 /// buf.spare_mut()[..2].copy_from_slice(b"\r\n");
-/// buf.advance(2)?;
+/// buf.commit(2)?;
 /// assert!(buf.ends_with(b"\r\n\r\n"));
 ///
 /// drop(buf);
@@ -165,7 +165,7 @@ impl PooledBuf {
         Ok(())
     }
 
-    /// All the bytes that can still be added, for writing into; [`advance`](PooledBuf::advance) then says
+    /// All the bytes that can still be added, for writing into; [`commit`](PooledBuf::commit) then says
     /// how many were. What they show is this holder's own, 0, or [`POISON`](crate::POISON), never an
     /// earlier holder's: such bytes are zeroed first, which costs a `memset` of as many of them as earlier
     /// holders exposed. A guard all of whose bytes were handed out counts as exposed to its end when it is
@@ -189,10 +189,10 @@ impl PooledBuf {
     /// let mut buf = pool.acquire()?;
     /// let mut socket: &[u8] = b"\x05hello, and the next frame";
     /// std::io::Read::read_exact(&mut socket, buf.spare_mut_for(1)?)?;
-    /// buf.advance(1)?;
+    /// buf.commit(1)?;
     /// let length = buf[0] as usize;
     /// std::io::Read::read_exact(&mut socket, buf.spare_mut_for(length)?)?;
-    /// buf.advance(length)?;
+    /// buf.commit(length)?;
     /// assert_eq!(&buf[1..], b"hello");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -209,7 +209,7 @@ impl PooledBuf {
     ///
     /// [`CapacityError`] when there are fewer; then nothing changes.
     #[inline]
-    pub fn advance(&mut self, bytes: usize) -> Result<(), CapacityError> {
+    pub fn commit(&mut self, bytes: usize) -> Result<(), CapacityError> {
         let end = self.end_after(bytes)?;
         self.make_own(end);
         self.len = end;
@@ -273,7 +273,7 @@ impl PooledBuf {
         loop {
             match reader.read(self.spare_mut()) {
                 Ok(bytes) => {
-                    self.advance(bytes)
+                    self.commit(bytes)
                         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
                     return Ok(bytes);
                 }
@@ -286,7 +286,7 @@ impl PooledBuf {
     /// All the bytes that can still be added, as they are: unlike [`spare_mut`](PooledBuf::spare_mut)
     /// nothing is zeroed first, so they may show an earlier holder's bytes. For handing to the operating
     /// system; [`set_len`](PooledBuf::set_len) then says how many were written, where the safe
-    /// [`advance`](PooledBuf::advance) would zero some. All of them count as exposed when the guard is
+    /// [`commit`](PooledBuf::commit) would zero some. All of them count as exposed when the guard is
     /// wiped.
     ///
     /// # Safety

@@ -223,14 +223,14 @@ fn what_does_not_fit_is_refused_whole_with_the_numbers() {
         let inner = error.get_ref().unwrap();
         assert!(inner.is::<CapacityError>());
         assert!(buf.write_all(b"ab").is_err());
-        assert!(buf.advance(2).is_err());
-        assert!(buf.advance(usize::MAX).is_err());
+        assert!(buf.commit(2).is_err());
+        assert!(buf.commit(usize::MAX).is_err());
         assert!(buf.spare_mut_for(2).is_err());
         assert_eq!(buf[..], [1; SIZE - 1], "nothing was written");
         buf.write_all(b"z").unwrap();
         assert_eq!((buf.len(), buf.spare_len()), (SIZE, 0));
         buf.extend_from_slice(b"").unwrap();
-        buf.advance(0).unwrap();
+        buf.commit(0).unwrap();
         assert!(buf.spare_mut().is_empty());
     }
 }
@@ -250,9 +250,9 @@ fn writing_truncating_and_clearing_show_the_holders_own_bytes() {
         buf.truncate(2);
         assert_eq!(&buf[..], b"ba");
         buf.spare_mut()[..3].copy_from_slice(b"xyz");
-        buf.advance(2).unwrap();
+        buf.commit(2).unwrap();
         assert_eq!(&buf[..], b"baxy");
-        buf.advance(1).unwrap();
+        buf.commit(1).unwrap();
         assert_eq!(&buf[..], b"baxyz");
         buf.consume(2);
         assert_eq!(&buf[..], b"xyz");
@@ -265,7 +265,7 @@ fn writing_truncating_and_clearing_show_the_holders_own_bytes() {
         buf.clear();
         assert!(buf.is_empty());
         assert_eq!(buf.spare_len(), SIZE);
-        buf.advance(5).unwrap();
+        buf.commit(5).unwrap();
         assert_eq!(&buf[..], b"baxyz", "a holder's own bytes stay its own");
         assert_eq!(
             format!("{buf:?}"),
@@ -354,13 +354,13 @@ fn no_safe_read_shows_an_earlier_holders_bytes() {
         |buf| assert_no_secret(buf.spare_mut()),
         |buf| assert_no_secret(buf.spare_mut_for(SIZE / 2).unwrap()),
         |buf| {
-            buf.advance(SIZE).unwrap();
+            buf.commit(SIZE).unwrap();
             assert_no_secret(buf);
         },
         |buf| {
             buf.extend_from_slice(&[0; 10]).unwrap();
             buf.truncate(3);
-            buf.advance(500).unwrap();
+            buf.commit(500).unwrap();
             assert_no_secret(buf);
         },
         |buf| {
@@ -453,7 +453,7 @@ fn what_counts_as_exposed_is_what_was_written_or_handed_out() {
     assert_eq!(exposed_after(0, &nine), 9);
     let length_then_frame = |buf: &mut PooledBuf| {
         buf.spare_mut_for(4).unwrap();
-        buf.advance(4).unwrap();
+        buf.commit(4).unwrap();
         buf.spare_mut_for(60).unwrap();
     };
     assert_eq!(exposed_after(0, &length_then_frame), 64);

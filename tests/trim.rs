@@ -59,7 +59,7 @@ fn pools(size: usize) -> Vec<Arc<dyn Trims>> {
 fn fill(buf: &mut PooledBuf, byte: u8) {
     buf.clear();
     buf.spare_mut().fill(byte);
-    buf.advance(buf.capacity()).unwrap();
+    buf.commit(buf.capacity()).unwrap();
 }
 
 fn all_of(pool: &(impl Pool + ?Sized)) -> Vec<PooledBuf> {

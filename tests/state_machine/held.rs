@@ -199,9 +199,9 @@ impl Held {
                 assert_eq!(shown.len(), spare);
                 Self::note_shown(len, &mut self.own, self.unwritten, shown);
             }
-            BufferOperation::Advance(count) => {
+            BufferOperation::Commit(count) => {
                 let count = count.of(spare);
-                let result = self.buf.advance(count);
+                let result = self.buf.commit(count);
                 if count > spare {
                     self.assert_refused(count, result);
                 } else {

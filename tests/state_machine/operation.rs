@@ -92,7 +92,7 @@ pub(crate) enum BufferOperation {
     FillSpare(Length),
     /// Looks at all of `spare_mut`.
     LookAtSpare,
-    Advance(Length),
+    Commit(Length),
     Truncate(Length),
     Consume(Length),
     Clear,
