@@ -110,7 +110,7 @@ fn answer(pool: &dyn Pool, requests: &[&str]) -> Result<usize, Box<dyn std::erro
     for request in requests {
         let mut buf = pool.acquire_for(request.len())?;
         buf.extend_from_slice(request.as_bytes())?;
-        buf.filled_mut().make_ascii_uppercase();
+        buf.as_mut_slice().make_ascii_uppercase();
         answers.push(buf);
     }
     Ok(answers.iter().map(|answer| answer.len()).sum())

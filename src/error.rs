@@ -417,7 +417,8 @@ impl From<ResizeError> for io::Error {
     }
 }
 
-/// More bytes than the rest of a buffer holds. Nothing was written.
+/// More bytes than the rest of a buffer holds. Nothing was written, but by
+/// [`write_all`](io::Write::write_all), which writes what fits.
 ///
 /// Converts to [`std::io::Error`] with the kind [`WriteZero`](io::ErrorKind::WriteZero), as writing to a
 /// full slice does.
@@ -461,10 +462,16 @@ impl fmt::Display for CapacityError {
             spare,
             capacity,
         } = self;
-        write!(
-            f,
-            "{requested} bytes do not fit: {spare} of the buffer's {capacity} are free"
-        )
+        match spare {
+            0 => write!(
+                f,
+                "the buffer is full: all of its {capacity} bytes are written"
+            ),
+            spare => write!(
+                f,
+                "{requested} bytes do not fit: {spare} of the buffer's {capacity} are free"
+            ),
+        }
     }
 }
 

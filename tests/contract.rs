@@ -218,17 +218,19 @@ fn what_does_not_fit_is_refused_whole_with_the_numbers() {
             error.to_string(),
             "2 bytes do not fit: 1 of the buffer's 1000 are free"
         );
-        let error = buf.write(b"ab").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::WriteZero);
-        let inner = error.get_ref().unwrap();
-        assert!(inner.is::<CapacityError>());
-        assert!(buf.write_all(b"ab").is_err());
+        assert_eq!(buf.resize(SIZE + 1, 0), Err(error));
         assert!(buf.commit(2).is_err());
         assert!(buf.commit(usize::MAX).is_err());
         assert!(buf.spare_mut_for(2).is_err());
         assert_eq!(buf[..], [1; SIZE - 1], "nothing was written");
-        buf.write_all(b"z").unwrap();
+        buf.push(b'z').unwrap();
         assert_eq!((buf.len(), buf.spare_len()), (SIZE, 0));
+        let error = buf.push(b'z').unwrap_err();
+        assert_eq!((error.requested, error.spare, error.capacity), (1, 0, SIZE));
+        assert_eq!(
+            error.to_string(),
+            "the buffer is full: all of its 1000 bytes are written"
+        );
         buf.extend_from_slice(b"").unwrap();
         buf.commit(0).unwrap();
         assert!(buf.spare_mut().is_empty());
@@ -243,7 +245,7 @@ fn writing_truncating_and_clearing_show_the_holders_own_bytes() {
         buf.flush().unwrap();
         assert_eq!(&buf[..], b"12-ab");
         assert!(!buf.is_empty());
-        buf.filled_mut().reverse();
+        buf.as_mut_slice().reverse();
         assert_eq!(buf.as_ref(), b"ba-21");
         buf.truncate(100);
         assert_eq!(buf.len(), 5);
@@ -310,6 +312,7 @@ fn read_from_never_reads_nothing_in_silence() {
         assert_eq!(buf.read_from(&mut io::repeat(7)).unwrap(), SIZE - 8);
         let error = buf.read_from(&mut io::repeat(7)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WriteZero, "full is not the end");
+        assert!(error.to_string().contains("the buffer is full"), "{error}");
     }
 }
 

@@ -106,10 +106,10 @@ fn buf_reads_from_the_front_and_takes_away_what_was_read() {
     assert_eq!(buf.copy_to_bytes(3), &b"abc"[..]);
     assert_eq!((buf.chunk(), &buf[..]), (&b"def"[..], &b"def"[..]));
     assert!(catch_unwind(AssertUnwindSafe(|| buf.advance(4))).is_err());
-    assert_eq!(&buf[..], b"def");
+    assert_eq!(buf, b"def");
     // Skips, as on any `Buf`: a guard has no `advance` of its own, which adds.
     buf.advance(2);
-    assert_eq!(&buf[..], b"f");
+    assert_eq!(buf, b"f");
     buf.advance(1);
     assert!(!buf.has_remaining());
 }

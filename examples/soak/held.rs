@@ -96,7 +96,7 @@ impl Guard {
                 buf.consume(consumed);
                 assert_eq!(**buf, *rest, "consume left something else");
                 self.stamp = Stamp::new(random.next());
-                self.stamp.fill(0, buf.filled_mut());
+                self.stamp.fill(0, buf.as_mut_slice());
             }
             _ => {
                 self.stamp = Stamp::new(random.next());

@@ -110,7 +110,7 @@ unsafe impl BufMut for PooledBuf {
 /// let length = usize::from(frame.get_u16());
 /// assert_eq!(&frame[..length], b"hello");
 /// frame.advance(length);
-/// assert_eq!(&frame[..], b", and the next");
+/// assert_eq!(frame, b", and the next");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 impl Buf for PooledBuf {
