@@ -5,8 +5,9 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::panic::Location;
 use std::time::Duration;
+
+use crate::holders::HeldBy;
 
 /// Why a pool did not lend a buffer.
 ///
@@ -112,66 +113,6 @@ impl fmt::Display for AcquireError {
 }
 
 impl Error for AcquireError {}
-
-/// Who holds the buffers of an exhausted pool: part of [`AcquireError::Exhausted`] where the pool tracks it.
-/// `Display` names the line of code that holds most of them and how many, and the one that has held one
-/// longest and how long. All of them are in [`Pool::holders`](crate::Pool::holders), where the example is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeldBy {
-    most: &'static Location<'static>,
-    buffers: u32,
-    /// Milliseconds.
-    age: u32,
-    oldest: &'static Location<'static>,
-}
-
-impl HeldBy {
-    pub(crate) fn new(
-        (most, buffers): (&'static Location<'static>, usize),
-        (oldest, age): (&'static Location<'static>, Duration),
-    ) -> Self {
-        HeldBy {
-            most,
-            buffers: u32::try_from(buffers).unwrap_or(u32::MAX),
-            age: u32::try_from(age.as_millis()).unwrap_or(u32::MAX),
-            oldest,
-        }
-    }
-
-    /// The line of code that holds most.
-    #[must_use]
-    pub fn most(&self) -> &'static Location<'static> {
-        self.most
-    }
-
-    /// How many buffers that line holds.
-    #[must_use]
-    pub fn buffers(&self) -> usize {
-        self.buffers as usize
-    }
-
-    /// The line of code that has held a buffer longest.
-    #[must_use]
-    pub fn oldest(&self) -> &'static Location<'static> {
-        self.oldest
-    }
-
-    /// For how long, to the millisecond.
-    #[must_use]
-    pub fn age(&self) -> Duration {
-        Duration::from_millis(self.age.into())
-    }
-}
-
-impl fmt::Display for HeldBy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} of them acquired at {}, the oldest at {} {} ms ago",
-            self.buffers, self.most, self.oldest, self.age,
-        )
-    }
-}
 
 impl From<AcquireError> for io::Error {
     fn from(error: AcquireError) -> Self {
