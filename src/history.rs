@@ -87,7 +87,7 @@ pub enum Advice {
     Idle {
         /// Most buffers in use in any snapshot.
         peak: usize,
-        /// Bytes that [`trim`](crate::BufferPool::trim) could give back.
+        /// Bytes that [`trim`](crate::Pool::trim) could give back.
         trim_bytes: usize,
     },
 }

@@ -217,7 +217,9 @@ fn a_pools_figures_are_published_under_their_names() {
 
 #[test]
 fn each_tier_is_published_by_its_size() {
-    let tiers = MultiSizeConfig::new().tier(64, 0, 1).tier(512, 0, 1);
+    let tiers = MultiSizeConfig::new()
+        .tier(PoolConfig::new(64).max(1))
+        .tier(PoolConfig::new(512).max(1));
     let pool = MultiSizePool::with_config(tiers.name("frames")).unwrap();
     let _held = pool.acquire_for(65).unwrap();
     let figures = published(&pool);

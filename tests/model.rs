@@ -118,9 +118,10 @@ impl Model {
     }
 
     /// The tier that a request is served from.
-    fn acquire(&mut self, len: usize) -> Result<usize, AcquireError> {
+    fn acquire(&mut self, pool: &dyn Pool, len: usize) -> Result<usize, AcquireError> {
         let Some(home) = self.tiers.iter().position(|tier| tier.size >= len) else {
             return Err(AcquireError::TooLarge {
+                pool: pool.name().into(),
                 requested: len,
                 max: self.tiers.last().unwrap().size,
             });
@@ -139,7 +140,9 @@ impl Model {
             }
         }
         self.refused += 1;
+        let stats = pool.stats();
         Err(AcquireError::Exhausted {
+            pool: stats.tiers.get(home).unwrap_or(&stats).name.clone(),
             in_use: self.in_use[home],
             max: self.tiers[home].max,
             held_by: None,
@@ -200,7 +203,7 @@ fn agrees(
     for step in steps {
         let which = match step {
             Step::Acquire { len } => {
-                let expected = model.acquire(len);
+                let expected = model.acquire(pool, len);
                 let got = pool.acquire_for(len);
                 match (got, expected) {
                     (Ok(mut buf), Ok(tier)) => {
@@ -401,11 +404,15 @@ proptest! {
             .into_iter()
             .map(|(size, (max, initial))| Tier { size, initial: initial.min(max), max })
             .collect();
-        let config = MultiSizeConfig::new().overflow(overflow).wipe(wipe).magazine(magazine);
+        let config = MultiSizeConfig::new().overflow(overflow);
         let config = tiers
             .iter()
             .rev()
-            .fold(config, |config, tier| config.tier(tier.size, tier.initial, tier.max));
+            .fold(config, |config, tier| {
+                let Tier { size, initial, max } = *tier;
+                let tier = PoolConfig::new(size).initial(initial).max(max);
+                config.tier(tier.wipe(wipe).magazine(magazine))
+            });
         let pool = MultiSizePool::with_config(config).unwrap();
         agrees(&pool, Model::new(tiers, overflow), 16, steps)?;
     }

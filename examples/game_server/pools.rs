@@ -97,7 +97,7 @@ fn make(kind: PoolKind, name: &str, max: usize, initial: usize) -> Result<Arc<dy
             let tiers = PAYLOADS
                 .into_iter()
                 .fold(MultiSizeConfig::new(), |tiers, payload| {
-                    tiers.tier(HEADER + payload, initial, max)
+                    tiers.tier(PoolConfig::new(HEADER + payload).initial(initial).max(max))
                 });
             MultiSizePool::with_config(tiers.name(name)).map(shared)
         }

@@ -323,27 +323,28 @@ impl Ledger {
         let may_be_out = asked.home.is_some() && !asked.was_closed && !features.roomy;
         let refuses = may_be_out && (asked.how == How::Now || !features.waits);
         let counts = |home: usize| -> RangeInclusive<usize> { 1..=self.tiers[home].reserve };
-        let allowed = match *error {
-            AcquireError::TooLarge { requested, max } => {
+        let allowed = match error {
+            &AcquireError::TooLarge { requested, max, .. } => {
                 asked.home.is_none() && (requested, max) == (asked.len, self.max_len())
             }
-            AcquireError::Closed => asked.home.is_some() && closing,
+            AcquireError::Closed { .. } => asked.home.is_some() && closing,
             AcquireError::Exhausted {
                 in_use,
                 max,
                 held_by,
+                ..
             } => {
                 let counts = asked.home.map_or(0..=0, counts);
                 refuses
-                    && counts.contains(&in_use)
-                    && counts.contains(&max)
+                    && counts.contains(in_use)
+                    && counts.contains(max)
                     && (features.tracked || held_by.is_none())
             }
-            AcquireError::OverBudget { lent, budget, .. } => {
+            &AcquireError::OverBudget { lent, budget, .. } => {
                 let limit = features.account.as_ref().map(|it| it.budget.limit());
                 refuses && limit == Some(budget) && lent <= budget
             }
-            AcquireError::TimedOut { waited } => {
+            &AcquireError::TimedOut { waited, .. } => {
                 may_be_out && matches!(asked.how, How::Within(limit) if waited >= limit)
             }
             _ => false,

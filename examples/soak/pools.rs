@@ -15,10 +15,6 @@ use crate::recycled::RecycledPool;
 
 /// What all of them can do, though no trait of the crate says so.
 pub(crate) trait AnyPool: Pool {
-    /// Returns how many buffers are out.
-    fn close(&self) -> usize;
-    /// Returns how many bytes went back.
-    fn trim(&self) -> usize;
     /// The max of one of its sizes.
     fn max(&self, tier: usize) -> usize;
     /// The pool of one of its sizes, if its max can be changed.
@@ -28,21 +24,11 @@ pub(crate) trait AnyPool: Pool {
 /// What pools have whose max can be changed.
 pub(crate) trait Resizable {
     fn set_max(&self, max: usize) -> Result<usize, ResizeError>;
-    fn grow(&self, by: usize) -> Result<usize, ResizeError>;
-    fn shrink(&self, by: usize) -> Result<usize, ResizeError>;
 }
 
 macro_rules! equal_buffers {
     ($($pool:ty, $resizable:expr $(, const $n:ident)?;)*) => {$(
         impl $(<const $n: usize>)? AnyPool for $pool {
-            fn close(&self) -> usize {
-                <$pool>::close(self).outstanding()
-            }
-
-            fn trim(&self) -> usize {
-                <$pool>::trim(self)
-            }
-
             fn max(&self, _tier: usize) -> usize {
                 <$pool>::max(self)
             }
@@ -66,28 +52,12 @@ macro_rules! resizable {
             fn set_max(&self, max: usize) -> Result<usize, ResizeError> {
                 $pool::set_max(self, max)
             }
-
-            fn grow(&self, by: usize) -> Result<usize, ResizeError> {
-                $pool::grow(self, by)
-            }
-
-            fn shrink(&self, by: usize) -> Result<usize, ResizeError> {
-                $pool::shrink(self, by)
-            }
         }
     )*};
 }
 resizable!(BufferPool, AlignedPool);
 
 impl AnyPool for MultiSizePool {
-    fn close(&self) -> usize {
-        MultiSizePool::close(self).outstanding()
-    }
-
-    fn trim(&self) -> usize {
-        MultiSizePool::trim(self)
-    }
-
     fn max(&self, tier: usize) -> usize {
         self.tiers()[tier].max()
     }
@@ -98,14 +68,6 @@ impl AnyPool for MultiSizePool {
 }
 
 impl AnyPool for RecycledPool {
-    fn close(&self) -> usize {
-        RecycledPool::close(self)
-    }
-
-    fn trim(&self) -> usize {
-        RecycledPool::trim(self)
-    }
-
     fn max(&self, _tier: usize) -> usize {
         RecycledPool::max(self)
     }
@@ -254,9 +216,11 @@ pub(crate) fn open(
             if largest > BUDGET {
                 choice.account = None;
             }
-            Arc::new(MultiSizePool::with_config(multi_size(
-                &choice, &tiers, reserve, overflow,
-            ))?)
+            let config = MultiSizeConfig::new().overflow(overflow);
+            let config = tiers.iter().fold(config, |config, &(size, max, reserve)| {
+                config.tier(choice.config((size, max, reserve), max / 2))
+            });
+            Arc::new(MultiSizePool::with_config(config)?)
         }
         Kind::Recycled => {
             // What it lends are boxes of bytes.
@@ -281,32 +245,6 @@ pub(crate) fn open(
         account: choice.account,
     }));
     Ok(Entry { pool, ledger })
-}
-
-fn multi_size(
-    choice: &Choice,
-    tiers: &[(usize, usize, usize)],
-    reserve: usize,
-    overflow: Overflow,
-) -> MultiSizeConfig {
-    let mut config = MultiSizeConfig::new()
-        .overflow(overflow)
-        .reserve(reserve)
-        .wipe(choice.wipe)
-        .track_holders(choice.tracked);
-    for &(size, max, _) in tiers {
-        config = config.tier(size, max / 2, max);
-    }
-    if let Some(magazine) = choice.magazine {
-        config = config.magazine(magazine);
-    }
-    if let Some(decay) = choice.decay {
-        config = config.decay(decay);
-    }
-    if let Some(account) = &choice.account {
-        config = config.budget(&account.budget);
-    }
-    config
 }
 
 /// What messages call the pool.

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use poolbuf::{AcquireError, Pool, PoolStats, PooledBuf, Recycle, Recycler};
+use poolbuf::{AcquireError, Holders, Pool, PoolStats, PooledBuf, Recycle, Recycler};
 
 /// See the module. Does not wait.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct RecycledPool {
     recycler: Recycler<Shelf>,
 }
@@ -51,19 +51,6 @@ impl RecycledPool {
         }
     }
 
-    /// Returns how many are out.
-    pub(crate) fn close(&self) -> usize {
-        let mut state = self.recycler.get_ref().state.lock();
-        state.closed = true;
-        state.in_use
-    }
-
-    /// Returns how many bytes that gave back.
-    pub(crate) fn trim(&self) -> usize {
-        let free = std::mem::take(&mut self.recycler.get_ref().state.lock().free);
-        free.iter().map(|(memory, _)| memory.len()).sum()
-    }
-
     pub(crate) fn max(&self) -> usize {
         self.recycler.get_ref().max
     }
@@ -72,19 +59,22 @@ impl RecycledPool {
 impl Pool for RecycledPool {
     fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError> {
         let shelf = self.recycler.get_ref();
+        let pool = Arc::clone(&shelf.name);
         if len > shelf.size {
             return Err(AcquireError::TooLarge {
+                pool,
                 requested: len,
                 max: shelf.size,
             });
         }
         let mut state = shelf.state.lock();
         if state.closed {
-            return Err(AcquireError::Closed);
+            return Err(AcquireError::Closed { pool });
         }
         if state.in_use == shelf.max {
             state.refused += 1;
             return Err(AcquireError::Exhausted {
+                pool,
                 in_use: state.in_use,
                 max: shelf.max,
                 held_by: None,
@@ -97,6 +87,20 @@ impl Pool for RecycledPool {
         let (memory, exposed) = free.unwrap_or_else(|| (vec![0; shelf.size].into(), 0));
         let lent = self.recycler.lend(memory, exposed);
         Ok(lent.expect("far below the 4 GiB that a guard can count"))
+    }
+
+    fn name(&self) -> &str {
+        &self.recycler.get_ref().name
+    }
+
+    fn close(&self) -> Holders {
+        self.recycler.get_ref().state.lock().closed = true;
+        self.holders()
+    }
+
+    fn trim(&self) -> usize {
+        let free = std::mem::take(&mut self.recycler.get_ref().state.lock().free);
+        free.iter().map(|(memory, _)| memory.len()).sum()
     }
 
     fn max_len(&self) -> usize {

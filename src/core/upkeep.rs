@@ -1,6 +1,7 @@
 //! What a pool does besides lending: changing how many it lends, and giving back the memory of free buffers.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::core::{PoolCore, PoolHandle, put_back_quietly};
 use crate::error::ResizeError;
@@ -69,62 +70,22 @@ impl<F: FreeList> PoolHandle<F> {
 impl<F: Resizable> PoolHandle<F> {
     /// Sets the max; returns the one before.
     pub(crate) fn set_max(&self, max: usize) -> Result<usize, ResizeError> {
-        let (before, _) = self.resize(|before| match max {
-            0 => Err(ResizeError::NoneLeft {
-                max: before as usize,
-                shrink_by: before as usize,
-            }),
-            max => self.within_reserve(max),
-        })?;
-        Ok(before)
-    }
-
-    /// Raises the max; returns it.
-    pub(crate) fn grow(&self, by: usize) -> Result<usize, ResizeError> {
-        let (_, after) =
-            self.resize(|max| self.within_reserve((max as usize).saturating_add(by)))?;
-        Ok(after)
-    }
-
-    /// Lowers the max; returns it.
-    pub(crate) fn shrink(&self, by: usize) -> Result<usize, ResizeError> {
-        let (_, after) = self.resize(|max| match (max as usize).saturating_sub(by) {
-            0 => Err(ResizeError::NoneLeft {
-                max: max as usize,
-                shrink_by: by,
-            }),
-            // Less than `max`.
-            left => Ok(left as u32),
-        })?;
-        Ok(after)
-    }
-
-    /// Changes the max; returns the one before and the one after.
-    fn resize(
-        &self,
-        change: impl FnOnce(u32) -> Result<u32, ResizeError>,
-    ) -> Result<(usize, usize), ResizeError> {
         let core = self.core();
-        let (before, after) = core.free_list.resize(|before| {
-            let after = change(before)?;
+        let after = match u32::try_from(max) {
+            Ok(after) if (1..=core.reserve).contains(&after) => after,
+            _ => {
+                let (pool, reserve) = (Arc::clone(&core.name), core.reserve as usize);
+                return Err(ResizeError::new(pool, max, reserve));
+            }
+        };
+        let (before, _) = core.free_list.resize(|before| {
             if after < before {
                 core.was_shrunk.store(true, Ordering::Relaxed);
             }
             core.max.store(after, Ordering::Relaxed);
-            Ok(after)
+            Ok::<_, ResizeError>(after)
         })?;
         core.serve_waiters();
-        Ok((before as usize, after as usize))
-    }
-
-    fn within_reserve(&self, requested: usize) -> Result<u32, ResizeError> {
-        let reserve = self.core().reserve;
-        match u32::try_from(requested) {
-            Ok(max) if max <= reserve => Ok(max),
-            _ => Err(ResizeError::AboveReserve {
-                requested,
-                reserve: reserve as usize,
-            }),
-        }
+        Ok(before as usize)
     }
 }

@@ -8,10 +8,10 @@
 //! *What is handed over* is still out, as the free list sees it: it was not pushed, and is not popped.
 
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use crate::core::{PoolCore, PoolHandle, Refusal, give_back};
-use crate::error::AcquireError;
 use crate::free_list::{Empty, FreeList, Slot};
 use crate::holders::Caller;
 use crate::pooled_buf::PooledBuf;
@@ -116,6 +116,10 @@ enum Turned {
 }
 
 impl<F: FreeList> Lender for PoolHandle<F> {
+    fn name(&self) -> &Arc<str> {
+        PoolHandle::name(self)
+    }
+
     fn poll_turn(&self, turn: &mut Turn, request: &Request<'_>) -> Poll<Lent> {
         let core = self.core();
         let slot = match turn {
@@ -132,7 +136,7 @@ impl<F: FreeList> Lender for PoolHandle<F> {
                 Outcome::Handed(slot) => slot,
                 Outcome::Closed => {
                     *turn = Turn::New;
-                    return Poll::Ready(Err(AcquireError::Closed));
+                    return Poll::Ready(Err(self.closed()));
                 }
             },
             Turn::ForBytes(slot, ticket) => {
@@ -153,7 +157,7 @@ impl<F: FreeList> Lender for PoolHandle<F> {
                         core.count_not_lent();
                         // SAFETY: it was popped, or handed over, and has become no guard.
                         unsafe { give_back(self.core, slot) };
-                        return Poll::Ready(Err(AcquireError::Closed));
+                        return Poll::Ready(Err(self.closed()));
                     }
                 }
             }
@@ -170,7 +174,7 @@ impl<F: FreeList> Lender for PoolHandle<F> {
                 // finds this request there, or it finds the pool closed.
                 if core.waiters.lock().is_closed() {
                     drop(self.leave(turn, request, Ending::Left));
-                    return Poll::Ready(Err(AcquireError::Closed));
+                    return Poll::Ready(Err(self.closed()));
                 }
                 return Poll::Pending;
             }

@@ -66,6 +66,9 @@ pub(crate) type Lent = Result<PooledBuf, AcquireError>;
 
 /// Who has a queue for its buffers.
 pub(crate) trait Lender: Send + Sync {
+    /// What the pool is called.
+    fn name(&self) -> &Arc<str>;
+
     /// Lends a buffer, or queues for one: the waker is woken when it is worth asking again.
     fn poll_turn(&self, turn: &mut Turn, request: &Request<'_>) -> Poll<Lent>;
 
@@ -135,8 +138,9 @@ impl<'a> Acquire<'a> {
             match timeout.checked_sub(waited) {
                 Some(left) if !left.is_zero() => park((timeout != Duration::MAX).then_some(left)),
                 _ => {
+                    let pool = self.pool_name();
                     let late = self.leave(Ending::TimedOut);
-                    return late.ok_or(AcquireError::TimedOut { waited });
+                    return late.ok_or(AcquireError::TimedOut { pool, waited });
                 }
             }
             if let Poll::Ready(result) = self.poll_asked(&waker) {
@@ -192,6 +196,15 @@ impl<'a> Acquire<'a> {
             }
             _ => Poll::Pending,
         }
+    }
+
+    /// What the first of the pools that are asked is called; empty once there is none.
+    fn pool_name(&self) -> Arc<str> {
+        let asked = match &self.state {
+            State::Asking(asked) => asked.iter().flatten().next(),
+            State::Done(_) => None,
+        };
+        asked.map_or_else(|| Arc::from(""), |(lender, _)| Arc::clone(lender.name()))
     }
 
     /// Leaves all queues. Returns a buffer that has been handed over already.

@@ -78,31 +78,9 @@ fn run(scheduler: impl Scheduler + 'static, model: fn()) -> usize {
     Runner::new(scheduler, config).run(model)
 }
 
-/// What all pools can do, though no trait of the crate says so.
-trait AnyPool: Pool + Clone + 'static {
-    fn close_all(&self);
-    fn trim_all(&self);
-}
-
-macro_rules! any_pool {
-    ($($pool:ty $(, const $n:ident)?;)*) => {$(
-        impl $(<const $n: usize>)? AnyPool for $pool {
-            fn close_all(&self) {
-                self.close();
-            }
-
-            fn trim_all(&self) {
-                self.trim();
-            }
-        }
-    )*};
-}
-any_pool! {
-    BufferPool;
-    AlignedPool;
-    LockFreePool<N>, const N;
-    MultiSizePool;
-}
+/// Any pool, of which there can be several handles.
+trait AnyPool: Pool + Clone + 'static {}
+impl<P: Pool + Clone + 'static> AnyPool for P {}
 
 /// A pool of `max` buffers, none of which is made before it is needed, with magazines of so many.
 fn buffer_pool(max: usize, magazine: usize) -> BufferPool {
@@ -121,10 +99,9 @@ fn lock_free_pool<const N: usize>() -> LockFreePool<N> {
 fn multi_size_pool(max: usize) -> MultiSizePool {
     MultiSizePool::with_config(
         MultiSizeConfig::new()
-            .tier(SIZE, 0, max - 1)
-            .tier(2 * SIZE, 0, 1)
-            .overflow(Overflow::NextTier)
-            .magazine(2),
+            .tier(PoolConfig::new(SIZE).max(max - 1).magazine(2))
+            .tier(PoolConfig::new(2 * SIZE).max(1).magazine(2))
+            .overflow(Overflow::NextTier),
     )
     .unwrap()
 }
@@ -199,7 +176,7 @@ impl Ledger {
                 entries.over_budget += 1;
             }
             Err(AcquireError::TimedOut { .. }) => entries.timed_out += 1,
-            Err(AcquireError::Closed) => {}
+            Err(AcquireError::Closed { .. }) => {}
             Err(error) => panic!("{error}"),
         }
         None
