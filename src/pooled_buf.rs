@@ -211,6 +211,17 @@ impl PooledBuf {
     /// # Errors
     ///
     /// [`CapacityError`] when the buffer is full.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    ///
+    /// let mut buf = BufferPool::new(2, 1, 1)?.acquire()?;
+    /// buf.push(b'o')?;
+    /// buf.push(b'k')?;
+    /// assert_eq!(buf, "ok");
+    /// assert!(buf.push(b'!').is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn push(&mut self, byte: u8) -> Result<(), CapacityError> {
         self.extend_from_slice(&[byte])
@@ -374,6 +385,17 @@ impl PooledBuf {
 
     /// The bytes written so far, for change. Not for reading into: of a guard that was just acquired it is empty. See
     /// [`spare_mut`](PooledBuf::spare_mut) and [`read_from`](PooledBuf::read_from) for that.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    ///
+    /// let mut buf = BufferPool::new(64, 1, 1)?.acquire()?;
+    /// assert!(buf.as_mut_slice().is_empty());
+    /// buf.extend_from_slice(b"hello")?;
+    /// buf.as_mut_slice().make_ascii_uppercase();
+    /// assert_eq!(buf, "HELLO");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     #[must_use]
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
@@ -547,6 +569,17 @@ impl AsMut<[u8]> for PooledBuf {
 
 /// Lawful, since a guard is compared, ordered and hashed as its bytes are: a map with guards as keys is searched with a
 /// slice.
+///
+/// ```
+/// use poolbuf::{BufferPool, Pool};
+/// use std::collections::HashMap;
+///
+/// let mut token = BufferPool::new(64, 1, 1)?.acquire()?;
+/// token.extend_from_slice(b"4711")?;
+/// let sessions = HashMap::from([(token, "Ada")]);
+/// assert_eq!(sessions.get(&b"4711"[..]), Some(&"Ada"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 impl Borrow<[u8]> for PooledBuf {
     #[inline]
     fn borrow(&self) -> &[u8] {
@@ -636,6 +669,17 @@ equals! {
 }
 
 /// A copy of the bytes written so far; the buffer goes back to its pool. Costs an allocation.
+///
+/// ```
+/// use poolbuf::{BufferPool, Pool};
+///
+/// let pool = BufferPool::new(64, 1, 1)?;
+/// let mut buf = pool.acquire()?;
+/// buf.extend_from_slice(b"kept for long")?;
+/// let kept = Vec::from(buf);
+/// assert_eq!((&kept[..], pool.stats().in_use), (&b"kept for long"[..], 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 impl From<PooledBuf> for Vec<u8> {
     fn from(buf: PooledBuf) -> Vec<u8> {
         buf.to_vec()
@@ -686,7 +730,7 @@ impl TryFrom<Vec<u8>> for PooledBuf {
     }
 }
 
-/// A guard over memory of no pool, as from a `Vec<u8>`: all of its bytes count as written.
+/// A guard over memory of no pool, as from a `Vec<u8>`: all of its bytes count as written, so none are to spare.
 ///
 /// # Errors
 ///
