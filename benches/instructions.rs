@@ -57,10 +57,9 @@ fn work_on(name: &str, operations: u64) {
             operations,
         ),
         "MultiSizePool" => {
-            let tiers = MultiSizePool::TIERS.into_iter();
-            let tiers = tiers.fold(MultiSizeConfig::new().wipe(Wipe::Never), |config, size| {
-                config.tier(size, 0, BUFFERS)
-            });
+            let tier = |size| PoolConfig::new(size).max(BUFFERS).wipe(Wipe::Never);
+            let tiers = [64, 512, 2048, SIZE, 32_768].map(tier).into_iter();
+            let tiers = tiers.fold(MultiSizeConfig::new(), MultiSizeConfig::tier);
             work(&MultiSizePool::with_config(tiers).expect(made), operations);
         }
         other => unreachable!("no pool is called {other}"),

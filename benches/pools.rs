@@ -20,9 +20,8 @@ use criterion::{BenchmarkGroup, Criterion, SamplingMode};
 use poolbuf::{AlignedPool, BufferPool, LockFreePool, MultiSizePool, PooledBuf};
 
 use common::report::{Report, Table};
-use common::{BUFFERS, Strategy, WithCapacity, acquire_and_fill, threads};
+use common::{BUFFERS, SIZES, Strategy, WithCapacity, acquire_and_fill, threads};
 
-const SIZES: [usize; 5] = MultiSizePool::TIERS;
 const HELD: usize = 64;
 /// The groups for two states of glibc's heap, between which 64 `Vec`s differ by a factor of 40.
 const HELD_WARM: &str = "held";

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use event_listener::{Event, IntoNotification};
 use parking_lot::Mutex;
-use poolbuf::{BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PooledBuf};
+use poolbuf::{
+    BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig, PooledBuf,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::yield_now;
 
@@ -251,7 +253,8 @@ const CANDIDATES: [(&str, Round); 5] = [
         )
     }),
     ("**`MultiSizePool`**", |duration| {
-        let tiers = MultiSizeConfig::new().tier(SIZE, BUFFERS, BUFFERS);
+        let tier = PoolConfig::new(SIZE).initial(BUFFERS).max(BUFFERS);
+        let tiers = MultiSizeConfig::new().tier(tier);
         round(
             Ours(MultiSizePool::with_config(tiers).expect(MADE)),
             duration,

@@ -6,10 +6,10 @@
 //! cargo run --example own_pool
 //! ```
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use poolbuf::{AcquireError, BufferPool, Pool, PoolStats, PooledBuf, Recycle, Recycler};
+use poolbuf::{AcquireError, BufferPool, Holders, Pool, PoolStats, PooledBuf, Recycle, Recycler};
 
 /// Bytes of each buffer.
 const SIZE: usize = 4096;
@@ -26,20 +26,27 @@ struct Shelf {
 impl Recycle for Shelf {
     fn recycle(&self, memory: Box<[u8]>, exposed: usize) {
         self.in_use.fetch_sub(1, Ordering::Relaxed);
-        // A panic elsewhere can't leave the list half changed.
-        let mut kept = self
-            .kept
-            .lock()
-            .unwrap_or_else(|broken| broken.into_inner());
+        let mut kept = self.kept();
         if kept.len() < self.most {
             kept.push((memory, exposed));
         }
     }
 }
 
-/// Unbounded: never refuses, and keeps `most` free buffers.
+impl Shelf {
+    fn kept(&self) -> MutexGuard<'_, Vec<(Box<[u8]>, usize)>> {
+        // A panic elsewhere can't leave the list half changed.
+        self.kept
+            .lock()
+            .unwrap_or_else(|broken| broken.into_inner())
+    }
+}
+
+/// Unbounded: never refuses until it is closed, and keeps `most` free buffers.
+#[derive(Debug)]
 struct Elastic {
     recycler: Recycler<Shelf>,
+    closed: AtomicBool,
 }
 
 impl Elastic {
@@ -52,31 +59,32 @@ impl Elastic {
         };
         Elastic {
             recycler: Recycler::new(shelf),
+            closed: AtomicBool::new(false),
         }
     }
 }
 
 impl Pool for Elastic {
     fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError> {
+        let too_large = |requested| AcquireError::TooLarge {
+            pool: self.name().into(),
+            requested,
+            max: SIZE,
+        };
         if len > SIZE {
-            return Err(AcquireError::TooLarge {
-                requested: len,
-                max: SIZE,
+            return Err(too_large(len));
+        }
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(AcquireError::Closed {
+                pool: self.name().into(),
             });
         }
         let shelf = self.recycler.get_ref();
-        let kept = shelf
-            .kept
-            .lock()
-            .unwrap_or_else(|broken| broken.into_inner())
-            .pop();
+        let kept = shelf.kept().pop();
         let (memory, exposed) = kept.unwrap_or_else(|| (vec![0; SIZE].into(), 0));
         let buf = self.recycler.lend(memory, exposed);
         // `lend` refuses memory of more than 4 GiB only.
-        let buf = buf.map_err(|memory| AcquireError::TooLarge {
-            requested: memory.len(),
-            max: SIZE,
-        })?;
+        let buf = buf.map_err(|memory| too_large(memory.len()))?;
         shelf.in_use.fetch_add(1, Ordering::Relaxed);
         shelf.acquired.fetch_add(1, Ordering::Relaxed);
         Ok(buf)
@@ -89,18 +97,28 @@ impl Pool for Elastic {
     fn stats(&self) -> PoolStats {
         let shelf = self.recycler.get_ref();
         let mut stats = PoolStats::default();
-        stats.name = "elastic".into();
+        stats.name = self.name().into();
         stats.buffer_size = SIZE;
         stats.max = usize::MAX;
         stats.in_use = shelf.in_use.load(Ordering::Relaxed);
-        stats.available = shelf
-            .kept
-            .lock()
-            .unwrap_or_else(|broken| broken.into_inner())
-            .len();
+        stats.available = shelf.kept().len();
         stats.total = stats.in_use + stats.available;
         stats.acquired = shelf.acquired.load(Ordering::Relaxed);
         stats
+    }
+
+    fn name(&self) -> &str {
+        "elastic"
+    }
+
+    fn close(&self) -> Holders {
+        self.closed.store(true, Ordering::Relaxed);
+        self.holders()
+    }
+
+    fn trim(&self) -> usize {
+        let kept = std::mem::take(&mut *self.recycler.get_ref().kept());
+        kept.iter().map(|(memory, _)| memory.len()).sum()
     }
 }
 
@@ -110,7 +128,7 @@ fn answer(pool: &dyn Pool, requests: &[&str]) -> Result<usize, Box<dyn std::erro
     for request in requests {
         let mut buf = pool.acquire_for(request.len())?;
         buf.extend_from_slice(request.as_bytes())?;
-        buf.filled_mut().make_ascii_uppercase();
+        buf.as_mut_slice().make_ascii_uppercase();
         answers.push(buf);
     }
     Ok(answers.iter().map(|answer| answer.len()).sum())
@@ -128,6 +146,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "{}: {} buffers free, {} acquired",
             stats.name, stats.available, stats.acquired
         );
+        assert_eq!(pool.close().outstanding(), 0);
+        assert!(matches!(pool.acquire(), Err(AcquireError::Closed { .. })));
     }
     Ok(())
 }

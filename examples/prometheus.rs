@@ -73,8 +73,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     poolbuf::metrics::describe();
 
     let frames = MultiSizeConfig::new()
-        .tier(512, 0, 100)
-        .tier(8192, 0, 10)
+        .tier(PoolConfig::new(512).max(100))
+        .tier(PoolConfig::new(8192).max(10))
         .name("frames");
     let pools: Arc<[Arc<dyn Pool>]> = Arc::new([
         Arc::new(BufferPool::with_config(

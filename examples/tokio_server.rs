@@ -31,7 +31,7 @@ async fn serve(mut socket: TcpStream, pool: BufferPool) -> io::Result<()> {
         let mut buf = timeout(PATIENCE, pool.acquire_async(pool.buffer_size())).await??;
         match socket.try_read(buf.spare_mut()) {
             Ok(0) => return Ok(()),
-            Ok(bytes) => buf.advance(bytes)?,
+            Ok(bytes) => buf.commit(bytes)?,
             // Nothing was there after all.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(error) => return Err(error),

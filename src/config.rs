@@ -14,6 +14,11 @@ pub(crate) const BUFFER_SIZE_LIMIT: usize = u32::MAX as usize;
 /// Most buffers of a pool: indices have 32 bits, and one value is kept for "none".
 pub(crate) const MAX_LIMIT: usize = u32::MAX as usize - 1;
 
+/// Buffers at most of a pool whose configuration does not say.
+const DEFAULT_MAX: usize = 1024;
+/// Bytes of a connection's buffer, unless the configuration says otherwise.
+const DEFAULT_BUFFER_SIZE: usize = 8192;
+
 /// How a pool of equal buffers is made: sizes, counts, name, wiping, alignment.
 ///
 /// Every setter returns the configuration, so they chain. What is wrong with the values is said, as a
@@ -46,16 +51,9 @@ pub struct PoolConfig {
 }
 
 impl PoolConfig {
-    /// The `max` of a [`BufferPool`](crate::BufferPool) or [`AlignedPool`](crate::AlignedPool) whose
-    /// configuration does not set one, in buffers.
-    pub const DEFAULT_MAX: usize = 1024;
-    /// The buffer size of [`for_connections`](PoolConfig::for_connections), in bytes.
-    pub const DEFAULT_BUFFER_SIZE: usize = 8192;
-
     /// Buffers of `buffer_size` bytes each; all else at its default: the pool type's name, no buffer at
-    /// first ([`LockFreePool`](crate::LockFreePool): all of them), at most
-    /// [`DEFAULT_MAX`](PoolConfig::DEFAULT_MAX) (`LockFreePool<N>`: `N`), [`Wipe::default`], and the pool
-    /// type's own alignment.
+    /// first ([`LockFreePool`](crate::LockFreePool): all of them), at most 1,024 (`LockFreePool<N>`: `N`),
+    /// [`Wipe::default`], and the pool type's own alignment.
     pub fn new(buffer_size: usize) -> Self {
         PoolConfig {
             buffer_size,
@@ -73,8 +71,8 @@ impl PoolConfig {
     }
 
     /// Sized for a server with `connections` connections, each of which needs 2 to 3 buffers at a time:
-    /// 2 a connection at first, 3 at most, of [`DEFAULT_BUFFER_SIZE`](PoolConfig::DEFAULT_BUFFER_SIZE)
-    /// bytes unless [`buffer_size`](PoolConfig::buffer_size) says otherwise.
+    /// 2 a connection at first, 3 at most, of 8,192 bytes unless [`buffer_size`](PoolConfig::buffer_size) says
+    /// otherwise.
     ///
     /// ```
     /// use poolbuf::{BufferPool, Pool, PoolConfig};
@@ -84,7 +82,7 @@ impl PoolConfig {
     /// # Ok::<(), poolbuf::ConfigError>(())
     /// ```
     pub fn for_connections(connections: usize) -> Self {
-        PoolConfig::new(PoolConfig::DEFAULT_BUFFER_SIZE)
+        PoolConfig::new(DEFAULT_BUFFER_SIZE)
             .initial(connections.saturating_mul(2))
             .max(connections.saturating_mul(3))
     }
@@ -139,8 +137,9 @@ impl PoolConfig {
         self
     }
 
-    /// Remembers for each buffer that is out which line of code acquired it, and when, for
-    /// [`Pool::holders`](crate::Pool::holders) and [`AcquireError::Exhausted`](crate::AcquireError::Exhausted).
+    /// Remembers for each buffer that is out which line of code acquired it, and when: for
+    /// [`Pool::holders`](crate::Pool::holders), [`Pool::close`](crate::Pool::close) and
+    /// [`AcquireError::Exhausted`](crate::AcquireError::Exhausted).
     /// Costs nothing when off, as it is by default. On, each acquire and release costs a lock that is
     /// hardly ever contended and reads the clock (`cargo bench --bench extras` prints how much that is), a refusal
     /// looks at all buffers that are out, and each buffer takes 32 bytes more.
@@ -149,7 +148,7 @@ impl PoolConfig {
         self
     }
 
-    /// What statistics and messages call the pool.
+    /// What statistics, errors and logs call the pool.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());
         self
@@ -173,22 +172,34 @@ impl PoolConfig {
         self
     }
 
-    /// Lets the memory of buffers that nobody needed for long go back to the operating system by itself, as
-    /// [`trim`](crate::BufferPool::trim) gives it back when called; off unless set.
+    /// Lets the memory of buffers that were not needed for long go back to the operating system by itself, as
+    /// [`trim`](crate::Pool::trim) gives it back when called; off unless set.
     ///
     /// Time is cut into generations of this length. Buffers that lay in the free-stack all through two generations
     /// in a row are trimmed at the end of the second: after a load that lasted for one, nothing is lost when the
     /// next comes soon. As many as [`initial`](PoolConfig::initial) keep their memory. What rests in
     /// magazines counts as used, and keeps it.
     ///
-    /// There is no thread that would do it: whoever next goes to the free-stack, or asks for
-    /// [`stats`](crate::Pool::stats), does, and is held up for as long as a `trim` of those buffers takes. A pool that
-    /// nobody uses and whose statistics nobody asks for keeps its memory. The price is a look at the clock for each
+    /// No thread of its own does it: the next visit to the free-stack, or call of [`stats`](crate::Pool::stats), does,
+    /// and takes longer by as much as a `trim` of those buffers does. A pool that is not used and whose statistics
+    /// are not asked for keeps its memory. The price is a look at the clock for each
     /// visit to the free-stack (where it was measured, acquire and release without magazines took 67 ns together
     /// instead of 18); acquire and release at the magazine cost what they did. Without effect in a
-    /// [`LockFreePool`](crate::LockFreePool), and not for memory that `trim` is not for. A generation of less than a microsecond counts as one.
+    /// [`LockFreePool`](crate::LockFreePool), and not for memory that `trim` is not for. A generation of less than a
+    /// microsecond counts as one.
     pub fn decay(mut self, generation: Duration) -> Self {
         self.decay = Some(generation);
+        self
+    }
+
+    /// Bytes a buffer, checked or not.
+    pub(crate) fn size(&self) -> usize {
+        self.buffer_size
+    }
+
+    /// With that name, unless it has one.
+    pub(crate) fn or_name(mut self, name: String) -> Self {
+        self.name.get_or_insert_with(|| name.into());
         self
     }
 
@@ -209,7 +220,7 @@ impl PoolConfig {
                 return Err(ConfigError::FixedMax { requested, fixed });
             }
             (_, Some(fixed)) => fixed,
-            (requested, None) => requested.unwrap_or(PoolConfig::DEFAULT_MAX),
+            (requested, None) => requested.unwrap_or(DEFAULT_MAX),
         };
         match max {
             0 => return Err(ConfigError::ZeroBuffers),

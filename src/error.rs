@@ -5,12 +5,16 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::holders::HeldBy;
 use crate::memory::OutOfMemory;
 
-/// Why a pool did not lend a buffer.
+/// Why a pool did not lend a buffer: which pool, and the numbers.
+///
+/// `pool` is what the pool is [called](crate::Pool::name); where a tier of a
+/// [`MultiSizePool`](crate::MultiSizePool) is what has no buffer, what that tier is called.
 ///
 /// Converts to [`std::io::Error`], with the kind [`InvalidInput`](io::ErrorKind::InvalidInput) for
 /// [`TooLarge`](AcquireError::TooLarge), [`ResourceBusy`](io::ErrorKind::ResourceBusy) for
@@ -20,23 +24,33 @@ use crate::memory::OutOfMemory;
 /// [`get_ref`](io::Error::get_ref).
 ///
 /// ```
-/// use poolbuf::{AcquireError, BufferPool, Pool};
+/// use poolbuf::{AcquireError, BufferPool, Pool, PoolConfig};
 ///
-/// let pool = BufferPool::new(1024, 1, 1)?;
+/// let pool = BufferPool::with_config(PoolConfig::new(1024).max(1).name("recv"))?;
 /// let _only = pool.acquire()?;
-/// assert_eq!(pool.acquire().unwrap_err(), AcquireError::Exhausted { in_use: 1, max: 1, held_by: None });
+///
+/// let error = pool.acquire().unwrap_err();
+/// assert!(matches!(error, AcquireError::Exhausted { in_use: 1, max: 1, .. }));
+/// assert_eq!(error.pool(), "recv");
+/// assert_eq!(
+///     error.to_string(),
+///     "all buffers of recv are in use (1 of 1): release some, shed load, or raise its max",
+/// );
 /// assert_eq!(
 ///     pool.acquire_for(2000).unwrap_err().to_string(),
-///     "2000 bytes requested, but the largest buffer of this pool has 1024: \
-///      ask for less, or make a pool of larger buffers",
+///     "2000 bytes requested, but the largest buffer of recv has 1024: \
+///      ask for less, or make it with larger buffers",
 /// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// Of 48 bytes, and so is a `Result` with a guard: what is seldom there is in a box.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcquireError {
     /// The request is for more bytes than any buffer of the pool has, so it can never be served.
     TooLarge {
+        /// What the pool is called.
+        pool: Arc<str>,
         /// Bytes that were asked for.
         requested: usize,
         /// Bytes that the largest buffer of the pool has.
@@ -44,17 +58,20 @@ pub enum AcquireError {
     },
     /// Every buffer that could serve the request is in use.
     Exhausted {
+        /// What the pool (of a [`MultiSizePool`](crate::MultiSizePool): the tier that fits the request) is called.
+        pool: Arc<str>,
         /// Buffers in use.
         in_use: usize,
-        /// Buffers that the pool (of a [`MultiSizePool`](crate::MultiSizePool): the tier that fits the
-        /// request) can have at most.
+        /// Buffers that it can lend at most.
         max: usize,
-        /// Who holds them, if the pool tracks it: see
+        /// What holds them, if the pool tracks that: see
         /// [`PoolConfig::track_holders`](crate::PoolConfig::track_holders).
-        held_by: Option<HeldBy>,
+        held_by: Option<Box<HeldBy>>,
     },
     /// The pools that share a [`Budget`](crate::Budget) lend too much already.
     OverBudget {
+        /// What the pool that was asked is called.
+        pool: Arc<str>,
         /// Bytes of the buffer that was to be lent.
         requested: usize,
         /// Bytes that are lent already.
@@ -64,30 +81,54 @@ pub enum AcquireError {
     },
     /// No buffer came within the time that the request was willing to wait.
     TimedOut {
+        /// What the pool is called.
+        pool: Arc<str>,
         /// How long it waited.
         waited: Duration,
     },
     /// The pool has been closed.
-    Closed,
+    Closed {
+        /// What the pool is called.
+        pool: Arc<str>,
+    },
+}
+
+impl AcquireError {
+    /// What the pool is called that did not lend.
+    #[must_use]
+    pub fn pool(&self) -> &str {
+        match self {
+            AcquireError::TooLarge { pool, .. }
+            | AcquireError::Exhausted { pool, .. }
+            | AcquireError::OverBudget { pool, .. }
+            | AcquireError::TimedOut { pool, .. }
+            | AcquireError::Closed { pool } => pool,
+        }
+    }
 }
 
 impl fmt::Display for AcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            AcquireError::TooLarge { requested, max } => write!(
+            AcquireError::TooLarge {
+                pool,
+                requested,
+                max,
+            } => write!(
                 f,
-                "{requested} bytes requested, but the largest buffer of this pool has {max}: \
-                 ask for less, or make a pool of larger buffers"
+                "{requested} bytes requested, but the largest buffer of {pool} has {max}: \
+                 ask for less, or make it with larger buffers"
             ),
             AcquireError::Exhausted {
+                pool,
                 in_use,
                 max,
                 held_by,
             } => {
                 write!(
                     f,
-                    "all buffers are in use ({in_use} of {max}): \
-                     release some, shed load, or raise the pool's max"
+                    "all buffers of {pool} are in use ({in_use} of {max}): \
+                     release some, shed load, or raise its max"
                 )?;
                 match held_by {
                     Some(held_by) => write!(f, "; {held_by}"),
@@ -95,85 +136,28 @@ impl fmt::Display for AcquireError {
                 }
             }
             AcquireError::OverBudget {
+                pool,
                 requested,
                 lent,
                 budget,
             } => write!(
                 f,
-                "{requested} bytes more than the {lent} that are lent would exceed the budget of {budget}: \
-                 release some, shed load, or raise the budget"
+                "{requested} bytes for a buffer of {pool}, beside the {lent} that are lent, \
+                 would exceed the budget of {budget}: release some, shed load, or raise the budget"
             ),
-            AcquireError::TimedOut { waited } => write!(
+            AcquireError::TimedOut { pool, waited } => write!(
                 f,
-                "no buffer came back within {waited:?}: \
-                 wait longer, shed load, or raise the pool's max"
+                "no buffer of {pool} came back within {waited:?}: \
+                 wait longer, shed load, or raise its max"
             ),
-            AcquireError::Closed => write!(f, "the pool is closed: it lends no more buffers"),
+            AcquireError::Closed { pool } => {
+                write!(f, "{pool} is closed: it lends no more buffers")
+            }
         }
     }
 }
 
 impl Error for AcquireError {}
-
-/// Who holds the buffers of an exhausted pool: part of [`AcquireError::Exhausted`] where the pool tracks it.
-/// `Display` names the line of code that holds most of them and how many, and the one that has held one
-/// longest and how long. All of them are in [`Pool::holders`](crate::Pool::holders), where the example is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeldBy {
-    most: &'static Location<'static>,
-    buffers: u32,
-    /// Milliseconds.
-    age: u32,
-    oldest: &'static Location<'static>,
-}
-
-impl HeldBy {
-    pub(crate) fn new(
-        (most, buffers): (&'static Location<'static>, usize),
-        (oldest, age): (&'static Location<'static>, Duration),
-    ) -> Self {
-        HeldBy {
-            most,
-            buffers: u32::try_from(buffers).unwrap_or(u32::MAX),
-            age: u32::try_from(age.as_millis()).unwrap_or(u32::MAX),
-            oldest,
-        }
-    }
-
-    /// The line of code that holds most.
-    #[must_use]
-    pub fn most(&self) -> &'static Location<'static> {
-        self.most
-    }
-
-    /// How many buffers that line holds.
-    #[must_use]
-    pub fn buffers(&self) -> usize {
-        self.buffers as usize
-    }
-
-    /// The line of code that has held a buffer longest.
-    #[must_use]
-    pub fn oldest(&self) -> &'static Location<'static> {
-        self.oldest
-    }
-
-    /// For how long, to the millisecond.
-    #[must_use]
-    pub fn age(&self) -> Duration {
-        Duration::from_millis(self.age.into())
-    }
-}
-
-impl fmt::Display for HeldBy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} of them acquired at {}, the oldest at {} {} ms ago",
-            self.buffers, self.most, self.oldest, self.age,
-        )
-    }
-}
 
 impl From<AcquireError> for io::Error {
     fn from(error: AcquireError) -> Self {
@@ -183,7 +167,7 @@ impl From<AcquireError> for io::Error {
                 io::ErrorKind::ResourceBusy
             }
             AcquireError::TimedOut { .. } => io::ErrorKind::TimedOut,
-            AcquireError::Closed => io::ErrorKind::Other,
+            AcquireError::Closed { .. } => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)
     }
@@ -357,51 +341,58 @@ impl From<ConfigError> for io::Error {
     }
 }
 
-/// Why the max of a pool was not changed. It is as it was.
+/// Why the max of a pool was not changed: it can be 1 to [`PoolConfig::reserve`](crate::PoolConfig::reserve). It is
+/// as it was.
 ///
 /// Converts to [`std::io::Error`] with the kind [`InvalidInput`](io::ErrorKind::InvalidInput).
 ///
 /// ```
-/// use poolbuf::{BufferPool, PoolConfig, ResizeError};
+/// use poolbuf::{BufferPool, PoolConfig};
 ///
-/// let pool = BufferPool::with_config(PoolConfig::new(1024).max(10).reserve(100))?;
+/// let pool = BufferPool::with_config(PoolConfig::new(1024).max(10).reserve(100).name("recv"))?;
 /// let error = pool.set_max(200).unwrap_err();
-/// assert_eq!(error, ResizeError::AboveReserve { requested: 200, reserve: 100 });
+/// assert_eq!((error.requested, error.reserve), (200, 100));
+/// assert_eq!(
+///     error.to_string(),
+///     "a max of 200 buffers requested, but that of recv can be 1 to 100: \
+///      ask for that, or make it with a larger reserve",
+/// );
 /// assert_eq!(pool.max(), 10);
 /// # Ok::<(), poolbuf::ConfigError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ResizeError {
-    /// The pool could lend nothing any more: no buffer would be left.
-    NoneLeft {
-        /// Buffers that the pool could lend at most before.
-        max: usize,
-        /// Buffers to take away from them.
-        shrink_by: usize,
-    },
-    /// More than [`PoolConfig::reserve`](crate::PoolConfig::reserve) has made room for.
-    AboveReserve {
-        /// Buffers that were asked for.
-        requested: usize,
-        /// Buffers that the max can be raised to.
-        reserve: usize,
-    },
+pub struct ResizeError {
+    /// What the pool is called.
+    pub pool: Arc<str>,
+    /// Buffers that were asked for.
+    pub requested: usize,
+    /// Buffers that the max can be raised to.
+    pub reserve: usize,
+}
+
+impl ResizeError {
+    pub(crate) fn new(pool: Arc<str>, requested: usize, reserve: usize) -> Self {
+        ResizeError {
+            pool,
+            requested,
+            reserve,
+        }
+    }
 }
 
 impl fmt::Display for ResizeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ResizeError::NoneLeft { max, shrink_by } => write!(
-                f,
-                "the max of {max} buffers less {shrink_by} leaves none: a pool has at least 1"
-            ),
-            ResizeError::AboveReserve { requested, reserve } => write!(
-                f,
-                "a max of {requested} buffers requested, but the pool has room for {reserve}: \
-                 ask for less, or make the pool with a larger reserve"
-            ),
-        }
+        let ResizeError {
+            pool,
+            requested,
+            reserve,
+        } = self;
+        write!(
+            f,
+            "a max of {requested} buffers requested, but that of {pool} can be 1 to {reserve}: \
+             ask for that, or make it with a larger reserve"
+        )
     }
 }
 
@@ -413,7 +404,8 @@ impl From<ResizeError> for io::Error {
     }
 }
 
-/// More bytes than the rest of a buffer holds. Nothing was written.
+/// More bytes than the rest of a buffer holds. Nothing was written, but by
+/// [`write_all`](io::Write::write_all), which writes what fits.
 ///
 /// Converts to [`std::io::Error`] with the kind [`WriteZero`](io::ErrorKind::WriteZero), as writing to a
 /// full slice does.
@@ -457,10 +449,16 @@ impl fmt::Display for CapacityError {
             spare,
             capacity,
         } = self;
-        write!(
-            f,
-            "{requested} bytes do not fit: {spare} of the buffer's {capacity} are free"
-        )
+        match spare {
+            0 => write!(
+                f,
+                "the buffer is full: all of its {capacity} bytes are written"
+            ),
+            spare => write!(
+                f,
+                "{requested} bytes do not fit: {spare} of the buffer's {capacity} are free"
+            ),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who holds what: the line of code that acquired each buffer that is out, and when.
+//! What holds the buffers that are out: the line of code that acquired each of them, and when.
 #![forbid(unsafe_code)]
 
 use std::cmp::Reverse;
@@ -7,7 +7,6 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-use crate::error::HeldBy;
 use crate::memory::{OutOfMemory, vec_for};
 use crate::sync::{Instant, Mutex};
 
@@ -52,7 +51,7 @@ pub struct Holder {
 }
 
 impl Holders {
-    /// Buffers that are out, in all: also where the pool does not track who holds them.
+    /// Buffers that are out, in all: also where the pool does not track what holds them.
     #[must_use]
     pub fn outstanding(&self) -> usize {
         self.outstanding
@@ -146,7 +145,68 @@ impl fmt::Display for Holders {
     }
 }
 
-/// Remembers who acquired each buffer. A lock for each, which nobody else wants but who asks for the whole.
+/// What holds the buffers of an exhausted pool: part of
+/// [`AcquireError::Exhausted`](crate::AcquireError::Exhausted) where the pool
+/// [tracks](crate::PoolConfig::track_holders) that. `Display` names the line of code that holds most of them and how
+/// many, and the one that has held one longest and how long. For all of them, and an example, see [`Holders`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldBy {
+    most: &'static Location<'static>,
+    buffers: u32,
+    /// Milliseconds.
+    age: u32,
+    oldest: &'static Location<'static>,
+}
+
+impl HeldBy {
+    pub(crate) fn new(
+        (most, buffers): (&'static Location<'static>, usize),
+        (oldest, age): (&'static Location<'static>, Duration),
+    ) -> Self {
+        HeldBy {
+            most,
+            buffers: u32::try_from(buffers).unwrap_or(u32::MAX),
+            age: u32::try_from(age.as_millis()).unwrap_or(u32::MAX),
+            oldest,
+        }
+    }
+
+    /// The line of code that holds most.
+    #[must_use]
+    pub fn most(&self) -> &'static Location<'static> {
+        self.most
+    }
+
+    /// How many buffers that line holds.
+    #[must_use]
+    pub fn buffers(&self) -> usize {
+        self.buffers as usize
+    }
+
+    /// The line of code that has held a buffer longest.
+    #[must_use]
+    pub fn oldest(&self) -> &'static Location<'static> {
+        self.oldest
+    }
+
+    /// For how long, to the millisecond.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        Duration::from_millis(self.age.into())
+    }
+}
+
+impl fmt::Display for HeldBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} of them acquired at {}, the oldest at {} {} ms ago",
+            self.buffers, self.most, self.oldest, self.age,
+        )
+    }
+}
+
+/// Remembers what acquired each buffer. A lock for each, which is contended only while the whole is asked for.
 pub(crate) struct Tracker {
     entries: Box<[Mutex<Option<Entry>>]>,
 }

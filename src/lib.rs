@@ -32,8 +32,8 @@ mod integrations;
 mod must_not_compile;
 
 pub use config::PoolConfig;
-pub use error::{AcquireError, CapacityError, ConfigError, HeldBy, ResizeError};
-pub use holders::{Holder, Holders};
+pub use error::{AcquireError, CapacityError, ConfigError, ResizeError};
+pub use holders::{HeldBy, Holder, Holders};
 #[cfg(feature = "metrics")]
 pub use integrations::metrics;
 pub use memory::region::MemoryRegion;

@@ -98,13 +98,13 @@ mod release_into_another_pool {}
 /// let pool = BufferPool::new(64, 1, 1).unwrap();
 /// let mut buf = pool.acquire().unwrap();
 /// let spare = buf.spare_mut();
-/// buf.advance(4).unwrap();
+/// buf.commit(4).unwrap();
 /// spare[0] = 1;
 /// ```
 mod slice_beyond_its_guard {}
 
-/// The obvious call of `std::io::Read` on a fresh guard would read 0 bytes: it does not compile, in any of
-/// its spellings.
+/// The obvious call of `std::io::Read` on a fresh guard would read 0 bytes: it does not compile, however it borrows the
+/// guard. (`as_mut_slice` and `as_mut` say by name that they give what was written, and nothing of what is spare.)
 ///
 /// ```
 /// use poolbuf::{BufferPool, Pool};
@@ -136,14 +136,6 @@ mod slice_beyond_its_guard {}
 /// use std::io::Read;
 /// let mut socket: &[u8] = b"bytes";
 /// let mut buf = BufferPool::new(64, 1, 1).unwrap().acquire().unwrap();
-/// socket.read(buf.as_mut()).unwrap();
-/// ```
-///
-/// ```compile_fail,E0596
-/// use poolbuf::{BufferPool, Pool};
-/// use std::io::Read;
-/// let mut socket: &[u8] = b"bytes";
-/// let mut buf = BufferPool::new(64, 1, 1).unwrap().acquire().unwrap();
 /// socket.read_exact(&mut buf).unwrap();
 /// ```
 mod std_read_into_a_fresh_guard {}
@@ -155,7 +147,7 @@ mod std_read_into_a_fresh_guard {}
 /// use tokio::{io::AsyncReadExt, net::TcpStream};
 /// async fn receive(socket: &mut TcpStream, buf: &mut PooledBuf) -> std::io::Result<()> {
 ///     let received = socket.read(buf.spare_mut()).await?;
-///     Ok(buf.advance(received)?)
+///     Ok(buf.commit(received)?)
 /// }
 /// ```
 ///
@@ -164,7 +156,7 @@ mod std_read_into_a_fresh_guard {}
 /// use tokio::{io::AsyncReadExt, net::TcpStream};
 /// async fn receive(socket: &mut TcpStream, buf: &mut PooledBuf) -> std::io::Result<()> {
 ///     let received = socket.read(buf).await?;
-///     Ok(buf.advance(received)?)
+///     Ok(buf.commit(received)?)
 /// }
 /// ```
 ///
@@ -173,7 +165,7 @@ mod std_read_into_a_fresh_guard {}
 /// use tokio::{io::AsyncReadExt, net::TcpStream};
 /// async fn receive(socket: &mut TcpStream, buf: &mut PooledBuf) -> std::io::Result<()> {
 ///     let received = socket.try_read(buf)?;
-///     Ok(buf.advance(received)?)
+///     Ok(buf.commit(received)?)
 /// }
 /// ```
 mod tokio_read_into_a_fresh_guard {}

@@ -1,6 +1,7 @@
 //! What all pools have in common.
 #![forbid(unsafe_code)]
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,13 @@ use crate::pooled_buf::PooledBuf;
 use crate::stats::PoolStats;
 use crate::waiting::acquire::Acquire;
 
-/// A pool of buffers.
+/// A pool of buffers: what every pool can do, from lending a buffer to closing.
 ///
 /// Object-safe: a server can hold an `Arc<dyn Pool>`, be generic over `P: Pool`, or name a pool, and change
 /// its mind in one line. `&P`, `Box<P>` and `Arc<P>` are pools too. To lend your own memory, see
 /// [`Recycler`](crate::Recycler).
+///
+/// `Debug` shows the pool's figures, so that a struct that holds an `Arc<dyn Pool>` can derive it.
 ///
 /// ```
 /// use poolbuf::{AlignedPool, BufferPool, LockFreePool, MultiSizePool, Pool};
@@ -31,15 +34,16 @@ use crate::waiting::acquire::Acquire;
 /// assert_eq!(greet(&MultiSizePool::new()?)?, 64);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub trait Pool: Send + Sync {
+pub trait Pool: fmt::Debug + Send + Sync {
     /// Lends an empty buffer that can hold at least `len` bytes: the smallest free one of the pool that
     /// can. Never waits for a buffer to come back.
     ///
     /// # Errors
     ///
     /// [`TooLarge`](AcquireError::TooLarge) when no buffer of the pool is large enough,
-    /// [`Exhausted`](AcquireError::Exhausted) when all that could serve the request are in use, and
-    /// [`Closed`](AcquireError::Closed) when the pool has been closed.
+    /// [`Exhausted`](AcquireError::Exhausted) when all that could serve the request are in use,
+    /// [`OverBudget`](AcquireError::OverBudget) when the pools that share its [`Budget`](crate::Budget) lend too much
+    /// already, and [`Closed`](AcquireError::Closed) when the pool has been closed.
     #[track_caller]
     fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError>;
 
@@ -49,12 +53,67 @@ pub trait Pool: Send + Sync {
     /// The pool's figures at this moment.
     fn stats(&self) -> PoolStats;
 
+    /// What statistics, errors and logs call the pool: of this crate's pools, what
+    /// [`PoolConfig::name`](crate::PoolConfig::name) says.
+    fn name(&self) -> &str;
+
+    /// Lends no more, through whatever handle: from now on acquiring fails with
+    /// [`Closed`](AcquireError::Closed), and so do the requests that wait. Buffers that are out stay valid, and go
+    /// back when they are dropped. Closing a closed pool changes nothing.
+    ///
+    /// Returns the buffers that are out, and what holds them if the pool
+    /// [tracks](crate::PoolConfig::track_holders) that. Waits for none of them. A pool need not be closed to be freed:
+    /// its memory goes when the last handle and the last guard are gone.
+    ///
+    /// ```
+    /// use poolbuf::{AcquireError, BufferPool, Pool};
+    /// use std::sync::Arc;
+    ///
+    /// let pool: Arc<dyn Pool> = Arc::new(BufferPool::new(1024, 0, 10)?);
+    /// let mut held = pool.acquire()?;
+    /// assert_eq!(pool.close().outstanding(), 1);
+    /// assert!(matches!(pool.acquire(), Err(AcquireError::Closed { .. })));
+    /// held.extend_from_slice(b"goodbye")?;
+    /// drop(held);
+    /// assert_eq!(pool.stats().in_use, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn close(&self) -> Holders;
+
+    /// Gives the memory of free buffers back to the operating system, and returns how many bytes that were. What is
+    /// lent is not touched, and what is lent later takes up memory again when it is written, page by page.
+    ///
+    /// In the pools of this crate, a page goes if all of its bytes belong to free buffers (so what buffers of 64 bytes
+    /// give back depends on how they lie), and not a second time before one of these has been lent again; whether it
+    /// was in memory is not asked. On Linux and Android that is `madvise(MADV_DONTNEED)`, on Windows
+    /// `DiscardVirtualMemory`; elsewhere nothing is given back. They return 0 as well when they are closed, and when
+    /// another thread is trimming them. What it costs is said at each of them. A pool of your own that does not say
+    /// otherwise gives nothing back.
+    ///
+    /// Not for a pool whose memory is registered with the kernel, as fixed buffers of io_uring are: the kernel
+    /// would go on to use the pages that were given back. Nor where the global allocator
+    /// takes its memory from hugetlbfs, whose pages are larger than those reckoned with here.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    ///
+    /// let pool: Box<dyn Pool> = Box::new(BufferPool::new(16_384, 0, 64)?);
+    /// let held: Vec<_> = (0..64).map(|_| pool.acquire()).collect::<Result<_, _>>()?;
+    /// let before = pool.stats().resident_bytes;
+    /// drop(held);
+    /// let given_back = pool.trim();
+    /// assert_eq!(pool.stats().resident_bytes, before - given_back);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn trim(&self) -> usize {
+        0
+    }
+
     /// Lends an empty buffer of the largest size that the pool has.
     ///
     /// # Errors
     ///
-    /// [`Exhausted`](AcquireError::Exhausted) and [`Closed`](AcquireError::Closed), as for
-    /// [`acquire_for`](Pool::acquire_for).
+    /// Those of [`acquire_for`](Pool::acquire_for) but for `TooLarge`.
     #[inline]
     #[track_caller]
     fn acquire(&self) -> Result<PooledBuf, AcquireError> {
@@ -62,8 +121,8 @@ pub trait Pool: Send + Sync {
     }
 
     /// Waits until there is a buffer that can hold at least `len` bytes, for at most `timeout`, and parks the
-    /// thread meanwhile; `Duration::MAX` is for ever. First come, first served: while somebody waits, every
-    /// buffer that is released is handed to whoever has waited longest. In a [`MultiSizePool`](crate::MultiSizePool)
+    /// thread meanwhile; `Duration::MAX` is for ever. First come, first served: while requests wait, every
+    /// buffer that is released is handed to the one that has waited longest. In a [`MultiSizePool`](crate::MultiSizePool)
     /// the request waits for each tier that may serve it. Costs what `acquire_for` does when a buffer is
     /// free; see [`Acquire`] for the rest.
     ///
@@ -103,8 +162,8 @@ pub trait Pool: Send + Sync {
         Acquire::ready(self.acquire_for(len))
     }
 
-    /// Who holds the buffers that are out: the lines of code that acquired them, if the pool
-    /// [tracks](crate::PoolConfig::track_holders) that. Looks at every buffer of the pool.
+    /// What holds the buffers that are out: the lines of code that acquired them, if the pool
+    /// [tracks](crate::PoolConfig::track_holders) that; else only how many are out. Looks at every buffer of the pool.
     fn holders(&self) -> Holders {
         Holders::untracked(self.stats().in_use)
     }
@@ -125,6 +184,18 @@ macro_rules! forward {
 
             fn stats(&self) -> PoolStats {
                 (**self).stats()
+            }
+
+            fn name(&self) -> &str {
+                (**self).name()
+            }
+
+            fn close(&self) -> Holders {
+                (**self).close()
+            }
+
+            fn trim(&self) -> usize {
+                (**self).trim()
             }
 
             fn acquire_async(&self, len: usize) -> Acquire<'_> {

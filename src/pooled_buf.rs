@@ -1,12 +1,16 @@
 //! The guard that holds a buffer, and the header through which it goes back.
 
+use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::io::{self, Read, Write};
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::slice;
 
+use crate::config::BUFFER_SIZE_LIMIT;
 use crate::error::CapacityError;
 
 /// How whatever lent a buffer gets it back. It lies at the start of the lender's own data, so that the
@@ -26,8 +30,9 @@ pub(crate) type Release = unsafe fn(NonNull<ReleaseHeader>, NonNull<u8>, u32, u3
 /// Releasing twice, releasing into another pool and using the buffer after its release do not compile.
 ///
 /// It starts empty, however much it can hold: [`len`](PooledBuf::len) counts the bytes that its holder has
-/// written, and it dereferences to those alone, never to what an earlier holder left. Nothing reallocates:
-/// what does not fit is refused with a [`CapacityError`].
+/// written, and it dereferences to those alone, never to what an earlier holder left. It is compared, ordered and
+/// hashed as those bytes are, with other guards, slices, arrays, `Vec<u8>` and `str`. Nothing reallocates: what does
+/// not fit is refused with a [`CapacityError`].
 ///
 /// ```
 /// use poolbuf::{BufferPool, Pool};
@@ -44,7 +49,7 @@ pub(crate) type Release = unsafe fn(NonNull<ReleaseHeader>, NonNull<u8>, u32, u3
 /// assert_eq!(buf.read_from(&mut socket)?, 19);
 /// // … or by hand: fill the start of the spare bytes, then say how many.
 /// buf.spare_mut()[..2].copy_from_slice(b"\r\n");
-/// buf.advance(2)?;
+/// buf.commit(2)?;
 /// assert!(buf.ends_with(b"\r\n\r\n"));
 ///
 /// drop(buf);
@@ -53,7 +58,22 @@ pub(crate) type Release = unsafe fn(NonNull<ReleaseHeader>, NonNull<u8>, u32, u3
 /// ```
 ///
 /// It does not dereference mutably, on purpose: `socket.read(&mut buf)` would then compile, and read 0 bytes
-/// into a fresh guard for ever. [`filled_mut`](PooledBuf::filled_mut) gives the written bytes for change.
+/// into a fresh guard for ever. [`as_mut_slice`](PooledBuf::as_mut_slice) gives the written bytes for change.
+///
+/// A guard can also be of no pool: memory from the heap, for what is larger than any buffer of the pool, and for tests.
+///
+/// ```
+/// use poolbuf::{AcquireError, BufferPool, Pool, PooledBuf};
+///
+/// let pool = BufferPool::new(1024, 4, 16)?;
+/// let acquire = |len| match pool.acquire_for(len) {
+///     Err(AcquireError::TooLarge { .. }) => Ok(PooledBuf::try_from(Vec::with_capacity(len))?),
+///     result => Ok::<_, Box<dyn std::error::Error>>(result?),
+/// };
+/// assert_eq!(acquire(1000)?.capacity(), 1024);
+/// assert!(acquire(10_000)?.capacity() >= 10_000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// `std::mem::forget` on a guard is safe, but the pool can't lend that buffer again, and its memory stays
 /// reserved for as long as the process lives.
@@ -66,27 +86,28 @@ pub struct PooledBuf {
     /// Bytes below this are this holder's: it wrote them, or they were zeroed before it could read them.
     /// At most `capacity`.
     written: u32,
-    /// Bytes from `written` up to this may be an earlier holder's; from there on, none is. At most
-    /// `capacity`.
+    /// Bytes from `written` up to this may be an earlier holder's, or not be initialised; from there on, none is the
+    /// one or the other. At most `capacity`.
     stale: u32,
     slot: u32,
 }
 
-// SAFETY: a guard owns its buffer exclusively, as a `Box<[u8]>` does, and whoever makes one
-// (`from_parts`) promises that it may be released on any thread.
+// SAFETY: a guard owns its buffer exclusively, as a `Box<[u8]>` does, and the caller of `from_parts` promises
+// that it may be released on any thread.
 unsafe impl Send for PooledBuf {}
 // SAFETY: a shared guard gives shared access to bytes, and nothing else.
 unsafe impl Sync for PooledBuf {}
 
 impl PooledBuf {
     /// A guard over `capacity` bytes at `memory`, of which the first `stale` may hold an earlier holder's
-    /// bytes. `slot` comes back at the release.
+    /// bytes, or not be initialised. `slot` comes back at the release.
     ///
     /// # Safety
     ///
     /// Until `header.release` is called with these very values, on whatever thread that is:
     /// - `header` can be dereferenced;
-    /// - the `capacity` bytes at `memory` are initialised, and used by nobody but the guard.
+    /// - the `capacity` bytes at `memory` can be written, and nothing but the guard uses them;
+    /// - those from `stale` on are initialised.
     ///
     /// `release` may be called once with them. `stale` is at most `capacity`.
     #[inline]
@@ -131,7 +152,7 @@ impl PooledBuf {
     }
 
     /// Which of its pool's buffers it is: see [`MemoryRegion`](crate::MemoryRegion). 0 for memory that was lent by a
-    /// [`Recycler`](crate::Recycler).
+    /// [`Recycler`](crate::Recycler), or is of no pool.
     #[inline]
     #[must_use]
     pub fn slot(&self) -> usize {
@@ -165,7 +186,112 @@ impl PooledBuf {
         Ok(())
     }
 
-    /// All the bytes that can still be added, for writing into; [`advance`](PooledBuf::advance) then says
+    /// Copies as many of `bytes` as fit behind those written so far, and returns how many that were.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    ///
+    /// let mut buf = BufferPool::new(8, 1, 1)?.acquire()?;
+    /// let message = b"hello, world";
+    /// let taken = buf.put_some(message);
+    /// assert_eq!((&buf[..], &message[taken..]), (&b"hello, w"[..], &b"orld"[..]));
+    /// assert_eq!(buf.put_some(b"more"), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn put_some(&mut self, bytes: &[u8]) -> usize {
+        let fits = bytes.len().min(self.spare_len());
+        // As many as fit.
+        let _ = self.extend_from_slice(&bytes[..fits]);
+        fits
+    }
+
+    /// Adds one byte behind those written so far.
+    ///
+    /// # Errors
+    ///
+    /// [`CapacityError`] when the buffer is full.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    ///
+    /// let mut buf = BufferPool::new(2, 1, 1)?.acquire()?;
+    /// buf.push(b'o')?;
+    /// buf.push(b'k')?;
+    /// assert_eq!(buf, "ok");
+    /// assert!(buf.push(b'!').is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn push(&mut self, byte: u8) -> Result<(), CapacityError> {
+        self.extend_from_slice(&[byte])
+    }
+
+    /// Makes it `len` bytes long: what is more is cut off, and what is missing is added as bytes of that `value`.
+    /// Costs a `memset` of the bytes that are added.
+    ///
+    /// # Errors
+    ///
+    /// [`CapacityError`] when they do not all fit; then nothing changes.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    ///
+    /// let mut header = BufferPool::new(16, 1, 1)?.acquire()?;
+    /// header.extend_from_slice(b"PNG")?;
+    /// header.resize(8, b'-')?;
+    /// assert_eq!(header, b"PNG-----");
+    /// assert!(header.resize(17, 0).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn resize(&mut self, len: usize, value: u8) -> Result<(), CapacityError> {
+        let Some(more) = len.checked_sub(self.len()) else {
+            self.truncate(len);
+            return Ok(());
+        };
+        let end = self.end_after(more)?;
+        // SAFETY: `end_after` says that `more` bytes from `len` on are within the capacity: the guard's own.
+        unsafe { self.memory.add(self.len()).write_bytes(value, more) };
+        self.len = end;
+        self.written = self.written.max(end);
+        Ok(())
+    }
+
+    /// Lets `append` write behind the bytes written so far, and takes that back when it fails: for what writes in
+    /// several steps, such as `write!` or a serializer, and would leave half a message when it does not fit.
+    ///
+    /// What it returns is returned. If it fails, or panics, the guard is as long as it was before; what `append` may
+    /// have done to earlier bytes stays. Costs nothing but the call.
+    ///
+    /// # Errors
+    ///
+    /// The error of `append`.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    /// use std::io::Write;
+    ///
+    /// let mut buf = BufferPool::new(16, 1, 1)?.acquire()?;
+    /// buf.try_append(|buf| write!(buf, "{}: {};", "a", 1))?;
+    /// assert!(buf.try_append(|buf| write!(buf, "{}: {};", "much", "too much")).is_err());
+    /// assert_eq!(buf, b"a: 1;");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_append<T, E>(
+        &mut self,
+        append: impl FnOnce(&mut PooledBuf) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut attempt = Attempt {
+            len: self.len(),
+            buf: self,
+        };
+        let done = append(attempt.buf)?;
+        // What it wrote stays.
+        attempt.len = attempt.buf.len();
+        Ok(done)
+    }
+
+    /// All the bytes that can still be added, for writing into; [`commit`](PooledBuf::commit) then says
     /// how many were. What they show is this holder's own, 0, or [`POISON`](crate::POISON), never an
     /// earlier holder's: such bytes are zeroed first, which costs a `memset` of as many of them as earlier
     /// holders exposed. A guard all of whose bytes were handed out counts as exposed to its end when it is
@@ -189,10 +315,10 @@ impl PooledBuf {
     /// let mut buf = pool.acquire()?;
     /// let mut socket: &[u8] = b"\x05hello, and the next frame";
     /// std::io::Read::read_exact(&mut socket, buf.spare_mut_for(1)?)?;
-    /// buf.advance(1)?;
+    /// buf.commit(1)?;
     /// let length = buf[0] as usize;
     /// std::io::Read::read_exact(&mut socket, buf.spare_mut_for(length)?)?;
-    /// buf.advance(length)?;
+    /// buf.commit(length)?;
     /// assert_eq!(&buf[1..], b"hello");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -209,7 +335,7 @@ impl PooledBuf {
     ///
     /// [`CapacityError`] when there are fewer; then nothing changes.
     #[inline]
-    pub fn advance(&mut self, bytes: usize) -> Result<(), CapacityError> {
+    pub fn commit(&mut self, bytes: usize) -> Result<(), CapacityError> {
         let end = self.end_after(bytes)?;
         self.make_own(end);
         self.len = end;
@@ -246,14 +372,34 @@ impl PooledBuf {
     pub fn consume(&mut self, bytes: usize) {
         let rest = self.len().saturating_sub(bytes);
         let front = self.len() - rest;
-        self.filled_mut().copy_within(front.., 0);
+        self.as_mut_slice().copy_within(front.., 0);
         self.truncate(rest);
     }
 
-    /// The bytes written so far, for change.
+    /// The bytes written so far; it dereferences to them too.
     #[inline]
-    pub fn filled_mut(&mut self) -> &mut [u8] {
-        // SAFETY: `len` is within the capacity, whose bytes are initialised and the guard's own.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        self
+    }
+
+    /// The bytes written so far, for change. Not for reading into: of a guard that was just acquired it is empty. See
+    /// [`spare_mut`](PooledBuf::spare_mut) and [`read_from`](PooledBuf::read_from) for that.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    ///
+    /// let mut buf = BufferPool::new(64, 1, 1)?.acquire()?;
+    /// assert!(buf.as_mut_slice().is_empty());
+    /// buf.extend_from_slice(b"hello")?;
+    /// buf.as_mut_slice().make_ascii_uppercase();
+    /// assert_eq!(buf, "HELLO");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: `len` is at most `written`, below which the bytes are initialised; they are the guard's own.
         unsafe { slice::from_raw_parts_mut(self.memory.as_ptr(), self.len()) }
     }
 
@@ -263,7 +409,8 @@ impl PooledBuf {
     ///
     /// # Errors
     ///
-    /// What the reader returns; [`CapacityError`], as an [`io::Error`], when the buffer is full; and
+    /// What the reader returns; a [`CapacityError`] ("the buffer is full"), as an [`io::Error`] of the kind
+    /// [`WriteZero`](io::ErrorKind::WriteZero), when nothing more fits; and
     /// [`InvalidData`](io::ErrorKind::InvalidData) when the reader claims more bytes than it was given
     /// room for. In each case nothing counts as written.
     pub fn read_from(&mut self, reader: &mut (impl Read + ?Sized)) -> io::Result<usize> {
@@ -273,7 +420,7 @@ impl PooledBuf {
         loop {
             match reader.read(self.spare_mut()) {
                 Ok(bytes) => {
-                    self.advance(bytes)
+                    self.commit(bytes)
                         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
                     return Ok(bytes);
                 }
@@ -284,9 +431,9 @@ impl PooledBuf {
     }
 
     /// All the bytes that can still be added, as they are: unlike [`spare_mut`](PooledBuf::spare_mut)
-    /// nothing is zeroed first, so they may show an earlier holder's bytes. For handing to the operating
-    /// system; [`set_len`](PooledBuf::set_len) then says how many were written, where the safe
-    /// [`advance`](PooledBuf::advance) would zero some. All of them count as exposed when the guard is
+    /// nothing is zeroed first, so they may show an earlier holder's bytes, or, where the memory is of no pool, not be
+    /// initialised. For handing to the operating system; [`set_len`](PooledBuf::set_len) then says how many were written, where the safe
+    /// [`commit`](PooledBuf::commit) would zero some. All of them count as exposed when the guard is
     /// wiped.
     ///
     /// # Safety
@@ -325,7 +472,7 @@ impl PooledBuf {
         // Whatever is written here, counted by `set_len` or not, must be wiped, or zeroed before another
         // holder sees it.
         self.stale = self.capacity;
-        // SAFETY: the capacity's bytes are the guard's own, and stay initialised as our caller promises.
+        // SAFETY: the capacity's bytes are the guard's own; those that are initialised stay so, as our caller promises.
         unsafe { slice::from_raw_parts_mut(self.memory.cast().as_ptr(), self.capacity()) }
     }
 
@@ -343,7 +490,7 @@ impl PooledBuf {
     #[inline]
     fn spare_up_to(&mut self, end: u32) -> &mut [u8] {
         self.make_own(end);
-        // SAFETY: between `len` and the capacity; the bytes are initialised and the guard's own.
+        // SAFETY: between `len` and `end`, below which the bytes are initialised now; they are the guard's own.
         unsafe {
             slice::from_raw_parts_mut(
                 self.memory.add(self.len()).as_ptr(),
@@ -352,7 +499,7 @@ impl PooledBuf {
         }
     }
 
-    /// Makes sure that no byte below `end`, which is within the capacity, is an earlier holder's.
+    /// Makes sure that each byte below `end`, which is within the capacity, is initialised and no earlier holder's.
     #[inline]
     fn make_own(&mut self, end: u32) {
         if end > self.written {
@@ -388,8 +535,20 @@ impl Deref for PooledBuf {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        // SAFETY: `len` is within the capacity, whose bytes are initialised and the guard's own.
+        // SAFETY: `len` is at most `written`, below which the bytes are initialised; they are the guard's own.
         unsafe { slice::from_raw_parts(self.memory.as_ptr(), self.len()) }
+    }
+}
+
+/// Takes back what is written behind `len` bytes, when it is dropped.
+struct Attempt<'a> {
+    buf: &'a mut PooledBuf,
+    len: usize,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.buf.truncate(self.len);
     }
 }
 
@@ -398,6 +557,209 @@ impl AsRef<[u8]> for PooledBuf {
     fn as_ref(&self) -> &[u8] {
         self
     }
+}
+
+/// The bytes written so far, as [`as_mut_slice`](PooledBuf::as_mut_slice) gives them: not for reading into.
+impl AsMut<[u8]> for PooledBuf {
+    #[inline]
+    fn as_mut(&mut self) -> &mut [u8] {
+        self.as_mut_slice()
+    }
+}
+
+/// Lawful, since a guard is compared, ordered and hashed as its bytes are: a map with guards as keys is searched with a
+/// slice.
+///
+/// ```
+/// use poolbuf::{BufferPool, Pool};
+/// use std::collections::HashMap;
+///
+/// let mut token = BufferPool::new(64, 1, 1)?.acquire()?;
+/// token.extend_from_slice(b"4711")?;
+/// let sessions = HashMap::from([(token, "Ada")]);
+/// assert_eq!(sessions.get(&b"4711"[..]), Some(&"Ada"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl Borrow<[u8]> for PooledBuf {
+    #[inline]
+    fn borrow(&self) -> &[u8] {
+        self
+    }
+}
+
+impl<'a> IntoIterator for &'a PooledBuf {
+    type Item = &'a u8;
+    type IntoIter = slice::Iter<'a, u8>;
+
+    #[inline]
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a mut PooledBuf {
+    type Item = &'a mut u8;
+    type IntoIter = slice::IterMut<'a, u8>;
+
+    #[inline]
+    fn into_iter(self) -> Self::IntoIter {
+        self.as_mut_slice().iter_mut()
+    }
+}
+
+/// Of the bytes written so far, whatever the capacity. Stops at the first difference, so not for secrets.
+impl PartialEq for PooledBuf {
+    #[inline]
+    fn eq(&self, other: &PooledBuf) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for PooledBuf {}
+
+impl PartialOrd for PooledBuf {
+    #[inline]
+    fn partial_cmp(&self, other: &PooledBuf) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for PooledBuf {
+    #[inline]
+    fn cmp(&self, other: &PooledBuf) -> Ordering {
+        (**self).cmp(&**other)
+    }
+}
+
+impl Hash for PooledBuf {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+/// Equality with what `AsRef` makes bytes of, both ways.
+macro_rules! equals {
+    ($($other:ty $(, const $n:ident)?;)*) => {$(
+        impl $(<const $n: usize>)? PartialEq<$other> for PooledBuf {
+            #[inline]
+            fn eq(&self, other: &$other) -> bool {
+                let other: &[u8] = other.as_ref();
+                **self == *other
+            }
+        }
+
+        impl $(<const $n: usize>)? PartialEq<PooledBuf> for $other {
+            #[inline]
+            fn eq(&self, other: &PooledBuf) -> bool {
+                other == self
+            }
+        }
+    )*};
+}
+
+equals! {
+    [u8];
+    &[u8];
+    [u8; N], const N;
+    &[u8; N], const N;
+    Vec<u8>;
+    str;
+    &str;
+}
+
+/// A copy of the bytes written so far; the buffer goes back to its pool. Costs an allocation.
+///
+/// ```
+/// use poolbuf::{BufferPool, Pool};
+///
+/// let pool = BufferPool::new(64, 1, 1)?;
+/// let mut buf = pool.acquire()?;
+/// buf.extend_from_slice(b"kept for long")?;
+/// let kept = Vec::from(buf);
+/// assert_eq!((&kept[..], pool.stats().in_use), (&b"kept for long"[..], 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl From<PooledBuf> for Vec<u8> {
+    fn from(buf: PooledBuf) -> Vec<u8> {
+        buf.to_vec()
+    }
+}
+
+/// A guard over memory of no pool, which is freed when the guard is dropped: no copy. The bytes of the `Vec` count as
+/// written, and its spare capacity can be written too.
+///
+/// # Errors
+///
+/// [`CapacityError`] when its capacity is more than the 4,294,967,295 bytes that a guard can count; the `Vec` is
+/// dropped then.
+///
+/// ```
+/// use poolbuf::PooledBuf;
+///
+/// let mut buf = PooledBuf::try_from(vec![1, 2, 3])?;
+/// assert_eq!(buf, [1, 2, 3]);
+/// buf.truncate(1);
+/// buf.push(7)?;
+/// assert_eq!(buf, [1, 7]);
+/// # Ok::<(), poolbuf::CapacityError>(())
+/// ```
+impl TryFrom<Vec<u8>> for PooledBuf {
+    type Error = CapacityError;
+
+    fn try_from(memory: Vec<u8>) -> Result<Self, CapacityError> {
+        if memory.capacity() > BUFFER_SIZE_LIMIT {
+            return Err(CapacityError::new(
+                memory.capacity(),
+                BUFFER_SIZE_LIMIT,
+                BUFFER_SIZE_LIMIT,
+            ));
+        }
+        let mut memory = ManuallyDrop::new(memory);
+        // Both at most `BUFFER_SIZE_LIMIT`, a `u32`.
+        let (len, capacity) = (memory.len() as u32, memory.capacity() as u32);
+        // SAFETY: a `Vec` never points to null.
+        let start = unsafe { NonNull::new_unchecked(memory.as_mut_ptr()) };
+        // SAFETY: the header is a static. The memory was the `Vec`'s, which is not dropped, and is the guard's alone;
+        // that its bytes may not be initialised is said by `stale`. The heap takes it back on any thread.
+        let mut buf =
+            unsafe { PooledBuf::from_parts(NonNull::from(&HEAP), start, capacity, 0, capacity) };
+        // Initialised, since the `Vec` said so.
+        (buf.len, buf.written) = (len, len);
+        Ok(buf)
+    }
+}
+
+/// A guard over memory of no pool, as from a `Vec<u8>`: all of its bytes count as written, so none are to spare.
+///
+/// # Errors
+///
+/// [`CapacityError`] when it is more than the 4,294,967,295 bytes that a guard can count; it is dropped then.
+impl TryFrom<Box<[u8]>> for PooledBuf {
+    type Error = CapacityError;
+
+    fn try_from(memory: Box<[u8]>) -> Result<Self, CapacityError> {
+        PooledBuf::try_from(Vec::from(memory))
+    }
+}
+
+/// Of all guards whose memory is of no pool.
+static HEAP: ReleaseHeader = ReleaseHeader { release: free };
+
+/// Frees the memory of a guard that is of no pool.
+///
+/// # Safety
+///
+/// The values are what `PooledBuf::try_from` made a guard from, and have not been released before.
+unsafe fn free(
+    _header: NonNull<ReleaseHeader>,
+    memory: NonNull<u8>,
+    capacity: u32,
+    _slot: u32,
+    _exposed: u32,
+) {
+    // SAFETY: it was a `Vec` of that address and capacity, which this call alone takes back.
+    drop(unsafe { Vec::from_raw_parts(memory.as_ptr(), 0, capacity as usize) });
 }
 
 /// Length and capacity; never the bytes, which may be secret.
@@ -410,22 +772,59 @@ impl fmt::Debug for PooledBuf {
     }
 }
 
-/// Adds all the bytes or, when they do not all fit, none: then the error is a [`CapacityError`] of the kind
-/// [`WriteZero`](io::ErrorKind::WriteZero).
+/// Writes behind the bytes written so far what fits, as `&mut [u8]` does: `write` says how much that was, and 0 for a
+/// full buffer. `write_all`, and so `write!` and [`io::copy`], writes what fits and then fails with a
+/// [`CapacityError`], as an [`io::Error`] of the kind [`WriteZero`](io::ErrorKind::WriteZero), if that is not all. For
+/// all or nothing there are [`extend_from_slice`](PooledBuf::extend_from_slice) and
+/// [`try_append`](PooledBuf::try_append).
+///
+/// ```
+/// use poolbuf::{BufferPool, Pool};
+/// use std::io::Write;
+///
+/// let mut buf = BufferPool::new(8, 1, 1)?.acquire()?;
+/// assert_eq!(buf.write(b"hello, world")?, 8);
+/// assert_eq!(buf.write(b"more")?, 0);
+/// assert_eq!(buf, b"hello, w");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 impl Write for PooledBuf {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.extend_from_slice(bytes)?;
-        Ok(bytes.len())
+        Ok(self.put_some(bytes))
     }
 
     #[inline]
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        Ok(self.extend_from_slice(bytes)?)
+        let (spare, capacity) = (self.spare_len(), self.capacity());
+        match self.put_some(bytes) {
+            written if written == bytes.len() => Ok(()),
+            _ => Err(CapacityError::new(bytes.len(), spare, capacity).into()),
+        }
     }
 
     #[inline]
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Adds a piece of text whole, or fails: for `write!`, and what is written against `fmt::Write`. The pieces before the
+/// one that does not fit stay; [`try_append`](PooledBuf::try_append) takes them back.
+///
+/// ```
+/// use poolbuf::{BufferPool, Pool};
+/// use std::fmt::Write;
+///
+/// let mut buf = BufferPool::new(16, 1, 1)?.acquire()?;
+/// write!(buf, "{} + {}", 1, 2)?;
+/// assert_eq!(buf, "1 + 2");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl fmt::Write for PooledBuf {
+    #[inline]
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.extend_from_slice(text.as_bytes())
+            .map_err(|_| fmt::Error)
     }
 }

@@ -1,4 +1,4 @@
-//! Lending one's own memory as [`PooledBuf`]: what implements [`Pool`](crate::Pool) outside this crate.
+//! Lending one's own memory as [`PooledBuf`]: for pools outside this crate.
 
 use std::fmt;
 use std::ptr::NonNull;
@@ -25,8 +25,9 @@ pub trait Recycle: Send + Sync + 'static {
 /// A pool that takes whatever it needs from the allocator, and keeps what comes back:
 ///
 /// ```
-/// use poolbuf::{AcquireError, Pool, PoolStats, PooledBuf, Recycle, Recycler};
+/// use poolbuf::{AcquireError, Holders, Pool, PoolStats, PooledBuf, Recycle, Recycler};
 /// use std::sync::Mutex;
+/// use std::sync::atomic::{AtomicBool, Ordering};
 ///
 /// struct Kept(Mutex<Vec<(Box<[u8]>, usize)>>);
 ///
@@ -36,30 +37,59 @@ pub trait Recycle: Send + Sync + 'static {
 ///     }
 /// }
 ///
-/// struct Unbounded(Recycler<Kept>);
+/// #[derive(Debug)]
+/// struct Unbounded {
+///     recycler: Recycler<Kept>,
+///     closed: AtomicBool,
+/// }
+///
+/// impl Unbounded {
+///     fn kept(&self) -> std::sync::MutexGuard<'_, Vec<(Box<[u8]>, usize)>> {
+///         self.recycler.get_ref().0.lock().unwrap()
+///     }
+/// }
 ///
 /// impl Pool for Unbounded {
 ///     fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError> {
-///         if len > self.max_len() {
-///             return Err(AcquireError::TooLarge { requested: len, max: self.max_len() });
+///         let (pool, max) = (self.name().into(), self.max_len());
+///         if len > max {
+///             return Err(AcquireError::TooLarge { pool, requested: len, max });
 ///         }
-///         let kept = self.0.get_ref().0.lock().unwrap().pop();
-///         let (memory, exposed) = kept.unwrap_or_else(|| (vec![0; self.max_len()].into(), 0));
-///         Ok(self.0.lend(memory, exposed).expect("4 KiB are far below the limit"))
+///         if self.closed.load(Ordering::Relaxed) {
+///             return Err(AcquireError::Closed { pool });
+///         }
+///         let kept = self.kept().pop();
+///         let (memory, exposed) = kept.unwrap_or_else(|| (vec![0; max].into(), 0));
+///         Ok(self.recycler.lend(memory, exposed).expect("4 KiB are far below the limit"))
 ///     }
 ///     fn max_len(&self) -> usize {
 ///         4096
 ///     }
 ///     fn stats(&self) -> PoolStats {
 ///         let mut stats = PoolStats::default();
-///         stats.available = self.0.get_ref().0.lock().unwrap().len();
+///         stats.name = self.name().into();
+///         stats.available = self.kept().len();
 ///         stats
+///     }
+///     fn name(&self) -> &str {
+///         "unbounded"
+///     }
+///     fn close(&self) -> Holders {
+///         self.closed.store(true, Ordering::Relaxed);
+///         self.holders()
+///     }
+///     fn trim(&self) -> usize {
+///         self.kept().drain(..).map(|(memory, _)| memory.len()).sum()
 ///     }
 /// }
 ///
-/// let pool: Box<dyn Pool> = Box::new(Unbounded(Recycler::new(Kept(Mutex::default()))));
+/// let recycler = Recycler::new(Kept(Mutex::default()));
+/// let pool: Box<dyn Pool> = Box::new(Unbounded { recycler, closed: AtomicBool::new(false) });
 /// drop(pool.acquire()?);
 /// assert_eq!(pool.stats().available, 1);
+/// assert_eq!(pool.trim(), 4096);
+/// pool.close();
+/// assert_eq!(pool.acquire().unwrap_err().to_string(), "unbounded is closed: it lends no more buffers");
 /// # Ok::<(), AcquireError>(())
 /// ```
 pub struct Recycler<R: Recycle> {

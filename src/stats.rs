@@ -25,7 +25,7 @@ use std::time::Duration;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Who implements [`Pool`](crate::Pool) starts from `PoolStats::default()` and sets the fields.
+/// For a [`Pool`](crate::Pool) of your own, start from `PoolStats::default()` and set the fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolStats {

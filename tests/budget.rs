@@ -22,12 +22,14 @@ fn pool(buffer_size: usize, max: usize, budget: &Budget) -> BufferPool {
 /// Pools of every kind with one budget.
 fn pools_with(budget: &Budget) -> [Arc<dyn Pool>; 4] {
     let config = || PoolConfig::new(100).budget(budget);
-    let tiers = MultiSizeConfig::new().tier(50, 0, 50).tier(200, 0, 50);
+    let tiers = MultiSizeConfig::new()
+        .tier(config().buffer_size(50).max(50))
+        .tier(config().buffer_size(200).max(50));
     [
         Arc::new(BufferPool::with_config(config().max(50)).unwrap()),
         Arc::new(AlignedPool::with_config(config().max(50).magazine(0)).unwrap()),
         Arc::new(LockFreePool::<50>::with_config(config()).unwrap()),
-        Arc::new(MultiSizePool::with_config(tiers.budget(budget)).unwrap()),
+        Arc::new(MultiSizePool::with_config(tiers).unwrap()),
     ]
 }
 
@@ -62,6 +64,7 @@ fn what_all_pools_lend_together_stays_within_the_budget() {
                 requested,
                 lent,
                 budget: limit,
+                ..
             }) => {
                 assert!(lent == sum && lent + requested > limit && limit == 1000);
                 break;
@@ -210,7 +213,7 @@ fn closing_a_pool_wakes_those_of_its_requests_that_wait_for_the_budget() {
     assert_eq!(bell.0.load(Ordering::SeqCst), 1);
     assert!(matches!(
         poll(&mut of_other),
-        Poll::Ready(Err(AcquireError::Closed))
+        Poll::Ready(Err(AcquireError::Closed { .. }))
     ));
     assert!(poll(&mut of_one).is_pending());
     drop(held);
@@ -221,8 +224,10 @@ fn closing_a_pool_wakes_those_of_its_requests_that_wait_for_the_budget() {
 #[test]
 fn overflow_to_a_larger_tier_counts_with_the_larger_size() {
     let budget = Budget::new(600);
-    let tiers = MultiSizeConfig::new().tier(100, 0, 1).tier(500, 0, 2);
-    let tiers = tiers.overflow(Overflow::NextTier).budget(&budget);
+    let tiers = MultiSizeConfig::new()
+        .tier(PoolConfig::new(100).max(1).budget(&budget))
+        .tier(PoolConfig::new(500).max(2).budget(&budget));
+    let tiers = tiers.overflow(Overflow::NextTier);
     let pool = MultiSizePool::with_config(tiers).unwrap();
     let small = pool.acquire_for(100).unwrap();
     let large = pool.acquire_for(100).unwrap();

@@ -5,12 +5,13 @@ use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::{Arc, Barrier};
 use std::thread;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use poolbuf::{
     AcquireError, AlignedPool, BufferPool, CapacityError, ConfigError, Health, LockFreePool,
     MultiSizeConfig, MultiSizePool, Overflow, POISON, Pool, PoolConfig, PoolStats, PooledBuf,
-    Recycle, Recycler, Wipe,
+    Recycle, Recycler, ResizeError, Wipe,
 };
 
 /// Bytes a buffer of every pool under test.
@@ -18,59 +19,53 @@ const SIZE: usize = 1000;
 /// Buffers of every pool under test.
 const MAX: usize = 4;
 
-/// A pool, and a function that closes it.
-type Closable = (Arc<dyn Pool>, Box<dyn Fn()>);
-
 /// Every pool, with `MAX` buffers of `SIZE` bytes each; those with magazines without them, with such small
 /// ones that they are always empty or full, and with what the pool decides.
-fn pools_with(wipe: Wipe) -> Vec<Closable> {
-    fn entry<P: Pool + Clone + 'static>(pool: P, close: fn(&P)) -> (Arc<dyn Pool>, Box<dyn Fn()>) {
-        let closed = pool.clone();
-        (Arc::new(pool), Box::new(move || close(&closed)))
-    }
+fn pools_with(wipe: Wipe) -> Vec<Arc<dyn Pool>> {
     let config = || PoolConfig::new(SIZE).max(MAX).wipe(wipe);
-    let tiers = MultiSizeConfig::new().tier(SIZE, 1, MAX).wipe(wipe);
-    let mut pools = vec![entry(
+    let mut pools: Vec<Arc<dyn Pool>> = vec![Arc::new(
         LockFreePool::<MAX>::with_config(config()).unwrap(),
-        |pool| drop(pool.close()),
     )];
     for magazine in [0, 1, 2, usize::MAX] {
-        pools.extend([
-            entry(
-                BufferPool::with_config(config().initial(1).magazine(magazine)).unwrap(),
-                |pool| drop(pool.close()),
-            ),
-            entry(
-                AlignedPool::with_config(config().magazine(magazine)).unwrap(),
-                |pool| drop(pool.close()),
-            ),
-            entry(
-                MultiSizePool::with_config(tiers.clone().magazine(magazine)).unwrap(),
-                |pool| drop(pool.close()),
-            ),
-        ]);
+        let config = config().magazine(magazine);
+        let one = config.clone().initial(1);
+        let tiers = MultiSizeConfig::new().tier(one.clone());
+        pools.push(Arc::new(BufferPool::with_config(one).unwrap()));
+        pools.push(Arc::new(AlignedPool::with_config(config).unwrap()));
+        pools.push(Arc::new(MultiSizePool::with_config(tiers).unwrap()));
     }
     pools
 }
 
-fn pools() -> impl Iterator<Item = Arc<dyn Pool>> {
+fn pools() -> Vec<Arc<dyn Pool>> {
     pools_with(Wipe::default())
-        .into_iter()
-        .map(|(pool, _)| pool)
+}
+
+/// A configuration of `max` buffers of `size` bytes, `initial` of them at first.
+fn tier(size: usize, initial: usize, max: usize) -> PoolConfig {
+    PoolConfig::new(size).initial(initial).max(max)
 }
 
 /// All that a pool can lend, and proof that it lends no more.
 fn take_all(pool: &dyn Pool) -> Vec<PooledBuf> {
     let held: Vec<_> = (0..MAX).map(|_| pool.acquire().unwrap()).collect();
-    assert_eq!(
-        pool.acquire().unwrap_err(),
-        AcquireError::Exhausted {
-            in_use: MAX,
-            max: MAX,
-            held_by: None
-        }
-    );
+    let error = pool.acquire().unwrap_err();
+    assert!(error.pool().starts_with(pool.name()));
+    let exhausted = AcquireError::Exhausted {
+        pool: error.pool().into(),
+        in_use: MAX,
+        max: MAX,
+        held_by: None,
+    };
+    assert_eq!(error, exhausted);
     held
+}
+
+fn assert_closed(pool: &dyn Pool) {
+    let error = pool.acquire().unwrap_err();
+    assert!(matches!(error, AcquireError::Closed { .. }), "{error}");
+    let message = error.to_string();
+    assert!(message.starts_with(pool.name()) && message.contains("is closed"));
 }
 
 #[test]
@@ -115,6 +110,7 @@ fn a_request_too_large_is_refused_with_the_numbers_and_costs_nothing() {
             assert_eq!(
                 error,
                 AcquireError::TooLarge {
+                    pool: pool.name().into(),
                     requested: len,
                     max: SIZE
                 }
@@ -129,27 +125,28 @@ fn a_request_too_large_is_refused_with_the_numbers_and_costs_nothing() {
 
 #[test]
 fn a_closed_pool_lends_nothing_and_its_guards_live_on() {
-    for (pool, close) in pools_with(Wipe::default()) {
+    for pool in pools() {
         let mut held = pool.acquire().unwrap();
         held.extend_from_slice(b"before").unwrap();
-        close();
-        close();
-        assert_eq!(pool.acquire().unwrap_err(), AcquireError::Closed);
+        assert_eq!(pool.close().outstanding(), 1);
+        assert_eq!(pool.close().outstanding(), 1);
+        assert_closed(&*pool);
         assert_eq!(pool.stats().in_use, 1);
         held.extend_from_slice(b" and after").unwrap();
         assert_eq!(&held[..], b"before and after");
         drop(held);
         let stats = pool.stats();
         assert_eq!((stats.in_use, stats.acquired, stats.refused), (0, 1, 0));
-        assert_eq!(pool.acquire().unwrap_err(), AcquireError::Closed);
+        assert_closed(&*pool);
+        assert_eq!((pool.close().outstanding(), pool.trim()), (0, 0));
     }
 }
 
 #[test]
 fn guards_outlive_every_handle_of_their_pool() {
-    for (pool, close) in pools_with(Wipe::default()) {
+    for pool in pools() {
         let mut held = take_all(&*pool);
-        drop((pool, close));
+        drop(pool);
         for (stamp, buf) in (0_u8..).zip(&mut held) {
             buf.extend_from_slice(&[stamp; SIZE]).unwrap();
         }
@@ -168,8 +165,37 @@ fn references_boxes_and_arcs_of_pools_are_pools() {
     fn lent(pool: impl Pool) -> (usize, usize, usize) {
         let held = (pool.acquire().unwrap(), pool.acquire_for(1).unwrap());
         let stats = pool.stats();
+        assert_eq!(pool.name(), &*stats.name);
+        assert_eq!(pool.holders().outstanding(), 2);
         (pool.max_len(), stats.in_use, held.0.capacity())
     }
+    fn closed(pool: impl Pool) {
+        let held = pool.acquire().unwrap();
+        assert_eq!(pool.close().outstanding(), 1);
+        assert_closed(&pool);
+        drop(held);
+    }
+    fn trimmed(pool: impl Pool) -> usize {
+        let held: Vec<_> = (0..64).map(|_| pool.acquire().unwrap()).collect();
+        drop(held);
+        pool.trim()
+    }
+    for pool in pools() {
+        closed(&pool);
+        assert_closed(&*pool);
+    }
+    closed(Box::new(pools().swap_remove(0)));
+    // Whatever the system gives back, it is the same through whatever points there.
+    let large = || BufferPool::new(1 << 16, 0, 64).unwrap();
+    let given_back = trimmed(large());
+    let pool = large();
+    assert_eq!(trimmed(&pool), given_back);
+    assert_eq!(trimmed(Box::new(large())), given_back);
+    assert_eq!(trimmed(Arc::new(large()) as Arc<dyn Pool>), given_back);
+    assert_eq!(
+        given_back > 0,
+        cfg!(all(any(target_os = "linux", windows), not(miri)))
+    );
     for pool in pools() {
         assert_eq!(lent(&*pool), (SIZE, 2, SIZE));
         assert_eq!(lent(&pool), (SIZE, 2, SIZE));
@@ -203,7 +229,10 @@ fn types_have_the_size_and_the_bounds_that_are_promised() {
     everywhere::<ConfigError>();
     everywhere::<CapacityError>();
     everywhere::<PoolStats>();
+    everywhere::<ResizeError>();
     assert!(size_of::<PooledBuf>() <= 40);
+    // What every acquire returns.
+    assert!(size_of::<Result<PooledBuf, AcquireError>>() <= 48);
     assert_eq!(size_of::<Option<PooledBuf>>(), size_of::<PooledBuf>());
 }
 
@@ -218,19 +247,21 @@ fn what_does_not_fit_is_refused_whole_with_the_numbers() {
             error.to_string(),
             "2 bytes do not fit: 1 of the buffer's 1000 are free"
         );
-        let error = buf.write(b"ab").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::WriteZero);
-        let inner = error.get_ref().unwrap();
-        assert!(inner.is::<CapacityError>());
-        assert!(buf.write_all(b"ab").is_err());
-        assert!(buf.advance(2).is_err());
-        assert!(buf.advance(usize::MAX).is_err());
+        assert_eq!(buf.resize(SIZE + 1, 0), Err(error));
+        assert!(buf.commit(2).is_err());
+        assert!(buf.commit(usize::MAX).is_err());
         assert!(buf.spare_mut_for(2).is_err());
         assert_eq!(buf[..], [1; SIZE - 1], "nothing was written");
-        buf.write_all(b"z").unwrap();
+        buf.push(b'z').unwrap();
         assert_eq!((buf.len(), buf.spare_len()), (SIZE, 0));
+        let error = buf.push(b'z').unwrap_err();
+        assert_eq!((error.requested, error.spare, error.capacity), (1, 0, SIZE));
+        assert_eq!(
+            error.to_string(),
+            "the buffer is full: all of its 1000 bytes are written"
+        );
         buf.extend_from_slice(b"").unwrap();
-        buf.advance(0).unwrap();
+        buf.commit(0).unwrap();
         assert!(buf.spare_mut().is_empty());
     }
 }
@@ -243,16 +274,16 @@ fn writing_truncating_and_clearing_show_the_holders_own_bytes() {
         buf.flush().unwrap();
         assert_eq!(&buf[..], b"12-ab");
         assert!(!buf.is_empty());
-        buf.filled_mut().reverse();
+        buf.as_mut_slice().reverse();
         assert_eq!(buf.as_ref(), b"ba-21");
         buf.truncate(100);
         assert_eq!(buf.len(), 5);
         buf.truncate(2);
         assert_eq!(&buf[..], b"ba");
         buf.spare_mut()[..3].copy_from_slice(b"xyz");
-        buf.advance(2).unwrap();
+        buf.commit(2).unwrap();
         assert_eq!(&buf[..], b"baxy");
-        buf.advance(1).unwrap();
+        buf.commit(1).unwrap();
         assert_eq!(&buf[..], b"baxyz");
         buf.consume(2);
         assert_eq!(&buf[..], b"xyz");
@@ -265,7 +296,7 @@ fn writing_truncating_and_clearing_show_the_holders_own_bytes() {
         buf.clear();
         assert!(buf.is_empty());
         assert_eq!(buf.spare_len(), SIZE);
-        buf.advance(5).unwrap();
+        buf.commit(5).unwrap();
         assert_eq!(&buf[..], b"baxyz", "a holder's own bytes stay its own");
         assert_eq!(
             format!("{buf:?}"),
@@ -310,6 +341,7 @@ fn read_from_never_reads_nothing_in_silence() {
         assert_eq!(buf.read_from(&mut io::repeat(7)).unwrap(), SIZE - 8);
         let error = buf.read_from(&mut io::repeat(7)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WriteZero, "full is not the end");
+        assert!(error.to_string().contains("the buffer is full"), "{error}");
     }
 }
 
@@ -354,13 +386,13 @@ fn no_safe_read_shows_an_earlier_holders_bytes() {
         |buf| assert_no_secret(buf.spare_mut()),
         |buf| assert_no_secret(buf.spare_mut_for(SIZE / 2).unwrap()),
         |buf| {
-            buf.advance(SIZE).unwrap();
+            buf.commit(SIZE).unwrap();
             assert_no_secret(buf);
         },
         |buf| {
             buf.extend_from_slice(&[0; 10]).unwrap();
             buf.truncate(3);
-            buf.advance(500).unwrap();
+            buf.commit(500).unwrap();
             assert_no_secret(buf);
         },
         |buf| {
@@ -376,7 +408,7 @@ fn no_safe_read_shows_an_earlier_holders_bytes() {
     for wipe in every_wipe() {
         for leave in ways_to_leave {
             for look in ways_to_look {
-                for (pool, _) in pools_with(wipe) {
+                for pool in pools_with(wipe) {
                     let mut held = take_all(&*pool);
                     held.iter_mut().for_each(leave);
                     drop(held);
@@ -398,7 +430,7 @@ fn a_wipe_overwrites_what_was_exposed_as_it_says() {
         #[cfg(feature = "zeroize")]
         (Wipe::Secure, 0),
     ] {
-        for (pool, _) in pools_with(wipe) {
+        for pool in pools_with(wipe) {
             let mut held = take_all(&*pool);
             for buf in &mut held {
                 buf.extend_from_slice(&[0x5E; 40]).unwrap();
@@ -453,7 +485,7 @@ fn what_counts_as_exposed_is_what_was_written_or_handed_out() {
     assert_eq!(exposed_after(0, &nine), 9);
     let length_then_frame = |buf: &mut PooledBuf| {
         buf.spare_mut_for(4).unwrap();
-        buf.advance(4).unwrap();
+        buf.commit(4).unwrap();
         buf.spare_mut_for(60).unwrap();
     };
     assert_eq!(exposed_after(0, &length_then_frame), 64);
@@ -681,35 +713,76 @@ fn bad_configurations_are_refused_with_the_numbers() {
     assert_eq!(
         multi(
             MultiSizeConfig::new()
-                .tier(512, 0, 1)
-                .tier(64, 0, 1)
-                .tier(512, 0, 2)
+                .tier(tier(512, 0, 1))
+                .tier(tier(64, 0, 1))
+                .tier(tier(512, 0, 2))
         ),
         ConfigError::DuplicateTier { buffer_size: 512 }
     );
     assert_eq!(
-        multi(MultiSizeConfig::new().tier(64, 2, 1)),
+        multi(MultiSizeConfig::new().tier(tier(64, 2, 1))),
         ConfigError::InitialExceedsMax { initial: 2, max: 1 }
     );
 }
 
 #[test]
 fn errors_become_io_errors_and_keep_themselves() {
+    let pool: Arc<str> = "recv".into();
     let in_use = AcquireError::Exhausted {
-        in_use: 1,
-        max: 1,
+        pool: pool.clone(),
+        in_use: 256,
+        max: 256,
         held_by: None,
     };
     let large = AcquireError::TooLarge {
+        pool: pool.clone(),
         requested: 2,
         max: 1,
     };
-    for (error, kind) in [
-        (in_use, ErrorKind::ResourceBusy),
-        (large, ErrorKind::InvalidInput),
-        (AcquireError::Closed, ErrorKind::Other),
+    let over = AcquireError::OverBudget {
+        pool: pool.clone(),
+        requested: 3,
+        lent: 2,
+        budget: 4,
+    };
+    let late = AcquireError::TimedOut {
+        pool: pool.clone(),
+        waited: Duration::from_millis(5),
+    };
+    for (error, kind, message) in [
+        (
+            in_use,
+            ErrorKind::ResourceBusy,
+            "all buffers of recv are in use (256 of 256): release some, shed load, or raise its max",
+        ),
+        (
+            large,
+            ErrorKind::InvalidInput,
+            "2 bytes requested, but the largest buffer of recv has 1: \
+             ask for less, or make it with larger buffers",
+        ),
+        (
+            over,
+            ErrorKind::ResourceBusy,
+            "3 bytes for a buffer of recv, beside the 2 that are lent, would exceed the budget of 4: \
+             release some, shed load, or raise the budget",
+        ),
+        (
+            late,
+            ErrorKind::TimedOut,
+            "no buffer of recv came back within 5ms: wait longer, shed load, or raise its max",
+        ),
+        (
+            AcquireError::Closed { pool },
+            ErrorKind::Other,
+            "recv is closed: it lends no more buffers",
+        ),
     ] {
-        let converted = io::Error::from(error);
+        assert_eq!(
+            (error.pool(), error.to_string().as_str()),
+            ("recv", message)
+        );
+        let converted = io::Error::from(error.clone());
         assert_eq!(converted.kind(), kind);
         assert_eq!(converted.to_string(), error.to_string());
         let inner = converted.get_ref().unwrap().downcast_ref();
@@ -756,14 +829,15 @@ fn an_empty_tier_refuses_or_goes_one_tier_up() {
     let pool = |overflow| {
         MultiSizePool::with_config(
             MultiSizeConfig::new()
-                .tier(300, 0, 1)
-                .tier(100, 0, 1)
-                .tier(200, 0, 1)
+                .tier(tier(300, 0, 1))
+                .tier(tier(100, 0, 1))
+                .tier(tier(200, 0, 1))
                 .overflow(overflow),
         )
         .unwrap()
     };
-    let full = AcquireError::Exhausted {
+    let full = |size| AcquireError::Exhausted {
+        pool: format!("multi-size pool ({size} bytes)").into(),
         in_use: 1,
         max: 1,
         held_by: None,
@@ -771,7 +845,7 @@ fn an_empty_tier_refuses_or_goes_one_tier_up() {
 
     let refusing = pool(Overflow::Refuse);
     let _held = refusing.acquire_for(100).unwrap();
-    assert_eq!(refusing.acquire_for(100).unwrap_err(), full);
+    assert_eq!(refusing.acquire_for(100).unwrap_err(), full(100));
     assert_eq!(refusing.stats().refused, 1);
     assert_eq!(refusing.acquire_for(101).unwrap().capacity(), 200);
 
@@ -779,7 +853,11 @@ fn an_empty_tier_refuses_or_goes_one_tier_up() {
     let first = climbing.acquire_for(1).unwrap();
     let second = climbing.acquire_for(1).unwrap();
     assert_eq!((first.capacity(), second.capacity()), (100, 200));
-    assert_eq!(climbing.acquire_for(1).unwrap_err(), full, "not two up");
+    assert_eq!(
+        climbing.acquire_for(1).unwrap_err(),
+        full(100),
+        "not two up"
+    );
     let stats = climbing.stats();
     let refused: Vec<_> = stats.tiers.iter().map(|tier| tier.refused).collect();
     assert_eq!(refused, [1, 0, 0], "counted once, where it belongs");
@@ -792,7 +870,11 @@ fn an_empty_tier_refuses_or_goes_one_tier_up() {
         }
     ));
     let last = climbing.acquire_for(201).unwrap();
-    assert_eq!(climbing.acquire_for(300).unwrap_err(), full, "no tier up");
+    assert_eq!(
+        climbing.acquire_for(300).unwrap_err(),
+        full(300),
+        "no tier up"
+    );
     drop((first, second, last));
     assert_eq!(climbing.stats().in_use, 0);
 }
@@ -806,11 +888,25 @@ fn pools_have_the_names_that_they_are_given() {
         "recv pool: 0% of 10 in use | refused 0.00% | high water 0 | normal"
     );
     assert!(format!("{named:?}").contains("recv pool"));
-    let frames = MultiSizeConfig::new().tier(64, 0, 1).tier(8, 0, 1);
+    let frames = MultiSizeConfig::new()
+        .tier(tier(64, 0, 1))
+        .tier(tier(8, 0, 1))
+        .tier(tier(512, 0, 1).name("pages"));
     let frames = MultiSizePool::with_config(frames.name("frames")).unwrap();
     assert_eq!(frames.name(), "frames");
-    assert_eq!(frames.tiers()[0].name(), "frames, 8 bytes");
-    for (pool, name) in pools().zip(["lock-free", "buffer", "aligned", "multi-size"]) {
+    let tiers: Vec<_> = frames.tiers().iter().map(Pool::name).collect();
+    assert_eq!(tiers, ["frames (8 bytes)", "frames (64 bytes)", "pages"]);
+    // Whoever holds it as a pool of any kind sees the same, and can derive `Debug` over it.
+    let any: Box<dyn Pool> = Box::new(Arc::new(&frames));
+    assert_eq!(any.name(), "frames");
+    assert!(format!("{any:?}").starts_with("MultiSizePool(PoolStats"));
+    let lock_free = LockFreePool::<256>::new(8).unwrap();
+    assert!(format!("{lock_free:?}").starts_with("LockFreePool<256>(PoolStats"));
+    assert!(format!("{named:?}").starts_with("BufferPool(PoolStats"));
+    for (pool, name) in pools()
+        .into_iter()
+        .zip(["lock-free", "buffer", "aligned", "multi-size"])
+    {
         assert_eq!(&*pool.stats().name, format!("{name} pool"));
     }
 }
@@ -819,7 +915,7 @@ fn pools_have_the_names_that_they_are_given() {
 #[test]
 fn compio_sees_the_written_bytes_and_writes_behind_the_scenes() {
     use compio::buf::{IoBuf, IoBufMut, SetLen};
-    for (pool, _) in pools_with(Wipe::Never) {
+    for pool in pools_with(Wipe::Never) {
         let mut held = take_all(&*pool);
         held.iter_mut().for_each(|buf| buf.spare_mut().fill(0x5E));
         drop(held);

@@ -13,8 +13,10 @@ const MAX: usize = 4;
 
 fn pools(track: bool) -> Vec<Arc<dyn Pool>> {
     let config = || PoolConfig::new(SIZE).track_holders(track);
-    let tiers = MultiSizeConfig::new().tier(SIZE, 0, 3).tier(2 * SIZE, 0, 1);
-    let tiers = tiers.overflow(Overflow::NextTier).track_holders(track);
+    let tiers = MultiSizeConfig::new()
+        .tier(config().max(3))
+        .tier(config().buffer_size(2 * SIZE).max(1));
+    let tiers = tiers.overflow(Overflow::NextTier);
     vec![
         Arc::new(BufferPool::with_config(config().max(MAX)).unwrap()),
         Arc::new(AlignedPool::with_config(config().max(MAX)).unwrap()),
@@ -161,7 +163,7 @@ fn closing_says_who_still_holds_buffers() {
     drop(held);
     assert_eq!(pool.holders().outstanding(), 0);
 
-    let pool = LockFreePool::<MAX>::new(SIZE).unwrap();
+    let pool: Arc<dyn Pool> = Arc::new(LockFreePool::<MAX>::new(SIZE).unwrap());
     let _held = [pool.acquire().unwrap(), pool.acquire().unwrap()];
     assert_eq!(pool.close().outstanding(), 2);
 }

@@ -105,8 +105,12 @@ fn buf_reads_from_the_front_and_takes_away_what_was_read() {
     assert_eq!((buf.remaining(), buf.get_u16()), (8, 3));
     assert_eq!(buf.copy_to_bytes(3), &b"abc"[..]);
     assert_eq!((buf.chunk(), &buf[..]), (&b"def"[..], &b"def"[..]));
-    assert!(catch_unwind(AssertUnwindSafe(|| Buf::advance(&mut buf, 4))).is_err());
-    Buf::advance(&mut buf, 3);
+    assert!(catch_unwind(AssertUnwindSafe(|| buf.advance(4))).is_err());
+    assert_eq!(buf, b"def");
+    // Skips, as on any `Buf`: a guard has no `advance` of its own, which adds.
+    buf.advance(2);
+    assert_eq!(buf, b"f");
+    buf.advance(1);
     assert!(!buf.has_remaining());
 }
 
@@ -213,7 +217,9 @@ fn a_pools_figures_are_published_under_their_names() {
 
 #[test]
 fn each_tier_is_published_by_its_size() {
-    let tiers = MultiSizeConfig::new().tier(64, 0, 1).tier(512, 0, 1);
+    let tiers = MultiSizeConfig::new()
+        .tier(PoolConfig::new(64).max(1))
+        .tier(PoolConfig::new(512).max(1));
     let pool = MultiSizePool::with_config(tiers.name("frames")).unwrap();
     let _held = pool.acquire_for(65).unwrap();
     let figures = published(&pool);

@@ -211,7 +211,9 @@ fn wherever_memory_runs_out_there_is_an_error_and_nothing_left_behind() {
         || boxed(MultiSizePool::new()),
         || {
             boxed(MultiSizePool::with_config(
-                MultiSizeConfig::new().tier(64, 0, 500).tier(512, 0, 500),
+                MultiSizeConfig::new()
+                    .tier(PoolConfig::new(64).max(500))
+                    .tier(PoolConfig::new(512).max(500)),
             ))
         },
     ];

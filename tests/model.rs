@@ -1,5 +1,7 @@
 //! Arbitrary sequences of operations on all four pools, against a model simple enough to be right.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
 use poolbuf::{
     AcquireError, AlignedPool, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow,
     Pool, PoolConfig, PooledBuf, Wipe,
@@ -9,14 +11,54 @@ use proptest::prelude::*;
 /// What a user can do. Numbers that are too large for the state are taken modulo what there is.
 #[derive(Clone, Debug)]
 enum Step {
-    Acquire { len: usize },
-    Release { which: usize },
-    Extend { which: usize, byte: u8, len: usize },
-    FillSpare { which: usize, byte: u8, len: usize },
-    Advance { which: usize, len: usize },
-    Truncate { which: usize, len: usize },
-    Consume { which: usize, len: usize },
-    Clear { which: usize },
+    Acquire {
+        len: usize,
+    },
+    Release {
+        which: usize,
+    },
+    Extend {
+        which: usize,
+        byte: u8,
+        len: usize,
+    },
+    FillSpare {
+        which: usize,
+        byte: u8,
+        len: usize,
+    },
+    PutSome {
+        which: usize,
+        byte: u8,
+        len: usize,
+    },
+    Resize {
+        which: usize,
+        byte: u8,
+        len: usize,
+    },
+    /// Of a writer that fails in the end, or panics, or does not.
+    TryAppend {
+        which: usize,
+        byte: u8,
+        len: usize,
+        end: usize,
+    },
+    Commit {
+        which: usize,
+        len: usize,
+    },
+    Truncate {
+        which: usize,
+        len: usize,
+    },
+    Consume {
+        which: usize,
+        len: usize,
+    },
+    Clear {
+        which: usize,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -29,7 +71,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(which, byte, len)| Step::Extend { which, byte, len }),
         2 => (which.clone(), any::<u8>(), 0..130_usize)
             .prop_map(|(which, byte, len)| Step::FillSpare { which, byte, len }),
-        2 => (which.clone(), len.clone()).prop_map(|(which, len)| Step::Advance { which, len }),
+        1 => (which.clone(), any::<u8>(), 0..130_usize)
+            .prop_map(|(which, byte, len)| Step::PutSome { which, byte, len }),
+        1 => (which.clone(), any::<u8>(), len.clone())
+            .prop_map(|(which, byte, len)| Step::Resize { which, byte, len }),
+        1 => (which.clone(), any::<u8>(), 0..130_usize, 0..3_usize)
+            .prop_map(|(which, byte, len, end)| Step::TryAppend { which, byte, len, end }),
+        2 => (which.clone(), len.clone()).prop_map(|(which, len)| Step::Commit { which, len }),
         1 => (which.clone(), len.clone())
             .prop_map(|(which, len)| Step::Truncate { which, len }),
         1 => (which.clone(), len).prop_map(|(which, len)| Step::Consume { which, len }),
@@ -70,9 +118,10 @@ impl Model {
     }
 
     /// The tier that a request is served from.
-    fn acquire(&mut self, len: usize) -> Result<usize, AcquireError> {
+    fn acquire(&mut self, pool: &dyn Pool, len: usize) -> Result<usize, AcquireError> {
         let Some(home) = self.tiers.iter().position(|tier| tier.size >= len) else {
             return Err(AcquireError::TooLarge {
+                pool: pool.name().into(),
                 requested: len,
                 max: self.tiers.last().unwrap().size,
             });
@@ -91,7 +140,9 @@ impl Model {
             }
         }
         self.refused += 1;
+        let stats = pool.stats();
         Err(AcquireError::Exhausted {
+            pool: stats.tiers.get(home).unwrap_or(&stats).name.clone(),
             in_use: self.in_use[home],
             max: self.tiers[home].max,
             held_by: None,
@@ -117,7 +168,7 @@ impl Held {
 
     /// Counts `len` more bytes as written, where the model knows what they are; it does not where they were
     /// never written, so there it looks.
-    fn advance(&mut self, len: usize) {
+    fn commit(&mut self, len: usize) {
         let from = self.bytes.len();
         for (at, own) in (from..).zip(self.behind.drain(..len)) {
             self.bytes.push(own.unwrap_or(self.buf[at]));
@@ -152,7 +203,7 @@ fn agrees(
     for step in steps {
         let which = match step {
             Step::Acquire { len } => {
-                let expected = model.acquire(len);
+                let expected = model.acquire(pool, len);
                 let got = pool.acquire_for(len);
                 match (got, expected) {
                     (Ok(mut buf), Ok(tier)) => {
@@ -183,7 +234,10 @@ fn agrees(
             }
             Step::Extend { which, .. }
             | Step::FillSpare { which, .. }
-            | Step::Advance { which, .. }
+            | Step::PutSome { which, .. }
+            | Step::Resize { which, .. }
+            | Step::TryAppend { which, .. }
+            | Step::Commit { which, .. }
             | Step::Truncate { which, .. }
             | Step::Consume { which, .. }
             | Step::Clear { which }
@@ -211,10 +265,42 @@ fn agrees(
                         one.behind[..len].fill(Some(byte));
                     }
                 }
-                Step::Advance { len, .. } => {
-                    prop_assert_eq!(one.buf.advance(len).is_ok(), len <= spare);
+                Step::PutSome { byte, len, .. } => {
+                    let fits = len.min(spare);
+                    prop_assert_eq!(one.buf.put_some(&vec![byte; len]), fits);
+                    one.write(byte, fits);
+                }
+                Step::Resize { byte, len, .. } => {
+                    let fits = len <= one.buf.capacity();
+                    prop_assert_eq!(one.buf.resize(len, byte).is_ok(), fits);
+                    if fits {
+                        let more = len.saturating_sub(one.bytes.len());
+                        one.truncate(len);
+                        one.write(byte, more);
+                    }
+                }
+                Step::TryAppend { byte, len, end, .. } => {
+                    let result = catch_unwind(AssertUnwindSafe(|| {
+                        one.buf.try_append(|buf| {
+                            buf.put_some(&vec![byte; len]);
+                            match end {
+                                0 => Ok(7),
+                                1 => Err("fails"),
+                                _ => resume_unwind(Box::new(())),
+                            }
+                        })
+                    }));
+                    prop_assert_eq!(result.ok(), [Some(Ok(7)), Some(Err("fails")), None][end]);
+                    let before = one.bytes.len();
+                    one.write(byte, len.min(spare));
+                    if end > 0 {
+                        one.truncate(before);
+                    }
+                }
+                Step::Commit { len, .. } => {
+                    prop_assert_eq!(one.buf.commit(len).is_ok(), len <= spare);
                     if len <= spare {
-                        one.advance(len);
+                        one.commit(len);
                     }
                 }
                 Step::Truncate { len, .. } => {
@@ -318,11 +404,15 @@ proptest! {
             .into_iter()
             .map(|(size, (max, initial))| Tier { size, initial: initial.min(max), max })
             .collect();
-        let config = MultiSizeConfig::new().overflow(overflow).wipe(wipe).magazine(magazine);
+        let config = MultiSizeConfig::new().overflow(overflow);
         let config = tiers
             .iter()
             .rev()
-            .fold(config, |config, tier| config.tier(tier.size, tier.initial, tier.max));
+            .fold(config, |config, tier| {
+                let Tier { size, initial, max } = *tier;
+                let tier = PoolConfig::new(size).initial(initial).max(max);
+                config.tier(tier.wipe(wipe).magazine(magazine))
+            });
         let pool = MultiSizePool::with_config(config).unwrap();
         agrees(&pool, Model::new(tiers, overflow), 16, steps)?;
     }

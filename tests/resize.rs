@@ -17,9 +17,6 @@ const SIZE: usize = 64;
 trait Resizes: Pool {
     fn max(&self) -> usize;
     fn set_max(&self, max: usize) -> Result<usize, ResizeError>;
-    fn grow(&self, by: usize) -> Result<usize, ResizeError>;
-    fn shrink(&self, by: usize) -> Result<usize, ResizeError>;
-    fn trim(&self) -> usize;
 }
 
 macro_rules! resizes {
@@ -30,15 +27,6 @@ macro_rules! resizes {
             }
             fn set_max(&self, max: usize) -> Result<usize, ResizeError> {
                 $pool::set_max(self, max)
-            }
-            fn grow(&self, by: usize) -> Result<usize, ResizeError> {
-                $pool::grow(self, by)
-            }
-            fn shrink(&self, by: usize) -> Result<usize, ResizeError> {
-                $pool::shrink(self, by)
-            }
-            fn trim(&self) -> usize {
-                $pool::trim(self)
             }
         }
     )*};
@@ -64,6 +52,7 @@ fn take(pool: &(impl Pool + ?Sized), count: usize) -> Vec<PooledBuf> {
 
 fn assert_refuses(pool: &(impl Pool + ?Sized), in_use: usize, max: usize) {
     let refused = AcquireError::Exhausted {
+        pool: pool.name().into(),
         in_use,
         max,
         held_by: None,
@@ -124,48 +113,28 @@ fn raising_serves_at_once() {
 }
 
 #[test]
-fn grow_and_shrink_count_from_the_present_max() {
+fn a_max_of_0_or_above_the_reserve_is_refused_and_changes_nothing() {
     for pool in pools(4, 10) {
-        assert_eq!(pool.grow(5), Ok(9));
-        assert_eq!(pool.shrink(8), Ok(1));
-        assert_eq!(pool.grow(0), Ok(1));
-        assert_eq!(pool.shrink(0), Ok(1));
-        let above = |requested| ResizeError::AboveReserve {
-            requested,
-            reserve: 10,
-        };
-        let none_left = |shrink_by| ResizeError::NoneLeft { max: 1, shrink_by };
-        assert_eq!(pool.grow(10), Err(above(11)));
-        assert_eq!(pool.grow(usize::MAX), Err(above(usize::MAX)));
-        assert_eq!(pool.set_max(11), Err(above(11)));
-        assert_eq!(pool.set_max(usize::MAX), Err(above(usize::MAX)));
-        assert_eq!(pool.set_max(0), Err(none_left(1)));
-        assert_eq!(pool.shrink(1), Err(none_left(1)));
-        assert_eq!(pool.shrink(usize::MAX), Err(none_left(usize::MAX)));
-        assert_eq!((pool.max(), pool.stats().max), (1, 1));
+        for requested in [0, 11, u32::MAX as usize, usize::MAX] {
+            let error = pool.set_max(requested).unwrap_err();
+            assert_eq!(&*error.pool, pool.name());
+            assert_eq!((error.requested, error.reserve), (requested, 10));
+            assert_eq!((pool.max(), pool.stats().max), (4, 4));
+        }
+        assert_eq!(pool.set_max(4), Ok(4));
+        assert_eq!((pool.set_max(10), pool.set_max(1)), (Ok(4), Ok(10)));
     }
-}
-
-#[test]
-fn errors_say_the_numbers_and_convert() {
-    let above = ResizeError::AboveReserve {
-        requested: 11,
-        reserve: 10,
-    };
+    let config = PoolConfig::new(SIZE).max(4).reserve(10).name("recv");
+    let error = BufferPool::with_config(config)
+        .unwrap()
+        .set_max(11)
+        .unwrap_err();
     assert_eq!(
-        above.to_string(),
-        "a max of 11 buffers requested, but the pool has room for 10: \
-         ask for less, or make the pool with a larger reserve"
+        error.to_string(),
+        "a max of 11 buffers requested, but that of recv can be 1 to 10: \
+         ask for that, or make it with a larger reserve"
     );
-    let none_left = ResizeError::NoneLeft {
-        max: 7,
-        shrink_by: 9,
-    };
-    assert_eq!(
-        none_left.to_string(),
-        "the max of 7 buffers less 9 leaves none: a pool has at least 1"
-    );
-    assert_eq!(io::Error::from(above).kind(), io::ErrorKind::InvalidInput);
+    assert_eq!(io::Error::from(error).kind(), io::ErrorKind::InvalidInput);
 }
 
 #[test]
@@ -205,15 +174,18 @@ fn the_reserve_is_checked() {
 
 #[test]
 fn tiers_are_resized_one_by_one() {
-    let config = MultiSizeConfig::new().tier(64, 0, 2).tier(512, 0, 50);
-    let config = config.overflow(Overflow::NextTier).reserve(5);
+    let config = MultiSizeConfig::new()
+        .tier(PoolConfig::new(64).max(2).reserve(5))
+        .tier(PoolConfig::new(512).max(50))
+        .overflow(Overflow::NextTier);
     let pool = MultiSizePool::with_config(config).unwrap();
     assert_eq!(pool.tiers()[1].reserve(), 50);
-    assert_eq!(pool.tiers()[0].grow(3), Ok(5));
-    assert_eq!(pool.tiers()[1].shrink(49), Ok(1));
+    assert_eq!(pool.tiers()[0].set_max(5), Ok(2));
+    assert_eq!(pool.tiers()[1].set_max(1), Ok(50));
     let held: Vec<_> = (0..6).map(|_| pool.acquire_for(64).unwrap()).collect();
     assert_eq!(held.iter().filter(|buf| buf.capacity() == 64).count(), 5);
     let refused = AcquireError::Exhausted {
+        pool: pool.tiers()[0].name().into(),
         in_use: 5,
         max: 5,
         held_by: None,
@@ -230,7 +202,7 @@ fn a_closed_pool_can_be_resized_and_lends_nothing() {
         let held = take(&pool, 3);
         pool.close();
         assert_eq!((pool.set_max(1), pool.set_max(8)), (Ok(4), Ok(1)));
-        assert_eq!(pool.acquire().unwrap_err(), AcquireError::Closed);
+        assert!(matches!(pool.acquire(), Err(AcquireError::Closed { .. })));
         assert_eq!(pool.stats().in_use, 3);
         drop(held);
         assert_eq!(pool.stats().in_use, 0);
@@ -325,8 +297,8 @@ fn threads_go_on_while_another_resizes_and_trims() {
                     }
                     match round % 5 {
                         0 => drop(pool.set_max(1 + round % LARGEST)),
-                        1 => drop(pool.grow(round % 7)),
-                        2 => drop(pool.shrink(round % 5)),
+                        1 => drop(pool.set_max(pool.max() + round % 7)),
+                        2 => drop(pool.set_max(pool.max().saturating_sub(round % 5))),
                         3 => drop(pool.trim()),
                         _ => assert!(pool.stats().in_use <= LARGEST),
                     }
@@ -419,8 +391,6 @@ enum Step {
     Acquire,
     Release(usize),
     SetMax(usize),
-    Grow(usize),
-    Shrink(usize),
     Trim,
 }
 
@@ -428,9 +398,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => Just(Step::Acquire),
         4 => (0..12_usize).prop_map(Step::Release),
-        1 => (0..14_usize).prop_map(Step::SetMax),
-        1 => (0..8_usize).prop_map(Step::Grow),
-        1 => (0..8_usize).prop_map(Step::Shrink),
+        3 => (0..14_usize).prop_map(Step::SetMax),
         1 => Just(Step::Trim),
     ];
     prop::collection::vec(step, 1..150)
@@ -467,20 +435,6 @@ proptest! {
                             max = to;
                         }
                         Err(_) => prop_assert!(to == 0 || to > 12),
-                    },
-                    Step::Grow(by) => match pool.grow(by) {
-                        Ok(now) => {
-                            max += by;
-                            prop_assert_eq!(now, max);
-                        }
-                        Err(_) => prop_assert!(max + by > 12),
-                    },
-                    Step::Shrink(by) => match pool.shrink(by) {
-                        Ok(now) => {
-                            max -= by;
-                            prop_assert_eq!(now, max);
-                        }
-                        Err(_) => prop_assert!(max <= by),
                     },
                     Step::Trim => drop(pool.trim()),
                 }

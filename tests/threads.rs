@@ -18,12 +18,10 @@ fn pools() -> Vec<Arc<dyn Pool>> {
     let mut pools: Vec<Arc<dyn Pool>> = vec![Arc::new(LockFreePool::<MAX>::new(SIZE).unwrap())];
     for magazine in [0, 1, 2, usize::MAX] {
         let config = || PoolConfig::new(SIZE).max(MAX).magazine(magazine);
-        let tiers = MultiSizeConfig::new().tier(SIZE, 0, MAX);
+        let tiers = MultiSizeConfig::new().tier(config());
         pools.push(Arc::new(BufferPool::with_config(config()).unwrap()));
         pools.push(Arc::new(AlignedPool::with_config(config()).unwrap()));
-        pools.push(Arc::new(
-            MultiSizePool::with_config(tiers.magazine(magazine)).unwrap(),
-        ));
+        pools.push(Arc::new(MultiSizePool::with_config(tiers).unwrap()));
     }
     pools
 }
@@ -59,12 +57,14 @@ fn assert_stamped(buf: &PooledBuf, stamp: usize) {
 fn assert_whole(pool: &dyn Pool) {
     assert_eq!(pool.stats().in_use, 0);
     let held: Vec<_> = (0..MAX).map(|_| pool.acquire().unwrap()).collect();
+    let error = pool.acquire().unwrap_err();
     let refused = AcquireError::Exhausted {
+        pool: error.pool().into(),
         in_use: MAX,
         max: MAX,
         held_by: None,
     };
-    assert_eq!(pool.acquire().unwrap_err(), refused);
+    assert_eq!(error, refused);
     drop(held);
 }
 
@@ -271,9 +271,9 @@ fn close_takes_away_what_threads_have_at_hand() {
         let out = pool.acquire().unwrap();
         step.wait();
         step.wait();
-        assert_eq!(pool.acquire().unwrap_err(), AcquireError::Closed);
+        assert!(matches!(pool.acquire(), Err(AcquireError::Closed { .. })));
         drop(out);
-        assert_eq!(pool.acquire().unwrap_err(), AcquireError::Closed);
+        assert!(matches!(pool.acquire(), Err(AcquireError::Closed { .. })));
     });
     assert_eq!((pool.stats().in_use, pool.stats().acquired), (0, 84));
 }

@@ -24,39 +24,22 @@ const SIZE: usize = 100;
 /// Buffers of every pool under test.
 const MAX: usize = 3;
 
-type Closable = (Arc<dyn Pool>, Box<dyn Fn()>);
-
 /// Every pool, with magazines and without, with a budget and with holders tracked.
-fn pools() -> Vec<Closable> {
-    fn entry<P: Pool + Clone + 'static>(pool: P, close: fn(&P)) -> Closable {
-        let closed = pool.clone();
-        (Arc::new(pool), Box::new(move || close(&closed)))
-    }
-    let config = || PoolConfig::new(SIZE).max(MAX);
-    let mut pools = vec![entry(LockFreePool::<MAX>::new(SIZE).unwrap(), |pool| {
-        drop(pool.close())
-    })];
+fn pools() -> Vec<Arc<dyn Pool>> {
+    let mut pools: Vec<Arc<dyn Pool>> = vec![Arc::new(LockFreePool::<MAX>::new(SIZE).unwrap())];
     for magazine in [0, usize::MAX] {
-        let tiers = MultiSizeConfig::new().tier(SIZE, 0, MAX).magazine(magazine);
-        let config = config().magazine(magazine);
+        let config = PoolConfig::new(SIZE).max(MAX).magazine(magazine);
+        let tiers = MultiSizeConfig::new().tier(config.clone());
         let budget = Budget::new(MAX * SIZE);
         for config in [
             config.clone(),
             config.clone().budget(&budget),
             config.track_holders(true),
         ] {
-            pools.extend([
-                entry(BufferPool::with_config(config.clone()).unwrap(), |pool| {
-                    drop(pool.close())
-                }),
-                entry(AlignedPool::with_config(config).unwrap(), |pool| {
-                    drop(pool.close())
-                }),
-            ]);
+            pools.push(Arc::new(BufferPool::with_config(config.clone()).unwrap()));
+            pools.push(Arc::new(AlignedPool::with_config(config).unwrap()));
         }
-        pools.push(entry(MultiSizePool::with_config(tiers).unwrap(), |pool| {
-            drop(pool.close())
-        }));
+        pools.push(Arc::new(MultiSizePool::with_config(tiers).unwrap()));
     }
     pools
 }
@@ -125,7 +108,7 @@ fn panicking_waker(place: usize) -> Waker {
 fn a_waker_that_panics_reaches_neither_who_releases_nor_who_waits_next() {
     silence_what_is_meant();
     for place in [AT_WAKE, AT_DROP] {
-        for (pool, _) in pools() {
+        for pool in pools() {
             let mut held = take_all(&*pool);
             let waker = ManuallyDrop::new(panicking_waker(place));
             let mut first = pool.acquire_async(1);
@@ -155,7 +138,7 @@ fn a_waker_that_panics_reaches_neither_who_releases_nor_who_waits_next() {
 #[test]
 fn a_waker_that_panics_when_it_is_cloned_costs_no_buffer() {
     silence_what_is_meant();
-    for (pool, _) in pools() {
+    for pool in pools() {
         let held = take_all(&*pool);
         let waker = panicking_waker(AT_CLONE);
         let mut waiting = pool.acquire_async(1);
@@ -198,17 +181,20 @@ fn a_waker_that_panics_when_it_waits_for_bytes_costs_no_buffer() {
 #[test]
 fn a_waker_that_panics_does_not_keep_the_others_from_learning_that_the_pool_is_closed() {
     silence_what_is_meant();
-    for (pool, close) in pools() {
+    for pool in pools() {
         let held = take_all(&*pool);
         let waker = panicking_waker(AT_WAKE);
         let mut first = pool.acquire_async(1);
         let mut second = pool.acquire_async(1);
         assert!(poll(&mut first, &waker).is_pending());
         assert!(poll(&mut second, Waker::noop()).is_pending());
-        close();
+        pool.close();
         for waiting in [&mut first, &mut second] {
             let answer = poll(waiting, Waker::noop());
-            assert!(matches!(answer, Poll::Ready(Err(AcquireError::Closed))));
+            assert!(matches!(
+                answer,
+                Poll::Ready(Err(AcquireError::Closed { .. }))
+            ));
         }
         drop(held);
         assert_eq!(pool.stats().in_use, 0);
@@ -228,7 +214,7 @@ impl Wake for LetsGo {
 
 #[test]
 fn a_guard_may_be_dropped_inside_the_wake_up_that_another_ones_drop_makes() {
-    for (pool, _) in pools() {
+    for pool in pools() {
         let mut held = take_all(&*pool);
         let last = held.pop().unwrap();
         let lets_go = Waker::from(Arc::new(LetsGo(Mutex::new(held))));
@@ -263,7 +249,7 @@ impl Recycle for Nested {
 
 #[test]
 fn a_guard_may_be_dropped_inside_another_ones_drop() {
-    for (pool, _) in pools() {
+    for pool in pools() {
         let nested = Recycler::new(Nested(Mutex::new(take_all(&*pool))));
         for _ in 0..MAX {
             drop(nested.lend(vec![0; 1].into(), 0).unwrap());
@@ -281,7 +267,7 @@ struct Cycle {
 
 #[test]
 fn a_guard_in_a_cycle_costs_its_buffer_and_keeps_nobody_waiting() {
-    for (pool, close) in pools() {
+    for pool in pools() {
         let cycle = Rc::new(Cycle {
             itself: RefCell::default(),
             _buf: pool.acquire().unwrap(),
@@ -293,8 +279,8 @@ fn a_guard_in_a_cycle_costs_its_buffer_and_keeps_nobody_waiting() {
         drop(held);
         assert_eq!(pool.stats().in_use, 1);
         // Waits for nobody, though this buffer never comes back.
-        close();
-        assert_eq!(pool.acquire().unwrap_err(), AcquireError::Closed);
+        pool.close();
+        assert!(matches!(pool.acquire(), Err(AcquireError::Closed { .. })));
         assert_eq!(pool.stats().in_use, 1);
         // Broken in the end only for the leak detector.
         cycle.itself.take();
@@ -303,7 +289,7 @@ fn a_guard_in_a_cycle_costs_its_buffer_and_keeps_nobody_waiting() {
 
 #[test]
 fn a_forgotten_request_costs_at_most_the_buffer_that_it_is_handed() {
-    for (pool, _) in pools() {
+    for pool in pools() {
         let mut held = take_all(&*pool);
         let mut forgotten = ManuallyDrop::new(pool.acquire_async(1));
         assert!(poll(&mut forgotten, Waker::noop()).is_pending());
@@ -323,7 +309,7 @@ fn a_forgotten_request_costs_at_most_the_buffer_that_it_is_handed() {
 #[test]
 fn a_panic_of_one_who_holds_buffers_serves_those_who_wait() {
     silence_what_is_meant();
-    for (pool, _) in pools() {
+    for pool in pools() {
         let held = take_all(&*pool);
         let mut waiting = pool.acquire_async(1);
         assert!(poll(&mut waiting, Waker::noop()).is_pending());
@@ -343,7 +329,7 @@ fn a_panic_of_one_who_holds_buffers_serves_those_who_wait() {
 #[test]
 fn a_panic_of_a_thread_that_holds_and_waits_costs_nothing() {
     silence_what_is_meant();
-    for (pool, _) in pools() {
+    for pool in pools() {
         let held = take_all(&*pool);
         let inside = Arc::clone(&pool);
         let panicked = thread::spawn(move || {
@@ -360,12 +346,11 @@ fn a_panic_of_a_thread_that_holds_and_waits_costs_nothing() {
 #[test]
 fn guards_may_be_dropped_on_another_thread_after_their_pool_is_closed_or_gone() {
     for gone in [false, true] {
-        for (pool, close) in pools() {
+        for pool in pools() {
             let mut held = take_all(&*pool);
             held[0].extend_from_slice(b"still here").unwrap();
-            close();
+            pool.close();
             let pool = (!gone).then_some(pool);
-            drop(close);
             let other = thread::spawn(move || {
                 assert_eq!(held[0][..], *b"still here");
                 drop(held);
@@ -378,7 +363,7 @@ fn guards_may_be_dropped_on_another_thread_after_their_pool_is_closed_or_gone() 
 
 #[test]
 fn lengths_of_every_size_are_served_or_refused_with_the_numbers() {
-    for (pool, _) in pools() {
+    for pool in pools() {
         assert_eq!(pool.acquire_for(0).unwrap().len(), 0);
         assert!(pool.acquire_for(SIZE).unwrap().capacity() >= SIZE);
         for requested in [
@@ -388,7 +373,11 @@ fn lengths_of_every_size_are_served_or_refused_with_the_numbers() {
             usize::MAX,
         ] {
             let max = SIZE;
-            let error = AcquireError::TooLarge { requested, max };
+            let error = AcquireError::TooLarge {
+                pool: pool.name().into(),
+                requested,
+                max,
+            };
             assert_eq!(pool.acquire_for(requested).unwrap_err(), error);
             let late = pool.acquire_timeout(requested, Duration::MAX);
             assert_eq!(late.unwrap_err(), error);
@@ -449,7 +438,7 @@ fn a_pool_may_be_used_by_a_waker_on_a_thread_that_is_at_its_end() {
             self.1.fetch_add(1, Ordering::Relaxed);
         }
     }
-    for (pool, _) in pools() {
+    for pool in pools() {
         let mut held = take_all(&*pool);
         let counts = Arc::new(Counts(Arc::clone(&pool), AtomicUsize::new(0)));
         let mut waiting = pool.acquire_async(1);

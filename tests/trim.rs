@@ -11,43 +11,20 @@ use poolbuf::{
     PooledBuf, Wipe,
 };
 
-/// What a pool that can be trimmed is to these tests.
-trait Trims: Pool {
-    fn trims(&self) -> usize;
-}
-
-macro_rules! trims {
-    ($($pool:ty),*) => {$(
-        impl Trims for $pool {
-            fn trims(&self) -> usize {
-                self.trim()
-            }
-        }
-    )*};
-}
-
-trims!(
-    BufferPool,
-    AlignedPool,
-    MultiSizePool,
-    LockFreePool<BUFFERS>
-);
-
 /// In every pool here.
 const BUFFERS: usize = 256;
 /// Bytes; larger than the pages of any system.
 const LARGE: usize = 70_000;
 
 /// Every pool, with `BUFFERS` buffers of `size` bytes; those with magazines with all kinds of them.
-fn pools(size: usize) -> Vec<Arc<dyn Trims>> {
+fn pools(size: usize) -> Vec<Arc<dyn Pool>> {
     let config = PoolConfig::new(size).wipe(Wipe::Never);
     let lock_free = LockFreePool::<BUFFERS>::with_config(config.clone().initial(0));
-    let mut pools: Vec<Arc<dyn Trims>> = vec![Arc::new(lock_free.unwrap())];
+    let mut pools: Vec<Arc<dyn Pool>> = vec![Arc::new(lock_free.unwrap())];
     for magazine in [0, 1, 2, usize::MAX] {
         let config = config.clone().max(BUFFERS).magazine(magazine);
         let pages = config.clone().alignment(4096);
-        let tiers = MultiSizeConfig::new().tier(size, 0, BUFFERS);
-        let tiers = tiers.wipe(Wipe::Never).magazine(magazine);
+        let tiers = MultiSizeConfig::new().tier(config.clone());
         pools.push(Arc::new(BufferPool::with_config(config).unwrap()));
         pools.push(Arc::new(AlignedPool::with_config(pages).unwrap()));
         pools.push(Arc::new(MultiSizePool::with_config(tiers).unwrap()));
@@ -59,7 +36,7 @@ fn pools(size: usize) -> Vec<Arc<dyn Trims>> {
 fn fill(buf: &mut PooledBuf, byte: u8) {
     buf.clear();
     buf.spare_mut().fill(byte);
-    buf.advance(buf.capacity()).unwrap();
+    buf.commit(buf.capacity()).unwrap();
 }
 
 fn all_of(pool: &(impl Pool + ?Sized)) -> Vec<PooledBuf> {
@@ -133,7 +110,7 @@ fn memory_of_free_buffers_goes_back_and_no_other() {
     for pool in pools(LARGE) {
         let kept = keep_each(8, all_filled(&*pool));
         let lent = kept.len() * LARGE;
-        let given_back = pool.trims();
+        let given_back = pool.trim();
         let free = (BUFFERS - kept.len()) * LARGE;
         assert!(
             given_back <= free + BUFFERS * 4096,
@@ -164,7 +141,7 @@ fn figures_say_what_was_given_back() {
         let before = pool.stats();
         assert!(before.resident_bytes >= BUFFERS * LARGE);
         drop(held);
-        let given_back = pool.trims();
+        let given_back = pool.trim();
         assert_eq!(given_back > 0, gives_back());
         let after = pool.stats();
         assert_eq!(after.resident_bytes, before.resident_bytes - given_back);
@@ -172,7 +149,7 @@ fn figures_say_what_was_given_back() {
             (after.acquired, after.high_water, after.total, after.in_use),
             (before.acquired, before.high_water, before.total, 0)
         );
-        assert_eq!(pool.trims(), 0, "all of it is gone already");
+        assert_eq!(pool.trim(), 0, "all of it is gone already");
         // A magazine may take a few more than are asked for.
         let held: Vec<_> = (0..BUFFERS / 2).map(|_| pool.acquire().unwrap()).collect();
         let (half, whole) = (pool.stats().resident_bytes, before.resident_bytes);
@@ -185,7 +162,7 @@ fn figures_say_what_was_given_back() {
         let rest: Vec<_> = (0..BUFFERS / 2).map(|_| pool.acquire().unwrap()).collect();
         assert_eq!(pool.stats().resident_bytes, before.resident_bytes);
         drop((held, rest));
-        assert_eq!(pool.trims(), given_back);
+        assert_eq!(pool.trim(), given_back);
     }
 }
 
@@ -198,7 +175,7 @@ fn small_buffers_are_trimmed_with_their_neighbours() {
         let mut held = all_filled(&*pool);
         held.sort_by_key(|buf| (buf.as_ptr() as usize / 64) % 7);
         drop(held);
-        let given_back = pool.trims();
+        let given_back = pool.trim();
         assert_eq!(given_back > 0, gives_back());
         assert!(given_back <= BUFFERS * 4096);
 
@@ -207,7 +184,7 @@ fn small_buffers_are_trimmed_with_their_neighbours() {
         let apart = each_16th.windows(2).all(|pair| {
             (pair[0].1.as_ptr() as usize).abs_diff(pair[1].1.as_ptr() as usize) <= 2048
         });
-        let given_back = pool.trims();
+        let given_back = pool.trim();
         if apart {
             assert_eq!(given_back, 0, "there is one in each page");
         }
@@ -327,7 +304,7 @@ fn others_go_on_meanwhile() {
                 let trimmer = scope.spawn(|| {
                     start.wait();
                     while !stop.load(Ordering::Relaxed) {
-                        pool.trims();
+                        pool.trim();
                     }
                 });
                 let ends: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
@@ -352,7 +329,7 @@ fn others_go_on_meanwhile() {
 fn earlier_bytes_stay_hidden() {
     for pool in pools(1000) {
         drop(all_filled(&*pool));
-        pool.trims();
+        pool.trim();
         for mut buf in all_of(&*pool) {
             assert!(buf.spare_mut().iter().all(|byte| *byte == 0));
         }

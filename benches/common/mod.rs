@@ -17,6 +17,9 @@ use poolbuf::{
 /// once, so no pool refuses: what is compared is the cost of success.
 pub(crate) const BUFFERS: usize = 256;
 
+/// Bytes of the buffers that are compared: the tiers of `MultiSizePool::new`.
+pub(crate) const SIZES: [usize; 5] = [64, 512, 2048, 8192, 32_768];
+
 /// A way to come by a buffer and to get rid of it again, which is dropping it.
 pub(crate) trait Strategy: Sync {
     type Buf: Send;
@@ -132,11 +135,7 @@ strategy_from_pool!(
     "multi-size-pool",
     "`MultiSizePool`",
     |_size| {
-        let tiers = MultiSizePool::TIERS.into_iter();
-        MultiSizePool::with_config(
-            tiers.fold(MultiSizeConfig::new().wipe(Wipe::Never), |config, size| {
-                config.tier(size, BUFFERS, BUFFERS)
-            }),
-        )
+        let tiers = SIZES.map(config).into_iter();
+        MultiSizePool::with_config(tiers.fold(MultiSizeConfig::new(), MultiSizeConfig::tier))
     }
 );

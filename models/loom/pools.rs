@@ -37,10 +37,9 @@ pub(crate) fn lock_free_pool<const N: usize>() -> LockFreePool<N> {
 pub(crate) fn multi_size_pool(small: usize) -> MultiSizePool {
     MultiSizePool::with_config(
         MultiSizeConfig::new()
-            .tier(SIZE, 0, small)
-            .tier(2 * SIZE, 0, 1)
-            .overflow(Overflow::NextTier)
-            .magazine(0),
+            .tier(PoolConfig::new(SIZE).max(small).magazine(0))
+            .tier(PoolConfig::new(2 * SIZE).max(1).magazine(0))
+            .overflow(Overflow::NextTier),
     )
     .unwrap()
 }

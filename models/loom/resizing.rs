@@ -132,8 +132,8 @@ fn shrink_and_grow_against_holders() {
         let held = [pool.acquire().unwrap(), pool.acquire().unwrap()];
         held.iter().for_each(|buf| ledger.enter(buf));
         let other = spawn_with(pool.clone(), |pool| {
-            assert_eq!(pool.shrink(1), Ok(1));
-            assert_eq!(pool.grow(2), Ok(3));
+            assert_eq!(pool.set_max(1), Ok(2));
+            assert_eq!(pool.set_max(3), Ok(1));
         });
         held.into_iter().for_each(|buf| ledger.give_back(buf));
         one_round(&pool, &ledger, 1);

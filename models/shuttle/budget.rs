@@ -98,7 +98,7 @@ fn close_one<P: AnyPool>(two: Two<P>) {
     let closing = two.large.clone();
     threads.push(thread::spawn(move || {
         pause(20);
-        closing.close_all();
+        closing.close();
     }));
     pause(20);
     drop(held);
@@ -135,15 +135,15 @@ fn one_of_two_closed_with_magazines() {
 fn shared_by_multi_size_pools() {
     explore(|| {
         let budget = Budget::new(LIMIT);
-        let tiers = |config: MultiSizeConfig| {
-            let config = config.overflow(Overflow::NextTier).magazine(1);
-            MultiSizePool::with_config(config.budget(&budget)).unwrap()
+        let tier = |size, max| PoolConfig::new(size).max(max).magazine(1).budget(&budget);
+        let tiers = |small, large| {
+            let config = MultiSizeConfig::new().tier(small).tier(large);
+            MultiSizePool::with_config(config.overflow(Overflow::NextTier)).unwrap()
         };
-        let config = MultiSizeConfig::new;
         share(Two {
-            small: tiers(config().tier(SIZE / 2, 0, 1).tier(SIZE, 0, 3)),
-            large: tiers(config().tier(SIZE, 0, 1).tier(3 * SIZE, 0, 2)),
-            budget: budget.clone(),
+            small: tiers(tier(SIZE / 2, 1), tier(SIZE, 3)),
+            large: tiers(tier(SIZE, 1), tier(3 * SIZE, 2)),
+            budget,
             ledger: Ledger::default(),
         });
     });

@@ -43,7 +43,7 @@ impl Ledger {
                 entries.over_budget += 1;
             }
             Err(AcquireError::TimedOut { .. }) => entries.timed_out += 1,
-            Err(AcquireError::Closed) => {}
+            Err(AcquireError::Closed { .. }) => {}
             Err(error) => panic!("{error}"),
         }
         None

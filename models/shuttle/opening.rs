@@ -44,7 +44,7 @@ fn replace_meanwhile<P: AnyPool>(open: fn() -> P) {
         use_up(&ledger, THREADS, old.acquire_for(SIZE));
         // Every other pool is closed, and forgotten: what a thread has of it must not be in the way of the next.
         if number % 2 == 1 {
-            old.close_all();
+            old.close();
         } else {
             left_open.push((old, ledger));
         }

@@ -8,31 +8,9 @@ use poolbuf::{
 /// Bytes a buffer.
 pub(crate) const SIZE: usize = 16;
 
-/// What all pools can do, and no trait of the crate says.
-pub(crate) trait AnyPool: Pool + Clone + 'static {
-    fn close_all(&self);
-    fn trim_all(&self);
-}
-
-macro_rules! any_pool {
-    ($($pool:ty $(, const $n:ident)?;)*) => {$(
-        impl $(<const $n: usize>)? AnyPool for $pool {
-            fn close_all(&self) {
-                self.close();
-            }
-
-            fn trim_all(&self) {
-                self.trim();
-            }
-        }
-    )*};
-}
-any_pool! {
-    BufferPool;
-    AlignedPool;
-    LockFreePool<N>, const N;
-    MultiSizePool;
-}
+/// Any pool, of which there can be several handles.
+pub(crate) trait AnyPool: Pool + Clone + 'static {}
+impl<P: Pool + Clone + 'static> AnyPool for P {}
 
 /// A pool of `max` buffers, none of which is made before it is needed, with magazines of so many.
 pub(crate) fn buffer_pool(max: usize, magazine: usize) -> BufferPool {
@@ -51,10 +29,9 @@ pub(crate) fn lock_free_pool<const N: usize>() -> LockFreePool<N> {
 pub(crate) fn multi_size_pool(max: usize) -> MultiSizePool {
     MultiSizePool::with_config(
         MultiSizeConfig::new()
-            .tier(SIZE, 0, max - 1)
-            .tier(2 * SIZE, 0, 1)
-            .overflow(Overflow::NextTier)
-            .magazine(2),
+            .tier(PoolConfig::new(SIZE).max(max - 1).magazine(2))
+            .tier(PoolConfig::new(2 * SIZE).max(1).magazine(2))
+            .overflow(Overflow::NextTier),
     )
     .unwrap()
 }

@@ -27,7 +27,7 @@ fn resize_and_trim<P: AnyPool>(pool: P, set_max: fn(&P, usize)) {
     threads.push(thread::spawn(move || {
         for _ in 0..2 {
             pause(6);
-            trimmed.trim_all();
+            trimmed.trim();
         }
     }));
     join(threads);
@@ -77,7 +77,7 @@ fn trim_meanwhile<P: AnyPool>(pool: P) {
         threads.push(thread::spawn(move || {
             for _ in 0..3 {
                 pause(5);
-                trimmed.trim_all();
+                trimmed.trim();
             }
         }));
     }
@@ -97,13 +97,13 @@ fn raise_for_waiters(magazine: usize) {
         thread::spawn(move || patient(&pool, &ledger, id, SIZE))
     });
     let mut threads: Vec<_> = waiting.collect();
-    for by in [1, RESERVE - 2] {
-        let pool = pool.clone();
-        threads.push(thread::spawn(move || {
+    let resized = pool.clone();
+    threads.push(thread::spawn(move || {
+        for max in [2, RESERVE] {
             pause(10);
-            pool.grow(by).unwrap();
-        }));
-    }
+            resized.set_max(max).unwrap();
+        }
+    }));
     join(threads);
     drop(held);
     assert_whole(&pool, &ledger, RESERVE);

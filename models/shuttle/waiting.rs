@@ -5,7 +5,9 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use poolbuf::{AcquireError, MultiSizeConfig, MultiSizePool, Overflow, Pool, PooledBuf};
+use poolbuf::{
+    AcquireError, MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig, PooledBuf,
+};
 use shuttle::future::block_on;
 use shuttle::thread::{self, JoinHandle};
 
@@ -102,7 +104,7 @@ fn close_against_all_kinds<P: AnyPool>(pool: P) {
         let pool = pool.clone();
         thread::spawn(move || {
             pause(30);
-            pool.close_all();
+            pool.close();
         })
     };
     for held in held {
@@ -115,7 +117,7 @@ fn close_against_all_kinds<P: AnyPool>(pool: P) {
     assert_eq!((stats.in_use, stats.waiting), (0, 0), "{stats:?}");
     ledger.assert_acquired(&stats);
     let late = pool.acquire_timeout(SIZE, FOR_EVER);
-    assert_eq!(late.unwrap_err(), AcquireError::Closed);
+    assert!(matches!(late, Err(AcquireError::Closed { .. })));
 }
 on_each_pool!(close_against_all_kinds, 2);
 
@@ -125,9 +127,9 @@ fn waiting_on_several_tiers(close: bool) {
     let config = tiers
         .into_iter()
         .fold(MultiSizeConfig::new(), |config, size| {
-            config.tier(size, 0, 1)
+            config.tier(PoolConfig::new(size).max(1).magazine(1))
         });
-    let config = config.overflow(Overflow::NextTier).magazine(1);
+    let config = config.overflow(Overflow::NextTier);
     let pool = MultiSizePool::with_config(config).unwrap();
     let ledger = Ledger::default();
     let held = tiers.map(|size| ledger.enter(pool.acquire_for(size)));

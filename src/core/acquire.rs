@@ -1,5 +1,7 @@
 //! Lending without waiting.
 
+use std::sync::Arc;
+
 use crate::core::{PoolCore, PoolHandle};
 use crate::error::AcquireError;
 use crate::free_list::{Demand, Empty, FreeList, Resizable, Slot};
@@ -41,10 +43,7 @@ impl<F: FreeList> PoolHandle<F> {
     #[inline(never)]
     fn pop_slow(&self, len: usize, caller: Caller) -> Result<Slot, AcquireError> {
         if len > self.buffer_size() {
-            return Err(AcquireError::TooLarge {
-                requested: len,
-                max: self.buffer_size(),
-            });
+            return Err(self.too_large(len));
         }
         self.core().decay();
         self.try_pop_slow(caller)
@@ -139,24 +138,47 @@ impl<F: FreeList> PoolHandle<F> {
     pub(crate) fn refuse(&self, refusal: Refusal) -> AcquireError {
         let core = self.core();
         match refusal {
-            Refusal::Empty(Empty::Closed) => AcquireError::Closed,
+            Refusal::Empty(Empty::Closed) => self.closed(),
             Refusal::Empty(Empty::AllInUse(in_use)) => {
                 core.refused.fetch_add(1, Ordering::Relaxed);
+                let held_by = core.tracker.as_ref().and_then(Tracker::held_by);
                 AcquireError::Exhausted {
+                    pool: Arc::clone(self.name()),
                     in_use: in_use as usize,
                     max: self.max(),
-                    held_by: core.tracker.as_ref().and_then(Tracker::held_by),
+                    held_by: held_by.map(Box::new),
                 }
             }
             Refusal::OverBudget(Exceeded { lent }) => {
                 core.refused.fetch_add(1, Ordering::Relaxed);
                 core.over_budget.fetch_add(1, Ordering::Relaxed);
                 AcquireError::OverBudget {
+                    pool: Arc::clone(self.name()),
                     requested: self.buffer_size(),
                     lent,
                     budget: core.budget.as_ref().map_or(0, Budget::limit),
                 }
             }
+        }
+    }
+}
+
+impl<F: FreeList> PoolHandle<F> {
+    /// The error that no buffer of the pool is that large.
+    #[cold]
+    pub(crate) fn too_large(&self, requested: usize) -> AcquireError {
+        AcquireError::TooLarge {
+            pool: Arc::clone(self.name()),
+            requested,
+            max: self.buffer_size(),
+        }
+    }
+
+    /// The error that the pool is closed.
+    #[cold]
+    pub(crate) fn closed(&self) -> AcquireError {
+        AcquireError::Closed {
+            pool: Arc::clone(self.name()),
         }
     }
 }

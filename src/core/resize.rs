@@ -1,6 +1,8 @@
 //! Changing how many buffers a pool lends at most.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use crate::core::PoolHandle;
 use crate::error::ResizeError;
 use crate::free_list::Resizable;
@@ -16,32 +18,14 @@ impl<F: Resizable> PoolHandle<F> {
         let core = self.core();
         let reserve = core.region.layout().reserve;
         let max = match u32::try_from(max) {
-            Ok(0) => {
-                return Err(ResizeError::NoneLeft {
-                    max: self.max(),
-                    shrink_by: self.max(),
-                });
-            }
-            Ok(max) if max <= reserve => max,
+            Ok(max) if (1..=reserve).contains(&max) => max,
             _ => {
-                return Err(ResizeError::AboveReserve {
-                    requested: max,
-                    reserve: reserve as usize,
-                });
+                let pool = Arc::clone(&core.name);
+                return Err(ResizeError::new(pool, max, reserve as usize));
             }
         };
         let before = core.free_list.set_max(max);
         self.serve_waiters();
         Ok(before as usize)
-    }
-
-    pub(crate) fn grow(&self, by: usize) -> Result<usize, ResizeError> {
-        let max = self.max().saturating_add(by);
-        self.set_max(max).map(|_| max)
-    }
-
-    pub(crate) fn shrink(&self, by: usize) -> Result<usize, ResizeError> {
-        let max = self.max().saturating_sub(by);
-        self.set_max(max).map(|_| max)
     }
 }

@@ -17,11 +17,11 @@
 //! *What is handed over* is still out, as the free list sees it: it was not pushed, and is not popped.
 
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::task::Poll;
 
 use crate::core::release::return_slot;
 use crate::core::{PoolCore, PoolHandle, Refusal};
-use crate::error::AcquireError;
 use crate::free_list::{Demand, Empty, FreeList, Slot};
 use crate::holders::Caller;
 use crate::pooled_buf::PooledBuf;
@@ -206,7 +206,7 @@ impl<F: FreeList> PoolHandle<F> {
                         core.waits.add_time(waited.flatten());
                         if core.waiters.lock().is_closed() {
                             let (_, clock) = reservation.leave(false);
-                            return self.closed(request, clock);
+                            return self.closed_meanwhile(request, clock);
                         }
                         *progress = Progress::ForBytes(reservation);
                         return Poll::Pending;
@@ -218,15 +218,19 @@ impl<F: FreeList> PoolHandle<F> {
     }
 
     /// Counts a wait that ended since the pool was closed, unless the request goes on waiting for another.
-    fn closed(&self, request: &Request<'_>, clock: Option<Clock>) -> Poll<Lent> {
+    fn closed_meanwhile(&self, request: &Request<'_>, clock: Option<Clock>) -> Poll<Lent> {
         if request.claim.is_none() {
             self.count_wait(Ending::Unserved, clock);
         }
-        Poll::Ready(Err(AcquireError::Closed))
+        Poll::Ready(Err(self.closed()))
     }
 }
 
 impl<F: FreeList> Lender for PoolHandle<F> {
+    fn name(&self) -> &Arc<str> {
+        PoolHandle::name(self)
+    }
+
     fn poll_acquire(&self, progress: &mut Progress, request: &Request<'_>) -> Poll<Lent> {
         let core = self.core();
         // A user's waker may panic in `check`; the request is where it was then.
@@ -249,7 +253,7 @@ impl<F: FreeList> Lender for PoolHandle<F> {
                 }
                 Outcome::Closed(clock) => {
                     *progress = Progress::New;
-                    self.closed(request, clock)
+                    self.closed_meanwhile(request, clock)
                 }
             },
             Progress::ForBytes(reservation) => match reservation.check(request.waker) {
@@ -260,7 +264,7 @@ impl<F: FreeList> Lender for PoolHandle<F> {
                 }
                 Outcome::Closed(clock) => {
                     *progress = Progress::New;
-                    self.closed(request, clock)
+                    self.closed_meanwhile(request, clock)
                 }
             },
         }

@@ -99,8 +99,7 @@ unsafe impl BufMut for PooledBuf {
 ///
 /// Taking away moves the rest to the front, as [`consume`](PooledBuf::consume) does; to take a large message apart in
 /// many small pieces, [`freeze`](PooledBuf::freeze) it first, or read from a `&[u8]` of it, which only moves a pointer.
-/// `frame.advance(n)` is the guard's own [`advance`](PooledBuf::advance), which adds; `Buf`'s is called
-/// [`consume`](PooledBuf::consume) on a guard, or `Buf::advance(&mut frame, n)`.
+/// `frame.advance(n)` does the same; it panics where there are fewer bytes, and `consume` takes what there is.
 ///
 /// ```
 /// use bytes::Buf;
@@ -110,6 +109,8 @@ unsafe impl BufMut for PooledBuf {
 /// frame.extend_from_slice(b"\0\x05hello, and the next")?;
 /// let length = usize::from(frame.get_u16());
 /// assert_eq!(&frame[..length], b"hello");
+/// frame.advance(length);
+/// assert_eq!(frame, b", and the next");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 impl Buf for PooledBuf {

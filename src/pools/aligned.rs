@@ -7,14 +7,19 @@ use crate::error::ConfigError;
 use crate::free_list::magazines::Magazines;
 use crate::pools::forward::{public_pool, resizable_pool};
 
-/// A pool of equal buffers each of which starts at a multiple of 64 bytes, or of a larger power of two.
+/// A [`BufferPool`](crate::BufferPool) whose buffers start at multiples of 64 bytes, or of a larger power of two.
+///
+/// It is that pool with another default: a [`PoolConfig::alignment`] of at least 64, and all buffers there from the
+/// start with [`new`](AlignedPool::new). All else is said there.
 ///
 /// 64 bytes are a cache line: no two buffers share one, so two threads that write to neighbouring buffers
-/// do not slow each other down, and vector instructions find their data aligned. A page (4,096 bytes) or a
-/// disk sector is what direct I/O (`O_DIRECT`, `FILE_FLAG_NO_BUFFERING`) asks for. The space between
-/// buffers costs address space: each takes `buffer_size` rounded up to the alignment.
+/// do not slow each other down, and vector instructions find their data aligned.
 ///
-/// All else is as in [`BufferPool`](crate::BufferPool).
+/// *For direct I/O* (`O_DIRECT`, `FILE_FLAG_NO_BUFFERING`) *64 bytes are too few*. It asks for addresses and lengths that
+/// are multiples of what the disk and its file system work in: 4,096 bytes do for nearly all of them. Say so with
+/// [`with_alignment`](AlignedPool::with_alignment), and make `buffer_size` a multiple of it too.
+///
+/// The space between buffers costs address space: each takes `buffer_size` rounded up to the alignment.
 ///
 /// ```
 /// use poolbuf::{AlignedPool, Pool};
@@ -22,7 +27,7 @@ use crate::pools::forward::{public_pool, resizable_pool};
 /// let pool = AlignedPool::new(1500, 100)?;
 /// assert_eq!(pool.acquire()?.spare_mut().as_ptr() as usize % 64, 0);
 ///
-/// let pages = AlignedPool::with_alignment(16_384, 8, 4096)?;
+/// let pages = AlignedPool::with_alignment(16_384, 8, 4096)?; // for direct I/O
 /// assert_eq!(pages.acquire()?.spare_mut().as_ptr() as usize % 4096, 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -26,6 +26,12 @@ use crate::pools::forward::{public_pool, resizable_pool};
 /// the free-stack for their next thousand visits or so, so a pool that lives at its limit pays for it
 /// seldom; it is as fast as a mutex then.
 ///
+/// *Trimming* ([`trim`](crate::Pool::trim)) sorts the free buffers, and costs a system call for each row of free ones
+/// side by side: for 256 MiB in memory 15 to 20 ms where it was measured (Linux), and 40 ms if these are 4 million
+/// buffers of 64 bytes. Buffers at the hand of other threads are taken back first, so they go without for a while, as
+/// after a request that found nothing. Meanwhile others acquire and release as ever; at the free-stack they may have to
+/// wait for a MiB of it, or for one buffer if that is larger.
+///
 /// The magazines are those of J. Bonwick and J. Adams, *Magazines and Vmem* (USENIX 2001). Taking them back relies
 /// on `membarrier(2)` on Linux and `FlushProcessWriteBuffers` on Windows; where neither is to be had, acquire
 /// and release cost a memory fence each. Not to be used in signal handlers.
@@ -35,7 +41,7 @@ use crate::pools::forward::{public_pool, resizable_pool};
 ///
 /// let pool = BufferPool::new(8192, 50, 100)?; // 8 KiB each, 50 at first, 100 at most
 /// let held: Vec<_> = (0..100).map(|_| pool.acquire()).collect::<Result<_, _>>()?;
-/// assert_eq!(pool.acquire().unwrap_err(), AcquireError::Exhausted { in_use: 100, max: 100, held_by: None });
+/// assert!(matches!(pool.acquire(), Err(AcquireError::Exhausted { in_use: 100, max: 100, .. })));
 ///
 /// // A guard may go to another thread, and outlive every handle of its pool.
 /// drop(pool);
@@ -46,7 +52,7 @@ use crate::pools::forward::{public_pool, resizable_pool};
 /// Names, wiping and alignment are set with a [`PoolConfig`]:
 ///
 /// ```
-/// use poolbuf::{BufferPool, PoolConfig, Wipe};
+/// use poolbuf::{BufferPool, Pool, PoolConfig, Wipe};
 ///
 /// let pool = BufferPool::with_config(
 ///     PoolConfig::for_connections(1000).buffer_size(2048).name("recv").wipe(Wipe::OnRelease),

@@ -28,8 +28,11 @@ use crate::pools::forward::public_pool;
 /// An operation could go wrong only if, while its thread is stopped between two instructions, others
 /// acquired a buffer exactly 2⁴⁸ times, or a multiple of that: at a hundred million a second, after 32 days.
 ///
-/// *Its max is its type:* it can't be changed while the pool lives. Memory of free buffers can be given back:
-/// [`trim`](LockFreePool::trim).
+/// *Its max is its type:* it can't be changed while the pool lives.
+///
+/// *Trimming* ([`trim`](crate::Pool::trim)) costs what it does in a [`BufferPool`](crate::BufferPool). Meanwhile others
+/// acquire and release as ever, but the free buffers of one of the up to eight stacks, one stack after the other,
+/// count as in use when it comes to refusing a request.
 ///
 /// ```
 /// use poolbuf::{LockFreePool, Pool};

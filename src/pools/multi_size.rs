@@ -4,7 +4,6 @@
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::PoolConfig;
 use crate::core::Refusal;
@@ -16,8 +15,6 @@ use crate::pooled_buf::PooledBuf;
 use crate::pools::buffer::BufferPool;
 use crate::stats::PoolStats;
 use crate::waiting::acquire::{Acquire, Lender};
-use crate::waiting::budget::Budget;
-use crate::wipe::Wipe;
 
 /// A pool of buffers of several sizes. A request gets a buffer of the smallest tier that holds it.
 ///
@@ -52,9 +49,10 @@ struct Shared {
 /// What becomes of a request whose tier has no free buffer.
 ///
 /// ```
-/// use poolbuf::{MultiSizeConfig, MultiSizePool, Overflow, Pool};
+/// use poolbuf::{MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig};
 ///
-/// let tiers = MultiSizeConfig::new().tier(64, 1, 1).tier(512, 1, 1).tier(2048, 1, 1);
+/// let one_of = |size| PoolConfig::new(size).max(1);
+/// let tiers = MultiSizeConfig::new().tier(one_of(64)).tier(one_of(512)).tier(one_of(2048));
 /// let pool = MultiSizePool::with_config(tiers.overflow(Overflow::NextTier))?;
 /// let small = pool.acquire_for(40)?;
 /// let next = pool.acquire_for(40)?;
@@ -72,56 +70,57 @@ pub enum Overflow {
     NextTier,
 }
 
-/// How a [`MultiSizePool`] is made: its tiers, and what they have in common.
+/// How a [`MultiSizePool`] is made: its tiers, its name, and what happens when a tier is empty. Each tier is a pool
+/// with a [`PoolConfig`] of its own, which sets all else.
 ///
 /// ```
-/// use poolbuf::{MultiSizeConfig, MultiSizePool, Overflow, Pool};
+/// use poolbuf::{MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig};
 ///
 /// let pool = MultiSizePool::with_config(
 ///     MultiSizeConfig::new()
-///         .tier(128, 10, 1000) // bytes, buffers at first, buffers at most
-///         .tier(4096, 10, 100)
+///         .tier(PoolConfig::new(128).initial(10).max(1000))
+///         .tier(PoolConfig::new(4096).initial(10).max(100))
 ///         .overflow(Overflow::NextTier)
 ///         .name("frames"),
 /// )?;
 /// assert_eq!(pool.max_len(), 4096);
+/// assert_eq!(pool.tiers()[0].name(), "frames (128 bytes)");
 /// # Ok::<(), poolbuf::ConfigError>(())
+/// ```
+///
+/// What all tiers share is set where they are made:
+///
+/// ```
+/// use poolbuf::{Budget, MultiSizeConfig, MultiSizePool, Pool, PoolConfig, Wipe};
+///
+/// let budget = Budget::new(1_000_000); // bytes
+/// let tier = |size, max| PoolConfig::new(size).max(max).budget(&budget).wipe(Wipe::OnRelease);
+/// let pool = MultiSizePool::with_config(
+///     MultiSizeConfig::new().tier(tier(512, 50_000)).tier(tier(65_536, 1000)),
+/// )?;
+/// let _held = pool.acquire_for(600)?;
+/// assert_eq!(budget.lent(), 65_536);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "nothing happens until a pool is made from it"]
 pub struct MultiSizeConfig {
-    tiers: Vec<Tier>,
+    tiers: Vec<PoolConfig>,
     overflow: Overflow,
-    wipe: Wipe,
-    magazine: Option<usize>,
-    budget: Option<Budget>,
-    track_holders: bool,
     name: Option<Arc<str>>,
-    reserve: usize,
-    decay: Option<Duration>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Tier {
-    buffer_size: usize,
-    initial: usize,
-    max: usize,
 }
 
 impl MultiSizeConfig {
-    /// No tiers yet; [`Overflow::Refuse`]; [`Wipe::default`].
+    /// No tiers yet; [`Overflow::Refuse`].
     pub fn new() -> Self {
         MultiSizeConfig::default()
     }
 
-    /// Adds a tier of buffers of `buffer_size` bytes, `initial` of them at first and `max` at most. The
-    /// order in which tiers are added does not matter.
-    pub fn tier(mut self, buffer_size: usize, initial: usize, max: usize) -> Self {
-        self.tiers.push(Tier {
-            buffer_size,
-            initial,
-            max,
-        });
+    /// Adds a tier: a [`BufferPool`] with that configuration. It is called by the name of the whole and its size, such
+    /// as "frames (512 bytes)", unless its configuration gives it a [name](PoolConfig::name) of its own. The order in
+    /// which tiers are added does not matter.
+    pub fn tier(mut self, tier: PoolConfig) -> Self {
+        self.tiers.push(tier);
         self
     }
 
@@ -131,69 +130,21 @@ impl MultiSizeConfig {
         self
     }
 
-    /// What happens to a buffer's bytes when it comes back.
-    pub fn wipe(mut self, wipe: Wipe) -> Self {
-        self.wipe = wipe;
-        self
-    }
-
-    /// Most free buffers of a tier that one thread keeps at hand; see [`PoolConfig::magazine`].
-    pub fn magazine(mut self, buffers: usize) -> Self {
-        self.magazine = Some(buffers);
-        self
-    }
-
-    /// A limit in bytes on what all tiers, and other pools with the same budget, lend together; see [`Budget`].
-    pub fn budget(mut self, budget: &Budget) -> Self {
-        self.budget = Some(budget.clone());
-        self
-    }
-
-    /// Remembers who holds what; see [`PoolConfig::track_holders`].
-    pub fn track_holders(mut self, track: bool) -> Self {
-        self.track_holders = track;
-        self
-    }
-
-    /// What statistics and messages call the pool; a tier is called by that name and its size.
+    /// What statistics, errors and logs call the pool.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());
         self
     }
-
-    /// Buffers that the max of each tier can be raised to, where that is more than its max; see
-    /// [`PoolConfig::reserve`].
-    ///
-    /// ```
-    /// use poolbuf::{MultiSizeConfig, MultiSizePool, Pool};
-    ///
-    /// let tiers = MultiSizeConfig::new().tier(64, 0, 100).tier(2048, 0, 10).reserve(500);
-    /// let pool = MultiSizePool::with_config(tiers)?;
-    /// pool.tiers()[1].grow(40)?;
-    /// assert_eq!(pool.stats().max, 150);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn reserve(mut self, buffers: usize) -> Self {
-        self.reserve = buffers;
-        self
-    }
-
-    /// Lets the memory of buffers that nobody needed for long go back to the operating system by itself; see
-    /// [`PoolConfig::decay`].
-    pub fn decay(mut self, generation: Duration) -> Self {
-        self.decay = Some(generation);
-        self
-    }
 }
 
-impl MultiSizePool {
-    /// The buffer sizes of [`new`](MultiSizePool::new), in bytes.
-    pub const TIERS: [usize; 5] = [64, 512, 2048, 8192, 32_768];
-    /// Buffers at first in each tier of [`new`](MultiSizePool::new).
-    pub const INITIAL: usize = 50;
-    /// Buffers at most in each tier of [`new`](MultiSizePool::new).
-    pub const MAX: usize = 500;
+/// The buffer sizes of [`MultiSizePool::new`], in bytes.
+const TIERS: [usize; 5] = [64, 512, 2048, 8192, 32_768];
+/// Buffers at first in each tier of [`MultiSizePool::new`].
+const INITIAL: usize = 50;
+/// Buffers at most in each tier of [`MultiSizePool::new`].
+const MAX: usize = 500;
 
+impl MultiSizePool {
     /// Tiers of 64, 512, 2,048, 8,192 and 32,768 bytes, with 50 buffers each at first and 500 at most,
     /// that refuse when the tier that fits is empty.
     ///
@@ -201,37 +152,23 @@ impl MultiSizePool {
     ///
     /// [`ConfigError::OutOfMemory`] when the memory (21.8 MB of address space) can't be reserved.
     pub fn new() -> Result<Self, ConfigError> {
-        let config = MultiSizePool::TIERS
-            .into_iter()
-            .fold(MultiSizeConfig::new(), |config, size| {
-                config.tier(size, MultiSizePool::INITIAL, MultiSizePool::MAX)
-            });
-        MultiSizePool::with_config(config)
+        let tiers = TIERS.map(|size| PoolConfig::new(size).initial(INITIAL).max(MAX));
+        MultiSizePool::with_config(MultiSizeConfig {
+            tiers: tiers.into(),
+            ..MultiSizeConfig::new()
+        })
     }
 
-    /// A pool made from `config`: the builder, for other tiers, names, wiping and overflow.
+    /// A pool made from `config`: the builder, for other tiers, names and overflow.
     ///
     /// # Errors
     ///
     /// A [`ConfigError`] when there is no tier, two have the same buffer size, or one makes no pool.
     pub fn with_config(config: MultiSizeConfig) -> Result<Self, ConfigError> {
         let name = config.name.unwrap_or_else(|| Arc::from("multi-size pool"));
-        let make = |tier: Tier| {
-            let mut pool = PoolConfig::new(tier.buffer_size)
-                .initial(tier.initial)
-                .max(tier.max)
-                .wipe(config.wipe)
-                .magazine(config.magazine.unwrap_or(usize::MAX))
-                .track_holders(config.track_holders)
-                .name(format!("{name}, {} bytes", tier.buffer_size))
-                .reserve(config.reserve.max(tier.max));
-            if let Some(budget) = &config.budget {
-                pool = pool.budget(budget);
-            }
-            if let Some(generation) = config.decay {
-                pool = pool.decay(generation);
-            }
-            BufferPool::with_config(pool)
+        let make = |tier: PoolConfig| {
+            let called = format!("{name} ({} bytes)", tier.size());
+            BufferPool::with_config(tier.or_name(called))
         };
         let tiers = config.tiers.into_iter().map(make);
         let mut tiers = tiers.collect::<Result<Vec<_>, _>>()?;
@@ -262,12 +199,6 @@ impl MultiSizePool {
         &self.shared.tiers
     }
 
-    /// What statistics call the pool.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.shared.name
-    }
-
     /// What becomes of a request whose tier has no free buffer.
     #[must_use]
     pub fn overflow(&self) -> Overflow {
@@ -288,6 +219,7 @@ impl MultiSizePool {
 
     fn too_large(&self, requested: usize) -> AcquireError {
         AcquireError::TooLarge {
+            pool: Arc::clone(&self.shared.name),
             requested,
             max: self.max_len(),
         }
@@ -324,17 +256,6 @@ impl MultiSizePool {
             }
         }
     }
-
-    /// Gives the memory of free buffers of all tiers back to the operating system, and returns how many bytes that
-    /// were; see [`BufferPool::trim`].
-    pub fn trim(&self) -> usize {
-        self.tiers().iter().map(BufferPool::trim).sum()
-    }
-
-    /// Closes every tier; see [`BufferPool::close`].
-    pub fn close(&self) -> Holders {
-        Holders::merge(self.tiers().iter().map(BufferPool::close))
-    }
 }
 
 impl Pool for MultiSizePool {
@@ -348,6 +269,20 @@ impl Pool for MultiSizePool {
             }
         }
         self.acquire_slow(len, Location::caller())
+    }
+
+    fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Closes every tier.
+    fn close(&self) -> Holders {
+        Holders::merge(self.tiers().iter().map(Pool::close))
+    }
+
+    /// Trims every tier.
+    fn trim(&self) -> usize {
+        self.tiers().iter().map(Pool::trim).sum()
     }
 
     fn holders(&self) -> Holders {

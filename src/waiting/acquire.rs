@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -81,6 +81,9 @@ pub(crate) type Lent = Result<PooledBuf, AcquireError>;
 
 /// What has a queue for its buffers.
 pub(crate) trait Lender: Send + Sync {
+    /// What the pool is called.
+    fn name(&self) -> &Arc<str>;
+
     /// Lends a buffer, or queues for one: the waker is woken when it is worth asking again.
     fn poll_acquire(&self, progress: &mut Progress, request: &Request<'_>) -> Poll<Lent>;
 
@@ -172,7 +175,11 @@ impl<'a> Acquire<'a> {
                 Some(left) if !left.is_zero() => {
                     thread.park((timeout != Duration::MAX).then_some(left));
                 }
-                _ => return self.late().ok_or(AcquireError::TimedOut { waited }),
+                _ => {
+                    let pool = self.pool_name();
+                    let late = self.late();
+                    return late.ok_or(AcquireError::TimedOut { pool, waited });
+                }
             }
             if let Poll::Ready(result) = self.poll_lenders(thread.waker()) {
                 return result;
@@ -217,7 +224,9 @@ impl<'a> Acquire<'a> {
                     asked[number] = None;
                     // That one closed says less than that another is in use.
                     last = match last {
-                        Some(earlier) if matches!(error, AcquireError::Closed) => Some(earlier),
+                        Some(earlier) if matches!(error, AcquireError::Closed { .. }) => {
+                            Some(earlier)
+                        }
                         _ => Some(error),
                     };
                 }
@@ -230,6 +239,15 @@ impl<'a> Acquire<'a> {
             }
             _ => Poll::Pending,
         }
+    }
+
+    /// What the first of the pools that are asked is called; empty once there is none.
+    fn pool_name(&self) -> Arc<str> {
+        let asked = match &self.state {
+            State::Asking { asked, .. } => asked.iter().flatten().next(),
+            State::Done(_) => None,
+        };
+        asked.map_or_else(|| Arc::from(""), |asked| Arc::clone(asked.lender.name()))
     }
 
     /// The time is up. Returns a buffer that was handed over just before.

@@ -95,8 +95,11 @@ fn make(kind: PoolKind, name: &str, max: usize, initial: usize) -> Result<Arc<dy
             ));
         }
         PoolKind::MultiSize => {
-            let tier = |tiers: MultiSizeConfig, payload| tiers.tier(HEADER + payload, initial, max);
-            let tiers = PAYLOADS.into_iter().fold(MultiSizeConfig::new(), tier);
+            let tiers = PAYLOADS
+                .into_iter()
+                .fold(MultiSizeConfig::new(), |tiers, payload| {
+                    tiers.tier(PoolConfig::new(HEADER + payload).initial(initial).max(max))
+                });
             MultiSizePool::with_config(tiers.name(name)).map(shared)
         }
     };

@@ -159,18 +159,23 @@ impl Held {
             BufferOperation::Extend(count) => {
                 self.append(count, stamps, |buf, bytes| buf.extend_from_slice(bytes));
             }
-            BufferOperation::Write(count) => self.append(count, stamps, |buf, bytes| {
-                buf.flush().unwrap();
-                let by_one = bytes.len() % 2 == 0;
-                let written = match by_one {
-                    true => buf.write(bytes).map(|count| assert_eq!(count, bytes.len())),
-                    false => buf.write_all(bytes),
-                };
-                written.map_err(|error| {
+            BufferOperation::Write(count) => {
+                let count = count.of(spare).min(spare.saturating_add(40));
+                let bytes = stamps.bytes(count);
+                let fits = count.min(spare);
+                self.buf.flush().unwrap();
+                if count % 2 == 0 {
+                    assert_eq!(self.buf.write(&bytes).unwrap(), fits);
+                } else if let Err(error) = self.buf.write_all(&bytes) {
                     assert_eq!(error.kind(), io::ErrorKind::WriteZero);
-                    *error.get_ref().unwrap().downcast_ref().unwrap()
-                })
-            }),
+                    let error = *error.get_ref().unwrap().downcast_ref().unwrap();
+                    self.assert_refused(count, Err(error));
+                } else {
+                    assert_eq!(count, fits);
+                }
+                self.overwrite(len, &bytes[..fits]);
+                self.len += fits;
+            }
             BufferOperation::PutSlice(count) => {
                 let count = count.of(spare).min(spare);
                 let bytes = stamps.bytes(count);
@@ -199,9 +204,9 @@ impl Held {
                 assert_eq!(shown.len(), spare);
                 Self::note_shown(len, &mut self.own, self.unwritten, shown);
             }
-            BufferOperation::Advance(count) => {
+            BufferOperation::Commit(count) => {
                 let count = count.of(spare);
-                let result = self.buf.advance(count);
+                let result = self.buf.commit(count);
                 if count > spare {
                     self.assert_refused(count, result);
                 } else {
@@ -227,7 +232,7 @@ impl Held {
             }
             BufferOperation::Rewrite => {
                 let bytes = stamps.bytes(len);
-                self.buf.filled_mut().copy_from_slice(&bytes);
+                self.buf.as_mut_slice().copy_from_slice(&bytes);
                 self.overwrite(0, &bytes);
             }
             BufferOperation::ReadFrom {

@@ -7,9 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::task::Poll;
 use std::time::Duration;
 
-use poolbuf::{AcquireError, PoolStats, ResizeError};
+use poolbuf::{AcquireError, PoolStats};
 
-use crate::operation::Resize;
 use crate::setup::{Setup, Tier};
 
 /// All pools, their budget, and the requests that wait.
@@ -25,6 +24,8 @@ pub(crate) struct Model {
 
 /// One pool.
 pub(crate) struct PoolModel {
+    /// What its name and those of its tiers begin with.
+    pub(crate) name: &'static str,
     /// The numbers of its tiers, smallest first.
     pub(crate) tiers: Vec<usize>,
     climbs: bool,
@@ -86,12 +87,31 @@ enum Turn {
 /// The number of the tier, or why there is no buffer.
 type Lent = Result<usize, AcquireError>;
 
+/// The error without its pool's name, which the model leaves out: whether it is that of a tier, and of which, depends
+/// on which was asked last.
+pub(crate) fn unnamed(mut error: AcquireError) -> AcquireError {
+    match &mut error {
+        AcquireError::TooLarge { pool, .. }
+        | AcquireError::Exhausted { pool, .. }
+        | AcquireError::OverBudget { pool, .. }
+        | AcquireError::TimedOut { pool, .. }
+        | AcquireError::Closed { pool } => *pool = "".into(),
+        _ => {}
+    }
+    error
+}
+
+fn closed() -> AcquireError {
+    AcquireError::Closed { pool: "".into() }
+}
+
 impl Model {
     pub(crate) fn new(setup: &Setup, budget: Option<usize>) -> Self {
         let mut tiers = Vec::new();
         let mut pools = Vec::new();
         for (number, own) in setup.tiers().into_iter().enumerate() {
             pools.push(PoolModel {
+                name: setup.name(number),
                 tiers: (tiers.len()..tiers.len() + own.len()).collect(),
                 climbs: setup.climbs(number),
                 closed: false,
@@ -124,6 +144,7 @@ impl Model {
         let serving: Vec<_> = fitting.take(if *climbs { 2 } else { 1 }).collect();
         if serving.is_empty() {
             return Err(AcquireError::TooLarge {
+                pool: "".into(),
                 requested: len,
                 max: self.max_len(pool),
             });
@@ -136,7 +157,7 @@ impl Model {
         let serving = self.serving(pool, len)?;
         let home = serving[0];
         if self.pools[pool].closed {
-            return Err(AcquireError::Closed);
+            return Err(closed());
         }
         for &tier in &serving {
             let one = &mut self.tiers[tier];
@@ -159,6 +180,7 @@ impl Model {
                 one.over_budget += 1;
                 let budget = self.budget.as_ref().unwrap();
                 return Err(AcquireError::OverBudget {
+                    pool: "".into(),
                     requested: size,
                     lent: budget.lent,
                     budget: budget.limit,
@@ -173,6 +195,7 @@ impl Model {
             false => one.max,
         };
         Err(AcquireError::Exhausted {
+            pool: "".into(),
             in_use,
             max: one.max,
             held_by: None,
@@ -282,7 +305,7 @@ impl Model {
 
     fn poll_places(&mut self, number: usize) -> Poll<Lent> {
         let request = &self.requests[&number];
-        if let Some(error) = request.too_large {
+        if let Some(error) = request.too_large.clone() {
             return Poll::Ready(Err(error));
         }
         match request.for_bytes {
@@ -294,7 +317,7 @@ impl Model {
             Some((tier, Turn::Closed)) => {
                 self.requests.get_mut(&number).unwrap().for_bytes = None;
                 self.give_back(tier);
-                return Poll::Ready(Err(AcquireError::Closed));
+                return Poll::Ready(Err(closed()));
             }
             Some(_) => return Poll::Pending,
         }
@@ -352,7 +375,7 @@ impl Model {
         }
         let places = &self.requests[&number].places;
         match places.iter().all(|(_, turn)| *turn == Turn::Gone) {
-            true => Poll::Ready(Err(AcquireError::Closed)),
+            true => Poll::Ready(Err(closed())),
             false => Poll::Pending,
         }
     }
@@ -408,6 +431,7 @@ impl Model {
                     self.tiers[home].timed_out += 1;
                 }
                 Err(AcquireError::TimedOut {
+                    pool: "".into(),
                     waited: Duration::ZERO,
                 })
             }
@@ -442,28 +466,13 @@ impl Model {
         }
     }
 
-    pub(crate) fn resize(&mut self, tier: usize, resize: Resize) -> Result<usize, ResizeError> {
+    /// The max before, or what was asked for and what it can be raised to.
+    pub(crate) fn set_max(&mut self, tier: usize, after: usize) -> Result<usize, (usize, usize)> {
         let one = &mut self.tiers[tier];
         let before = one.max;
         let reserve = one.setup.reserve.unwrap();
-        let none_left = |shrink_by| ResizeError::NoneLeft {
-            max: before,
-            shrink_by,
-        };
-        let number = resize.buffers();
-        let (after, shrink_by) = match resize {
-            Resize::SetMax(_) => (number, before),
-            Resize::Grow(_) => (before + number, 0),
-            Resize::Shrink(_) => (before.saturating_sub(number), number),
-        };
-        if after == 0 {
-            return Err(none_left(shrink_by));
-        }
-        if after > reserve {
-            return Err(ResizeError::AboveReserve {
-                requested: after,
-                reserve,
-            });
+        if !(1..=reserve).contains(&after) {
+            return Err((after, reserve));
         }
         one.max = after;
         while self.tiers[tier].in_use < after && !self.tiers[tier].closed {
@@ -473,10 +482,7 @@ impl Model {
             self.tiers[tier].take();
             self.hand(first, tier);
         }
-        Ok(match resize {
-            Resize::SetMax(_) => before,
-            Resize::Grow(_) | Resize::Shrink(_) => after,
-        })
+        Ok(before)
     }
 
     /// What closing the pool says of the buffers that are out.

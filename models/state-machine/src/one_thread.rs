@@ -13,7 +13,7 @@ use poolbuf::{Acquire, AcquireError, Budget, PooledBuf, Wipe};
 use crate::any_pool::AnyPool;
 use crate::bell::Bell;
 use crate::held::{Held, Stamps, Unwritten};
-use crate::model::Model;
+use crate::model::{Model, unnamed};
 use crate::operation::{Operation, choose};
 use crate::own_memory::OwnMemory;
 use crate::setup::Setup;
@@ -281,13 +281,15 @@ impl Run {
                 self.held
                     .push((lender, Held::new(buf, capacity, unwritten)));
             }
-            Operation::Resize { pool, tier, resize } => {
+            Operation::SetMax { pool, tier, max } => {
                 let (pool, handle) = find(pool)?;
                 let tiers = &self.model.pools[pool].tiers;
                 let tier = usize::from(tier) % tiers.len();
                 let number = tiers[tier];
-                if let Some(result) = handle.resize(tier, resize) {
-                    assert_eq!(result, self.model.resize(number, resize));
+                let max = max.buffers();
+                if let Some(result) = handle.set_max(tier, max) {
+                    let result = result.map_err(|error| (error.requested, error.reserve));
+                    assert_eq!(result, self.model.set_max(number, max));
                 }
             }
             Operation::Trim { pool } => {
@@ -350,13 +352,16 @@ impl Run {
             (Err(AcquireError::TimedOut { .. }), Err(AcquireError::TimedOut { .. })) => {}
             (
                 Err(AcquireError::Exhausted {
+                    pool: name,
                     in_use,
                     max,
                     held_by,
                 }),
                 expected,
             ) => {
+                assert!(name.starts_with(self.model.pools[pool].name));
                 let untracked = AcquireError::Exhausted {
+                    pool: "".into(),
                     in_use,
                     max,
                     held_by: None,
@@ -375,7 +380,13 @@ impl Run {
                     tier.max() == max && known <= tracked && (known > 0) == (tracked > 0)
                 }));
             }
-            (result, expected) => assert_eq!(result.err(), expected.err()),
+            (result, expected) => {
+                let error = result.err().map(|error| {
+                    assert!(error.pool().starts_with(self.model.pools[pool].name));
+                    unnamed(error)
+                });
+                assert_eq!(error, expected.err());
+            }
         }
     }
 

@@ -60,10 +60,10 @@ pub(crate) enum Operation {
         len: u8,
         again: bool,
     },
-    Resize {
+    SetMax {
         pool: u8,
         tier: u8,
-        resize: Resize,
+        max: Max,
     },
     Trim {
         pool: u8,
@@ -92,7 +92,7 @@ pub(crate) enum BufferOperation {
     FillSpare(Length),
     /// Looks at all of `spare_mut`.
     LookAtSpare,
-    Advance(Length),
+    Commit(Length),
     Truncate(Length),
     Consume(Length),
     Clear,
@@ -117,19 +117,14 @@ pub(crate) enum BufferOperation {
     CopyOut(Length),
 }
 
-/// How a max is changed.
+/// What a max is set to.
 #[derive(Arbitrary, Clone, Copy, Debug)]
-pub(crate) enum Resize {
-    SetMax(u8),
-    Grow(u8),
-    Shrink(u8),
-}
+pub(crate) struct Max(u8);
 
-impl Resize {
+impl Max {
     /// The number, so small that it often is one that can be.
     pub(crate) fn buffers(self) -> usize {
-        let (Resize::SetMax(number) | Resize::Grow(number) | Resize::Shrink(number)) = self;
-        usize::from(number % 12)
+        usize::from(self.0 % 12)
     }
 }
 

@@ -108,6 +108,16 @@ impl Setup {
         matches!(self.pools[pool].kind, Kind::MultiSize { climb: true, .. })
     }
 
+    /// What the pool is called, by default; the name of a tier begins with it.
+    pub(crate) fn name(&self, pool: usize) -> &'static str {
+        match self.pools[pool].kind {
+            Kind::Buffer => "buffer pool",
+            Kind::Aligned { .. } => "aligned pool",
+            Kind::LockFree { .. } => "lock-free pool",
+            Kind::MultiSize { .. } => "multi-size pool",
+        }
+    }
+
     /// The pools themselves.
     pub(crate) fn build(&self, budget: Option<&Budget>) -> Vec<Box<dyn AnyPool>> {
         self.pools.iter().map(|pool| pool.build(budget)).collect()
@@ -170,52 +180,41 @@ impl PoolSetup {
     }
 
     fn build(&self, budget: Option<&Budget>) -> Box<dyn AnyPool> {
-        let tiers = self.tiers();
         let magazine = match self.magazine {
             Magazine::None => 0,
             Magazine::One => 1,
             Magazine::Two => 2,
             Magazine::Any => usize::MAX,
         };
-        // So short that a generation has ended whenever the pool looks.
-        let generation = Duration::from_nanos(1);
-        if let Kind::MultiSize { climb, reserve } = self.kind {
-            let mut config = MultiSizeConfig::new()
-                .overflow(if climb {
-                    Overflow::NextTier
-                } else {
-                    Overflow::Refuse
-                })
-                .wipe(self.wipe())
+        let config = |tier: &Tier| {
+            let mut config = PoolConfig::new(tier.size)
+                .initial(tier.initial)
+                .max(tier.max)
+                .reserve(tier.reserve.unwrap_or(tier.max))
+                .wipe(tier.wipe)
                 .magazine(magazine)
-                .track_holders(self.track_holders)
-                .reserve(usize::from(reserve) % 12);
-            // The largest first: the order is the pool's own affair.
-            for tier in tiers.iter().rev() {
-                config = config.tier(tier.size, tier.initial, tier.max);
-            }
+                .track_holders(tier.track_holders);
             if let Some(budget) = budget {
                 config = config.budget(budget);
             }
             if self.decay {
-                config = config.decay(generation);
+                // So short that a generation has ended whenever the pool looks.
+                config = config.decay(Duration::from_nanos(1));
             }
-            return Box::new(MultiSizePool::with_config(config).unwrap());
+            config
+        };
+        let tiers = self.tiers();
+        if let Kind::MultiSize { climb, .. } = self.kind {
+            let overflow = match climb {
+                true => Overflow::NextTier,
+                false => Overflow::Refuse,
+            };
+            // The largest first: the order is the pool's own affair.
+            let tiers = tiers.iter().rev().map(config);
+            let config = tiers.fold(MultiSizeConfig::new(), MultiSizeConfig::tier);
+            return Box::new(MultiSizePool::with_config(config.overflow(overflow)).unwrap());
         }
-        let tier = tiers[0];
-        let mut config = PoolConfig::new(tier.size)
-            .initial(tier.initial)
-            .max(tier.max)
-            .reserve(tier.reserve.unwrap_or(tier.max))
-            .wipe(tier.wipe)
-            .magazine(magazine)
-            .track_holders(tier.track_holders);
-        if let Some(budget) = budget {
-            config = config.budget(budget);
-        }
-        if self.decay {
-            config = config.decay(generation);
-        }
+        let config = config(&tiers[0]);
         match self.kind {
             Kind::Buffer | Kind::MultiSize { .. } => {
                 Box::new(BufferPool::with_config(config).unwrap())

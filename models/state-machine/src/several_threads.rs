@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use poolbuf::{Acquire, AcquireError, Budget, POISON, PooledBuf};
 
 use crate::any_pool::AnyPool;
-use crate::operation::{Length, Resize, Seldom, choose};
+use crate::operation::{Length, Max, Seldom, choose};
 use crate::setup::Setup;
 
 /// Most threads.
@@ -73,10 +73,10 @@ enum Operation {
     },
     /// Takes what others gave it.
     Receive,
-    Resize {
+    SetMax {
         pool: u8,
         tier: u8,
-        resize: Resize,
+        max: Max,
     },
     Trim {
         pool: u8,
@@ -319,10 +319,10 @@ impl<'a> Thread<'a> {
                 let received = std::mem::take(&mut *self.shared.inboxes[self.number].lock());
                 self.held.extend(received);
             }
-            Operation::Resize { pool, tier, resize } => {
+            Operation::SetMax { pool, tier, max } => {
                 let (_, handle) = find(pool);
                 let tiers = handle.stats().tiers.len().max(1);
-                let _ = handle.resize(usize::from(tier) % tiers, resize);
+                let _ = handle.set_max(usize::from(tier) % tiers, max.buffers());
             }
             Operation::Trim { pool } => drop(find(pool).1.trim()),
             Operation::Close { pool, really } if really.is_now() => {
@@ -378,11 +378,11 @@ impl<'a> Thread<'a> {
                     len: 0,
                 });
             }
-            Err(AcquireError::TooLarge { requested, max }) => {
+            Err(AcquireError::TooLarge { requested, max, .. }) => {
                 assert_eq!((requested, max), (len, handle.max_len()));
                 assert!(len > max);
             }
-            Err(AcquireError::Closed) => {
+            Err(AcquireError::Closed { .. }) => {
                 assert!(self.shared.closed[pool].load(Ordering::Relaxed));
             }
             Err(AcquireError::OverBudget {

@@ -1,4 +1,4 @@
-//! What all pools can do, though no trait of the library says so.
+//! What the soak does with all pools beside what the trait `Pool` has.
 #![forbid(unsafe_code)]
 
 use poolbuf::{AlignedPool, BufferPool, LockFreePool, MultiSizePool, Pool, ResizeError};
@@ -7,10 +7,6 @@ use crate::recycled::RecycledPool;
 
 /// A pool of any kind.
 pub(crate) trait AnyPool: Pool {
-    /// Closes the pool; returns how many buffers are lent.
-    fn close(&self) -> usize;
-    /// Gives memory of free buffers back; returns how many bytes.
-    fn trim(&self) -> usize;
     /// The most buffers of one of its sizes.
     fn max(&self, tier: usize) -> usize;
     /// The pool of one of its sizes, if its max can be changed.
@@ -20,21 +16,11 @@ pub(crate) trait AnyPool: Pool {
 /// A pool whose max can be changed.
 pub(crate) trait Resizable {
     fn set_max(&self, max: usize) -> Result<usize, ResizeError>;
-    fn grow(&self, by: usize) -> Result<usize, ResizeError>;
-    fn shrink(&self, by: usize) -> Result<usize, ResizeError>;
 }
 
 macro_rules! equal_buffers {
     ($($pool:ty, $resizable:expr $(, const $n:ident)?;)*) => {$(
         impl $(<const $n: usize>)? AnyPool for $pool {
-            fn close(&self) -> usize {
-                <$pool>::close(self).outstanding()
-            }
-
-            fn trim(&self) -> usize {
-                <$pool>::trim(self)
-            }
-
             fn max(&self, _tier: usize) -> usize {
                 <$pool>::max(self)
             }
@@ -58,28 +44,12 @@ macro_rules! resizable {
             fn set_max(&self, max: usize) -> Result<usize, ResizeError> {
                 $pool::set_max(self, max)
             }
-
-            fn grow(&self, by: usize) -> Result<usize, ResizeError> {
-                $pool::grow(self, by)
-            }
-
-            fn shrink(&self, by: usize) -> Result<usize, ResizeError> {
-                $pool::shrink(self, by)
-            }
         }
     )*};
 }
 resizable!(BufferPool, AlignedPool);
 
 impl AnyPool for MultiSizePool {
-    fn close(&self) -> usize {
-        MultiSizePool::close(self).outstanding()
-    }
-
-    fn trim(&self) -> usize {
-        MultiSizePool::trim(self)
-    }
-
     fn max(&self, tier: usize) -> usize {
         self.tiers()[tier].max()
     }
@@ -90,14 +60,6 @@ impl AnyPool for MultiSizePool {
 }
 
 impl AnyPool for RecycledPool {
-    fn close(&self) -> usize {
-        RecycledPool::close(self)
-    }
-
-    fn trim(&self) -> usize {
-        RecycledPool::trim(self)
-    }
-
     fn max(&self, _tier: usize) -> usize {
         RecycledPool::max(self)
     }

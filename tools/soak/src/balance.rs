@@ -194,6 +194,7 @@ fn one_more_is_refused(entry: &Entry, number: usize, max: usize) {
             in_use,
             max: of,
             held_by,
+            ..
         }) => {
             assert_eq!((in_use, of), (max, max), "{name}");
             assert_eq!(held_by.is_some(), ledger.features.tracked, "{name}");

@@ -96,7 +96,7 @@ impl Guard {
                 buf.consume(consumed);
                 assert_eq!(**buf, *rest, "consume left something else");
                 self.stamp = Stamp::new(random.next());
-                self.stamp.fill(0, buf.filled_mut());
+                self.stamp.fill(0, buf.as_mut_slice());
             }
             _ => {
                 self.stamp = Stamp::new(random.next());
@@ -220,7 +220,7 @@ fn write_first(buf: &mut PooledBuf, stamp: Stamp, ledger: &Ledger, random: &mut 
             }
         }
         2 => {
-            assert_eq!(buf.advance(len), Ok(()), "{name}");
+            assert_eq!(buf.commit(len), Ok(()), "{name}");
             verify_clean(buf, poisoned, name);
             buf.clear();
         }
@@ -235,13 +235,13 @@ fn write(buf: &mut PooledBuf, stamp: Stamp, from: usize, len: usize, random: &mu
     match random.below(6) {
         0 => {
             stamp.fill(from, &mut buf.spare_mut()[..len]);
-            assert_eq!(buf.advance(len), Ok(()));
+            assert_eq!(buf.commit(len), Ok(()));
         }
         1 => {
             if let Ok(spare) = buf.spare_mut_for(len) {
                 stamp.fill(from, spare);
             }
-            assert_eq!(buf.advance(len), Ok(()));
+            assert_eq!(buf.commit(len), Ok(()));
         }
         2 if len > 0 => {
             let bytes = stamp.bytes(from, len);

@@ -323,27 +323,28 @@ impl Ledger {
         let may_be_out = request.home.is_some() && !request.was_closed && !features.roomy;
         let refuses = may_be_out && (request.how == How::Now || !features.waits);
         let counts = |home: usize| -> RangeInclusive<usize> { 1..=self.tiers[home].reserve };
-        let allowed = match *error {
-            AcquireError::TooLarge { requested, max } => {
+        let allowed = match error {
+            &AcquireError::TooLarge { requested, max, .. } => {
                 request.home.is_none() && (requested, max) == (request.len, self.max_len())
             }
-            AcquireError::Closed => request.home.is_some() && closing,
+            AcquireError::Closed { .. } => request.home.is_some() && closing,
             AcquireError::Exhausted {
                 in_use,
                 max,
                 held_by,
+                ..
             } => {
                 let counts = request.home.map_or(0..=0, counts);
                 refuses
-                    && counts.contains(&in_use)
-                    && counts.contains(&max)
+                    && counts.contains(in_use)
+                    && counts.contains(max)
                     && (features.tracked || held_by.is_none())
             }
-            AcquireError::OverBudget { lent, budget, .. } => {
+            &AcquireError::OverBudget { lent, budget, .. } => {
                 let limit = features.account.as_ref().map(|it| it.budget.limit());
                 refuses && limit == Some(budget) && lent <= budget
             }
-            AcquireError::TimedOut { waited } => {
+            &AcquireError::TimedOut { waited, .. } => {
                 may_be_out && matches!(request.how, How::Within(limit) if waited >= limit)
             }
             _ => false,

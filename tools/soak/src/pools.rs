@@ -153,9 +153,11 @@ pub(crate) fn open(
             if largest > BUDGET {
                 choice.account = None;
             }
-            Arc::new(MultiSizePool::with_config(multi_size(
-                &choice, &tiers, reserve, overflow,
-            ))?)
+            let config = MultiSizeConfig::new().overflow(overflow);
+            let config = tiers.iter().fold(config, |config, &(size, max, reserve)| {
+                config.tier(choice.config((size, max, reserve), max / 2))
+            });
+            Arc::new(MultiSizePool::with_config(config)?)
         }
         Kind::Recycled => {
             // What it lends are boxes of bytes.
@@ -180,32 +182,6 @@ pub(crate) fn open(
         account: choice.account,
     }));
     Ok(Entry { pool, ledger })
-}
-
-fn multi_size(
-    choice: &Choice,
-    tiers: &[(usize, usize, usize)],
-    reserve: usize,
-    overflow: Overflow,
-) -> MultiSizeConfig {
-    let mut config = MultiSizeConfig::new()
-        .overflow(overflow)
-        .reserve(reserve)
-        .wipe(choice.wipe)
-        .track_holders(choice.tracked);
-    for &(size, max, _) in tiers {
-        config = config.tier(size, max / 2, max);
-    }
-    if let Some(magazine) = choice.magazine {
-        config = config.magazine(magazine);
-    }
-    if let Some(decay) = choice.decay {
-        config = config.decay(decay);
-    }
-    if let Some(account) = &choice.account {
-        config = config.budget(&account.budget);
-    }
-    config
 }
 
 /// What messages call the pool.

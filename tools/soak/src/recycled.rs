@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use poolbuf::{AcquireError, Pool, PoolStats, PooledBuf, Recycle, Recycler};
+use poolbuf::{AcquireError, Holders, Pool, PoolStats, PooledBuf, Recycle, Recycler};
 
 /// See the module. It does not wait.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct RecycledPool {
     recycler: Recycler<Store>,
 }
@@ -51,19 +51,6 @@ impl RecycledPool {
         }
     }
 
-    /// Closes the pool; returns how many buffers are lent.
-    pub(crate) fn close(&self) -> usize {
-        let mut state = self.recycler.get_ref().state.lock();
-        state.closed = true;
-        state.in_use
-    }
-
-    /// Frees the boxes that are free; returns how many bytes.
-    pub(crate) fn trim(&self) -> usize {
-        let free = std::mem::take(&mut self.recycler.get_ref().state.lock().free);
-        free.iter().map(|(memory, _)| memory.len()).sum()
-    }
-
     pub(crate) fn max(&self) -> usize {
         self.recycler.get_ref().max
     }
@@ -72,19 +59,22 @@ impl RecycledPool {
 impl Pool for RecycledPool {
     fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError> {
         let store = self.recycler.get_ref();
+        let pool = Arc::clone(&store.name);
         if len > store.size {
             return Err(AcquireError::TooLarge {
+                pool,
                 requested: len,
                 max: store.size,
             });
         }
         let mut state = store.state.lock();
         if state.closed {
-            return Err(AcquireError::Closed);
+            return Err(AcquireError::Closed { pool });
         }
         if state.in_use == store.max {
             state.refused += 1;
             return Err(AcquireError::Exhausted {
+                pool,
                 in_use: state.in_use,
                 max: store.max,
                 held_by: None,
@@ -97,6 +87,20 @@ impl Pool for RecycledPool {
         let (memory, exposed) = free.unwrap_or_else(|| (vec![0; store.size].into(), 0));
         let lent = self.recycler.lend(memory, exposed);
         Ok(lent.expect("far below the 4 GiB that a guard can hold"))
+    }
+
+    fn name(&self) -> &str {
+        &self.recycler.get_ref().name
+    }
+
+    fn close(&self) -> Holders {
+        self.recycler.get_ref().state.lock().closed = true;
+        self.holders()
+    }
+
+    fn trim(&self) -> usize {
+        let free = std::mem::take(&mut self.recycler.get_ref().state.lock().free);
+        free.iter().map(|(memory, _)| memory.len()).sum()
     }
 
     fn max_len(&self) -> usize {

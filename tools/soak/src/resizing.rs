@@ -3,8 +3,6 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use poolbuf::ResizeError;
-
 use crate::pools::Entry;
 use poolbuf_support::random::Random;
 
@@ -21,39 +19,15 @@ pub(crate) fn resize(entry: &Entry, random: &mut Random) {
     }
     ledger.resized.store(true, Relaxed);
     tier.resize(|max| {
-        let reserve = tier.reserve;
-        let above = |requested| Err(ResizeError::AboveReserve { requested, reserve });
-        let none_left = |shrink_by| Err(ResizeError::NoneLeft { max, shrink_by });
-        let by = random.below(4);
-        let (result, expected, after) = match random.below(3) {
-            0 => {
-                let wanted = random.between(0, reserve + 1);
-                let expected = match wanted {
-                    0 => none_left(max),
-                    wanted if wanted > reserve => above(wanted),
-                    _ => Ok(max),
-                };
-                (pool.set_max(wanted), expected, wanted)
-            }
-            1 => {
-                let after = max + by;
-                let expected = match after > reserve {
-                    true => above(after),
-                    false => Ok(after),
-                };
-                (pool.grow(by), expected, after)
-            }
-            _ => {
-                let after = max.saturating_sub(by);
-                let expected = match after {
-                    0 => none_left(by),
-                    after => Ok(after),
-                };
-                (pool.shrink(by), expected, after)
-            }
+        let wanted = random.between(0, tier.reserve + 1);
+        let result = pool.set_max(wanted);
+        let expected = match (1..=tier.reserve).contains(&wanted) {
+            true => Ok(max),
+            false => Err((wanted, tier.reserve)),
         };
+        let result = result.map_err(|error| (error.requested, error.reserve));
         assert_eq!(result, expected, "{name} with a max of {max}");
-        let after = if expected.is_ok() { after } else { max };
+        let after = if expected.is_ok() { wanted } else { max };
         assert_eq!(entry.pool.max(number), after, "{name}");
         after
     });

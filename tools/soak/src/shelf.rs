@@ -89,7 +89,7 @@ impl Shelf {
             _ => {
                 let ledger = &old.ledger;
                 ledger.close(|| {
-                    let out = old.pool.close();
+                    let out = old.pool.close().outstanding();
                     let most: usize = ledger.tiers.iter().map(|tier| tier.reserve).sum();
                     assert!(out <= most, "{} was closed with {out} out", ledger.name());
                 });

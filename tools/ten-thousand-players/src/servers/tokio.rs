@@ -103,7 +103,7 @@ async fn pooled(mut stream: TcpStream, shared: Arc<Shared>) -> Option<()> {
         };
         while buf.len() < message {
             match at_once(stream.read(buf.spare_mut())).await {
-                Some(Ok(bytes)) if bytes > 0 => buf.advance(bytes).ok()?,
+                Some(Ok(bytes)) if bytes > 0 => buf.commit(bytes).ok()?,
                 Some(_) => return None,
                 // Nothing was there after all: it waits for more without a buffer.
                 None if buf.is_empty() => continue 'messages,
