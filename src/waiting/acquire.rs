@@ -194,11 +194,11 @@ impl<'a> Acquire<'a> {
             }
             State::Asking { asked, claim } => (asked, &*claim),
         };
-        let two = asked.iter().all(Option::is_some);
         let mut last = None;
         for number in 0..asked.len() {
             // With the first one that is not closed.
             let counted = asked[..number].iter().all(Option::is_none);
+            let two = asked[1 - number].is_some();
             let Some(Asked { lender, progress }) = &mut asked[number] else {
                 continue;
             };
