@@ -90,7 +90,13 @@ impl<F: FreeList> PoolHandle<F> {
         }
         let bytes = core.buffer_size();
         if let Some(budget) = &core.budget {
-            budget.charge(bytes).map_err(Refusal::OverBudget)?;
+            budget.charge(bytes).map_err(|exceeded| {
+                // That a pool is closed says more: waiting for bytes would not help.
+                match core.free_list.is_closed() {
+                    true => Refusal::Empty(Empty::Closed),
+                    false => Refusal::OverBudget(exceeded),
+                }
+            })?;
         }
         let popped = match core.free_list.pop_fast() {
             Some(slot) => Ok(slot),
