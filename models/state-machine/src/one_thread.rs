@@ -300,9 +300,20 @@ impl Run {
             }
             Operation::Close { pool, really } if really.is_now() => {
                 let (pool, handle) = find(pool)?;
-                let holders = handle.close();
-                self.model.close(pool);
-                assert_eq!(holders.outstanding(), self.model.outstanding(pool));
+                let tiers = &self.model.pools[pool].tiers;
+                let (holders, outstanding) = match really.part() {
+                    None => {
+                        self.model.close(pool);
+                        (handle.close(), self.model.outstanding(pool))
+                    }
+                    Some(part) => {
+                        let tier = part % tiers.len();
+                        let number = tiers[tier];
+                        self.model.close_tier(number);
+                        (handle.close_tier(tier), self.model.tiers[number].in_use)
+                    }
+                };
+                assert_eq!(holders.outstanding(), outstanding);
             }
             Operation::CloneHandle { pool } => {
                 let (pool, handle) = find(pool)?;
@@ -373,7 +384,7 @@ impl Run {
                 let mut tiers = tiers.map(|tier| &self.model.tiers[*tier]);
                 assert!(tiers.any(|tier| {
                     let tracked = if tier.setup.track_holders {
-                        tier.guards
+                        tier.in_use
                     } else {
                         0
                     };

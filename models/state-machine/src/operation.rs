@@ -68,6 +68,7 @@ pub(crate) enum Operation {
     Trim {
         pool: u8,
     },
+    /// All of it, or one of its tiers.
     Close {
         pool: u8,
         really: Seldom,
@@ -135,6 +136,11 @@ pub(crate) struct Seldom(u8);
 impl Seldom {
     pub(crate) fn is_now(self) -> bool {
         self.0 >= 224
+    }
+
+    /// A part of what there is to be closed, where not all of it is.
+    pub(crate) fn part(self) -> Option<usize> {
+        (self.0 >= 240).then_some(self.0.into())
     }
 }
 
