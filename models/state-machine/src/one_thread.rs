@@ -14,7 +14,7 @@ use crate::any_pool::AnyPool;
 use crate::bell::Bell;
 use crate::held::{Held, Stamps, Unwritten};
 use crate::model::{Model, unnamed};
-use crate::operation::{Operation, choose};
+use crate::operation::{Contended, Operation, choose};
 use crate::own_memory::OwnMemory;
 use crate::setup::Setup;
 
@@ -29,15 +29,28 @@ pub fn run(data: &[u8]) {
     let Ok(setup) = Setup::arbitrary(&mut unstructured) else {
         return;
     };
-    let mut operations = Vec::new();
-    while !unstructured.is_empty() && operations.len() < OPERATIONS {
-        match Operation::arbitrary(&mut unstructured) {
-            Ok(operation) => operations.push(operation),
+    play::<Operation>(&setup, &mut unstructured);
+}
+
+/// As `run`, with two pools of several sizes whose few buffers, and whose budget, are soon used up, and with those
+/// operations alone that make requests wait and end their waits.
+pub fn run_contended(data: &[u8]) {
+    let mut unstructured = Unstructured::new(data);
+    if let Ok(setup) = Setup::arbitrary(&mut unstructured) {
+        play::<Contended>(&setup.contended(), &mut unstructured);
+    }
+}
+
+fn play<'a, O: Arbitrary<'a> + Into<Operation>>(setup: &Setup, data: &mut Unstructured<'a>) {
+    let mut operations: Vec<Operation> = Vec::new();
+    while !data.is_empty() && operations.len() < OPERATIONS {
+        match O::arbitrary(data) {
+            Ok(operation) => operations.push(operation.into()),
             Err(_) => break,
         }
     }
-    let _told = OnPanic(&setup, &operations);
-    Run::new(&setup).play(&setup, &operations);
+    let _told = OnPanic(setup, &operations);
+    Run::new(setup).play(setup, &operations);
 }
 
 /// Prints what was done, if that made something panic.

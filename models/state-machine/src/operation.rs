@@ -83,6 +83,38 @@ pub(crate) enum Operation {
     },
 }
 
+/// What makes a request wait, or ends its wait.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) enum Contended {
+    Acquire { pool: u8, len: Length },
+    AcquireTimeout { pool: u8, len: Length },
+    Request { pool: u8, len: Length },
+    Poll { which: u8, new_waker: bool },
+    Cancel { which: u8 },
+    Release { which: u8 },
+    SetMax { pool: u8, tier: u8, max: Max },
+    Close { pool: u8, really: Seldom },
+}
+
+impl From<Contended> for Operation {
+    fn from(operation: Contended) -> Self {
+        match operation {
+            Contended::Acquire { pool, len } => Operation::Acquire { pool, len },
+            Contended::AcquireTimeout { pool, len } => Operation::AcquireTimeout { pool, len },
+            Contended::Request { pool, len } => Operation::Request {
+                pool,
+                len,
+                polled: true,
+            },
+            Contended::Poll { which, new_waker } => Operation::Poll { which, new_waker },
+            Contended::Cancel { which } => Operation::Cancel { which },
+            Contended::Release { which } => Operation::Release { which },
+            Contended::SetMax { pool, tier, max } => Operation::SetMax { pool, tier, max },
+            Contended::Close { pool, really } => Operation::Close { pool, really },
+        }
+    }
+}
+
 /// What the holder of a buffer does with it.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(crate) enum BufferOperation {
