@@ -315,3 +315,87 @@ impl fmt::Debug for Acquire<'_> {
         f.debug_tuple("Acquire").field(&state).finish()
     }
 }
+
+#[cfg(all(test, not(any(poolbuf_loom, poolbuf_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::sync::Mutex;
+
+    /// In whose queue every request waits, until it leaves.
+    struct Busy {
+        name: Arc<str>,
+        /// Handed over just before.
+        handed: Mutex<Option<PooledBuf>>,
+        counted: Mutex<Vec<Ending>>,
+    }
+
+    impl Busy {
+        fn new(handed: Option<PooledBuf>) -> Self {
+            Busy {
+                name: "busy".into(),
+                handed: Mutex::new(handed),
+                counted: Mutex::new(Vec::new()),
+            }
+        }
+
+        fn counted(&self) -> Vec<Ending> {
+            self.counted.lock().clone()
+        }
+    }
+
+    impl Lender for Busy {
+        fn name(&self) -> &Arc<str> {
+            &self.name
+        }
+
+        fn poll_acquire(&self, _: &mut Progress, _: &Request<'_>) -> Poll<Lent> {
+            Poll::Pending
+        }
+
+        fn leave(&self, _: &mut Progress, wants: bool) -> Left {
+            let handed = self.handed.lock().take();
+            Left {
+                waited_in_vain: handed.is_none(),
+                lent: handed.filter(|_| wants),
+                clock: None,
+            }
+        }
+
+        fn count_wait(&self, ending: Ending, _: Option<Clock>) {
+            self.counted.lock().push(ending);
+        }
+    }
+
+    fn buf() -> Option<PooledBuf> {
+        PooledBuf::try_from(vec![7]).ok()
+    }
+
+    fn timed_out(first: &Busy, second: &Busy) -> Lent {
+        Acquire::new(first, Some(second)).wait_timeout(Duration::ZERO)
+    }
+
+    #[test]
+    fn a_request_that_one_lender_served_when_its_time_was_up_has_not_timed_out() {
+        for first_serves in [false, true] {
+            let serves = Busy::new(buf());
+            let idle = Busy::new(None);
+            let (first, second) = match first_serves {
+                true => (&serves, &idle),
+                false => (&idle, &serves),
+            };
+            assert_eq!(timed_out(first, second).unwrap(), [7]);
+            assert_eq!((first.counted(), second.counted()), (vec![], vec![]));
+        }
+    }
+
+    #[test]
+    fn a_request_that_none_served_counts_once_where_it_waited_first() {
+        let (first, second) = (Busy::new(None), Busy::new(None));
+        let error = timed_out(&first, &second).unwrap_err();
+        assert!(matches!(error, AcquireError::TimedOut { .. }));
+        assert_eq!(first.counted(), [Ending::TimedOut]);
+        drop(Acquire::new(&first, Some(&second)));
+        assert_eq!(first.counted(), [Ending::TimedOut, Ending::Unserved]);
+        assert_eq!(second.counted(), []);
+    }
+}

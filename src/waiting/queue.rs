@@ -415,3 +415,157 @@ impl<W, T> Queue<W, T> {
         }
     }
 }
+
+#[cfg(all(test, not(any(poolbuf_loom, poolbuf_shuttle))))]
+mod tests {
+    use super::*;
+
+    /// What a request wants is its name.
+    type Line = Waiters<char, u32>;
+
+    fn join(line: &Line, name: char) -> Ticket {
+        join_with(line, name, None)
+    }
+
+    fn join_with(line: &Line, name: char, claim: Option<&Claim>) -> Ticket {
+        let waker = UserWaker::clone_of(Waker::noop());
+        line.lock().join(name, waker, claim.cloned(), true)
+    }
+
+    /// Hands `thing` to the next request, and returns its name.
+    fn hand(line: &Line, thing: u32) -> Option<char> {
+        let mut name = None;
+        let mut queue = line.lock();
+        let waker = queue.next()?.hand(|first| {
+            name = Some(first);
+            thing
+        });
+        drop(queue);
+        drop(waker);
+        name
+    }
+
+    /// What `ticket` was handed. It is void then.
+    fn handed(line: &Line, ticket: &Ticket) -> Option<u32> {
+        match line.check(ticket, Waker::noop()) {
+            Outcome::Handed(thing, _) => Some(thing),
+            _ => None,
+        }
+    }
+
+    /// Leaves the queue, and returns what it was handed.
+    fn leave(line: &Line, ticket: Ticket) -> Option<u32> {
+        let mut left = line.lock().leave(ticket);
+        left.handed.take()
+    }
+
+    #[test]
+    fn a_request_that_leaves_from_the_middle_leaves_the_order_of_the_others() {
+        let line = Line::new();
+        let [first, second, third, fourth] = ['a', 'b', 'c', 'd'].map(|name| join(&line, name));
+        assert_eq!(leave(&line, second), None);
+        assert_eq!(leave(&line, fourth), None);
+        // In a place that was left.
+        let fifth = join(&line, 'e');
+        assert_eq!(
+            [1, 2, 3].map(|thing| hand(&line, thing)),
+            [Some('a'), Some('c'), Some('e')]
+        );
+        assert_eq!(hand(&line, 4), None);
+        assert_eq!(line.waiting(), 3, "none has come for it");
+        for (ticket, thing) in [(fifth, 3), (third, 2), (first, 1)] {
+            assert_eq!(handed(&line, &ticket), Some(thing));
+        }
+        assert!(line.lock().is_empty());
+        assert_eq!(line.waiting(), 0);
+    }
+
+    #[test]
+    fn a_request_in_two_queues_is_served_by_one_and_passed_over_by_the_other() {
+        let [one, other] = [Line::new(), Line::new()];
+        let claim = Claim::new();
+        let in_one = join_with(&one, 'a', Some(&claim));
+        let in_other = join_with(&other, 'a', Some(&claim));
+        let behind = join(&other, 'b');
+        assert_eq!(hand(&one, 1), Some('a'));
+        assert_eq!(hand(&other, 2), Some('b'));
+        assert!(matches!(
+            other.check(&in_other, Waker::noop()),
+            Outcome::Waiting
+        ));
+        // Closing means nothing to it any more.
+        assert!(other.lock().close().is_empty());
+        assert_eq!(handed(&one, &in_one), Some(1));
+        assert_eq!(leave(&other, in_other), None);
+        assert_eq!(handed(&other, &behind), Some(2));
+        assert_eq!((one.waiting(), other.waiting()), (0, 0));
+    }
+
+    #[test]
+    fn a_queue_of_requests_that_others_have_served_serves_none_and_is_empty() {
+        let [one, other] = [Line::new(), Line::new()];
+        let claims = [Claim::new(), Claim::new()];
+        let tickets = claims.each_ref().map(|claim| {
+            drop(join_with(&one, 'a', Some(claim)));
+            join_with(&other, 'a', Some(claim))
+        });
+        assert_eq!([hand(&one, 1), hand(&one, 2)], [Some('a'); 2]);
+        assert!(!other.lock().is_empty());
+        assert_eq!(hand(&other, 3), None);
+        assert!(other.lock().is_empty());
+        assert_eq!(tickets.map(|ticket| leave(&other, ticket)), [None; 2]);
+        assert_eq!(other.waiting(), 0);
+    }
+
+    #[test]
+    fn after_a_crowd_the_memory_of_its_places_is_given_back() {
+        let line = Line::new();
+        for crowd in [KEPT + 1, 10 * KEPT] {
+            let mut tickets: Vec<_> = (0..crowd).map(|_| join(&line, 'a')).collect();
+            assert!(line.lock().places.capacity() >= crowd);
+            // Some are served, some leave, one is told that nothing comes.
+            let last = tickets.pop().unwrap();
+            for (number, ticket) in tickets.into_iter().enumerate() {
+                match number % 2 {
+                    0 => {
+                        assert_eq!(hand(&line, 1), Some('a'));
+                        assert_eq!(handed(&line, &ticket), Some(1));
+                    }
+                    _ => assert_eq!(leave(&line, ticket), None),
+                }
+            }
+            line.lock().close_where(|_| true);
+            assert!(handed(&line, &last).is_none());
+            assert_eq!(line.lock().places.capacity(), 0);
+        }
+        // A few are kept for the next requests.
+        let few: Vec<_> = (0..KEPT).map(|_| join(&line, 'a')).collect();
+        for ticket in few {
+            assert_eq!(leave(&line, ticket), None);
+        }
+        assert!(line.lock().places.capacity() >= KEPT);
+    }
+
+    #[test]
+    fn waits_that_are_not_timed_are_stood_for_by_those_that_are() {
+        let line = Line::new();
+        let mut queue = line.lock();
+        let waits = TIMED_EACH + 10 * TIMED;
+        let clocks = (0..waits).filter_map(|_| queue.clock());
+        assert_eq!(clocks.map(|clock| clock.stands_for).sum::<u64>(), waits);
+    }
+
+    #[test]
+    fn each_ending_of_a_wait_counts_as_itself_and_as_a_wait() {
+        let counts = WaitCounts::default();
+        let endings = [Ending::Served, Ending::TimedOut, Ending::Unserved];
+        for (number, ending) in endings.into_iter().enumerate() {
+            (0..=number).for_each(|_| counts.add(ending, None));
+        }
+        assert_eq!(
+            (counts.served(), counts.timed_out(), counts.all()),
+            (1, 2, 6)
+        );
+        assert_eq!(counts.waited(), Duration::ZERO);
+    }
+}
