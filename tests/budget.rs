@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
@@ -335,4 +335,108 @@ fn a_closed_pool_says_so_even_if_the_budget_is_used_up() {
         assert!(matches!(result, Err(AcquireError::Closed { .. })));
     }
     assert_eq!((one.stats().refused, tiers.stats().refused), (0, 1));
+}
+
+/// Those that wait for the bytes have each a buffer, which nothing holds once they are told.
+#[test]
+fn closing_a_pool_counts_no_buffer_of_those_that_wait_for_the_budget() {
+    let budget = Budget::new(64);
+    let (one, other) = (pool(64, 4, &budget), pool(64, 4, &budget));
+    let held = one.acquire().unwrap();
+    let mut waiting = [(); 3].map(|()| one.acquire_async(64));
+    let mut next = other.acquire_async(64);
+    for waits in waiting.iter_mut().chain([&mut next]) {
+        assert!(poll(waits).is_pending());
+    }
+    assert_eq!(one.close().outstanding(), 1);
+    drop(held);
+    assert_eq!((one.stats().in_use, budget.waiting()), (0, 4));
+    for mut waits in waiting {
+        let answer = poll(&mut waits);
+        assert!(matches!(
+            answer,
+            Poll::Ready(Err(AcquireError::Closed { .. }))
+        ));
+    }
+    assert!(matches!(poll(&mut next), Poll::Ready(Ok(_))));
+    assert_eq!((budget.lent(), budget.waiting()), (0, 0));
+    assert_eq!((one.stats().waits, one.stats().handed_over), (3, 0));
+}
+
+/// A thread that is refused for want of bytes never has a buffer, not even for a moment.
+#[test]
+fn all_buffers_are_in_use_only_when_they_were_lent() {
+    const ROUNDS: usize = 10_000;
+    let budget = Budget::new(64);
+    let (contended, filler) = (pool(64, 1, &budget), pool(64, 1, &budget));
+    let [begun, ended, lent] = [(); 3].map(|()| AtomicUsize::new(0));
+    let is_over = AtomicBool::new(false);
+    let wait_for_attempts_begun = || {
+        let begun = begun.load(Ordering::SeqCst);
+        while ended.load(Ordering::SeqCst) < begun {
+            thread::yield_now();
+        }
+    };
+    thread::scope(|scope| {
+        let attempts = scope.spawn(|| {
+            while !is_over.load(Ordering::SeqCst) {
+                begun.fetch_add(1, Ordering::SeqCst);
+                if contended.acquire().is_ok() {
+                    lent.fetch_add(1, Ordering::SeqCst);
+                }
+                ended.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        let mut wrong = None;
+        for _ in 0..ROUNDS {
+            let Ok(full) = filler.acquire() else {
+                continue;
+            };
+            // From here on all attempts are over the budget, until this one is back.
+            wait_for_attempts_begun();
+            let before = lent.load(Ordering::SeqCst);
+            drop(full);
+            let mine = contended.acquire();
+            wait_for_attempts_begun();
+            if let Err(error @ AcquireError::Exhausted { .. }) = mine {
+                if lent.load(Ordering::SeqCst) == before {
+                    wrong = Some(error);
+                    break;
+                }
+            }
+        }
+        is_over.store(true, Ordering::SeqCst);
+        attempts.join().unwrap();
+        assert_eq!(wrong, None, "the only buffer was lent to no thread");
+    });
+}
+
+/// A buffer that is taken, and then not lent, is not counted for a moment either.
+#[test]
+fn the_number_of_buffers_lent_never_goes_down() {
+    const ROUNDS: usize = 5000;
+    let budget = Budget::new(128);
+    let pool = pool(64, 6, &budget);
+    let running = AtomicUsize::new(3);
+    thread::scope(|scope| {
+        let work = |waits: bool| {
+            for _ in 0..ROUNDS {
+                let mut waiting = pool.acquire_async(64);
+                // Takes its buffer, and most often leaves without it.
+                let polled = waits.then(|| poll(&mut waiting));
+                drop((pool.acquire(), pool.acquire(), polled));
+            }
+            running.fetch_sub(1, Ordering::SeqCst);
+        };
+        let threads = [false, true, true].map(|waits| scope.spawn(move || work(waits)));
+        let mut before = 0;
+        while running.load(Ordering::SeqCst) > 0 {
+            let now = pool.stats().acquired;
+            assert!(before <= now, "{before}, and then {now}");
+            before = now;
+        }
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
 }

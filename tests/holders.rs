@@ -1,11 +1,13 @@
 //! Who holds what: the lines that acquired, on every pool and by every way to acquire.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use poolbuf::{
-    AcquireError, AlignedPool, BufferPool, Holders, LockFreePool, MultiSizeConfig, MultiSizePool,
-    Overflow, Pool, PoolConfig,
+    Acquire, AcquireError, AlignedPool, Budget, BufferPool, Holders, LockFreePool, MultiSizeConfig,
+    MultiSizePool, Overflow, Pool, PoolConfig, PooledBuf,
 };
 
 const SIZE: usize = 64;
@@ -166,4 +168,61 @@ fn closing_says_who_still_holds_buffers() {
     let pool: Arc<dyn Pool> = Arc::new(LockFreePool::<MAX>::new(SIZE).unwrap());
     let _held = [pool.acquire().unwrap(), pool.acquire().unwrap()];
     assert_eq!(pool.close().outstanding(), 2);
+}
+
+/// Its task may wait for what its buffer is needed for: only the line where it waits tells of that.
+#[test]
+fn a_buffer_handed_to_a_request_that_is_not_polled_is_held_by_its_line() {
+    let config = || PoolConfig::new(SIZE).max(1).track_holders(true);
+    let budget = Budget::new(SIZE);
+    let pools: [Arc<dyn Pool>; 5] = [
+        Arc::new(BufferPool::with_config(config()).unwrap()),
+        Arc::new(AlignedPool::with_config(config()).unwrap()),
+        Arc::new(LockFreePool::<1>::with_config(config()).unwrap()),
+        Arc::new(MultiSizePool::with_config(MultiSizeConfig::new().tier(config())).unwrap()),
+        Arc::new(BufferPool::with_config(config().budget(&budget)).unwrap()),
+    ];
+    for pool in &pools {
+        let only = pool.acquire().unwrap();
+        let (mut waiting, line) = (pool.acquire_async(1), line!());
+        assert!(poll(&mut waiting).is_pending());
+        drop(only);
+        assert_eq!(lines(&pool.holders()), [(line, 1)]);
+        assert_eq!(pool.holders().outstanding(), 1);
+        // A budget has its bytes still.
+        let Err(AcquireError::Exhausted {
+            held_by: Some(held_by),
+            ..
+        }) = pool.acquire()
+        else {
+            panic!("the buffer is its");
+        };
+        assert_eq!((held_by.buffers(), held_by.most().line()), (1, line));
+        drop(waiting);
+        assert_eq!(pool.holders().outstanding(), 0);
+        drop(pool.acquire().unwrap());
+    }
+}
+
+#[test]
+fn a_request_that_waits_for_bytes_holds_its_buffer() {
+    let budget = Budget::new(SIZE);
+    let config = || PoolConfig::new(SIZE).track_holders(true).budget(&budget);
+    let [pool, other] = [(); 2].map(|()| BufferPool::with_config(config()).unwrap());
+    let held = other.acquire().unwrap();
+    let (mut waiting, line) = (pool.acquire_async(1), line!());
+    assert!(poll(&mut waiting).is_pending());
+    assert_eq!(lines(&pool.holders()), [(line, 1)]);
+    drop(held);
+    assert_eq!(lines(&pool.holders()), [(line, 1)]);
+    let Poll::Ready(buf) = poll(&mut waiting) else {
+        panic!("the bytes have come");
+    };
+    assert_eq!(lines(&pool.holders()), [(line, 1)]);
+    drop(buf);
+    assert_eq!(pool.holders().outstanding(), 0);
+}
+
+fn poll(waiting: &mut Acquire<'_>) -> Poll<Result<PooledBuf, AcquireError>> {
+    Pin::new(waiting).poll(&mut Context::from_waker(Waker::noop()))
 }

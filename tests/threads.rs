@@ -1,12 +1,13 @@
 //! Threads that share pools, come and go: what a pool keeps for each of them is never in the way.
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 
 use poolbuf::{
-    AcquireError, AlignedPool, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool,
-    PoolConfig, PooledBuf,
+    AcquireError, AlignedPool, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow,
+    Pool, PoolConfig, PooledBuf,
 };
 
 const SIZE: usize = 64;
@@ -276,4 +277,30 @@ fn close_takes_away_what_threads_have_at_hand() {
         assert!(matches!(pool.acquire(), Err(AcquireError::Closed { .. })));
     });
     assert_eq!((pool.stats().in_use, pool.stats().acquired), (0, 84));
+}
+
+/// A request looks at one tier after the other, while what is free moves from one to the other.
+#[test]
+fn a_request_is_refused_only_if_both_tiers_that_may_serve_it_were_in_use() {
+    const REQUESTS: usize = 30_000;
+    let tiers = MultiSizeConfig::new()
+        .tier(PoolConfig::new(64).max(1))
+        .tier(PoolConfig::new(512).max(1))
+        .overflow(Overflow::NextTier);
+    let pool = MultiSizePool::with_config(tiers).unwrap();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            // Never has more than one.
+            while !is_over.load(Ordering::Relaxed) {
+                for tier in pool.tiers() {
+                    drop(tier.acquire());
+                }
+            }
+        });
+        let refused = (0..REQUESTS).find_map(|_| pool.acquire_for(40).err());
+        is_over.store(true, Ordering::Relaxed);
+        other.join().unwrap();
+        assert_eq!(refused, None);
+    });
 }

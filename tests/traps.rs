@@ -1,7 +1,7 @@
 //! Uses that have broken pools before, on every pool: cycles, panics in a user's code, and drops in strange places.
 //! tests/contract.rs, tests/threads.rs and tests/waiting.rs hold more of them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -222,6 +222,129 @@ fn a_waker_that_panics_does_not_keep_the_others_from_learning_that_the_pool_is_c
         pool.close();
         for waiting in [&mut first, &mut second] {
             let answer = poll(waiting, Waker::noop());
+            assert!(matches!(
+                answer,
+                Poll::Ready(Err(AcquireError::Closed { .. }))
+            ));
+        }
+        drop(held);
+        assert_eq!(pool.stats().in_use, 0);
+    }
+}
+
+thread_local! {
+    /// What the next clone of the waker drops.
+    static AT_NEXT_CLONE: RefCell<Option<PooledBuf>> = const { RefCell::new(None) };
+    /// Whether the drop of the next clone panics.
+    static NEXT_DROP_PANICS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A waker whose clone drops a guard, and the drop of whose clone panics; both only once.
+fn armed_waker(buf: Option<PooledBuf>) -> Waker {
+    static VTABLE: RawWakerVTable = RawWakerVTable::new(
+        |_| {
+            drop(AT_NEXT_CLONE.take());
+            RawWaker::new(std::ptr::null(), &CLONED)
+        },
+        |_| (),
+        |_| (),
+        |_| (),
+    );
+    static CLONED: RawWakerVTable = RawWakerVTable::new(
+        |_| RawWaker::new(std::ptr::null(), &CLONED),
+        |_| (),
+        |_| (),
+        |_| {
+            if NEXT_DROP_PANICS.take() {
+                panic::panic_any(MEANT);
+            }
+        },
+    );
+    AT_NEXT_CLONE.set(buf);
+    NEXT_DROP_PANICS.set(true);
+    // SAFETY: the functions share nothing but what is the thread's own, so they may be called as often and on whatever
+    // thread one likes.
+    unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &VTABLE)) }
+}
+
+/// Polls with a waker that lets go of `buf` in the middle, and is dropped with a panic.
+fn poll_and_drop_waker(waiting: &mut Acquire<'_>, buf: Option<PooledBuf>) -> PooledBuf {
+    let waker = armed_waker(buf);
+    let Poll::Ready(Ok(buf)) = poll(waiting, &waker) else {
+        panic!("a buffer has come back");
+    };
+    assert!(!NEXT_DROP_PANICS.get(), "it has panicked");
+    buf
+}
+
+#[test]
+fn a_waker_dropped_with_a_panic_costs_neither_buffer_nor_bytes_nor_place() {
+    silence_what_is_meant();
+    for pool in pools() {
+        let mut held = take_all(&*pool);
+        // The buffer comes when the request is about to join the queue …
+        let last = held.pop();
+        held.push(poll_and_drop_waker(&mut pool.acquire_async(1), last));
+        // … and when it is in the queue, and changes its waker.
+        let mut waiting = pool.acquire_async(1);
+        assert!(poll(&mut waiting, Waker::noop()).is_pending());
+        let last = held.pop();
+        held.push(poll_and_drop_waker(&mut waiting, last));
+        assert!(poll(&mut waiting, Waker::noop()).is_pending(), "ready once");
+        drop(waiting);
+        assert_eq!((pool.stats().in_use, pool.stats().waiting), (MAX, 0));
+        // Each request has a place of its own, and the queue an end.
+        let mut first = pool.acquire_async(1);
+        let mut second = pool.acquire_async(1);
+        let mut third = pool.acquire_async(1);
+        for waits in [&mut first, &mut second, &mut third] {
+            assert!(poll(waits, Waker::noop()).is_pending());
+        }
+        drop(held.pop());
+        assert!(poll(&mut second, Waker::noop()).is_pending());
+        let Poll::Ready(Ok(buf)) = poll(&mut first, Waker::noop()) else {
+            panic!("it came first");
+        };
+        drop(buf);
+        assert!(poll(&mut second, Waker::noop()).is_ready());
+        // To the third, which leaves.
+        drop(third);
+        drop(held);
+        assert_whole(&*pool);
+    }
+}
+
+#[test]
+fn a_waker_dropped_with_a_panic_costs_no_bytes() {
+    silence_what_is_meant();
+    let budget = Budget::new(SIZE);
+    let config = PoolConfig::new(SIZE).max(2).budget(&budget);
+    let pool = BufferPool::with_config(config).unwrap();
+    let held = pool.acquire().unwrap();
+    // The bytes come when the request is about to wait for them.
+    let buf = poll_and_drop_waker(&mut pool.acquire_async(1), Some(held));
+    assert_eq!((budget.lent(), pool.stats().in_use), (SIZE, 1));
+    drop(buf);
+    assert_eq!((budget.lent(), pool.stats().in_use), (0, 0));
+    drop(pool.acquire().unwrap());
+}
+
+#[test]
+fn a_pool_closes_after_a_waker_was_dropped_with_a_panic() {
+    silence_what_is_meant();
+    for pool in pools() {
+        let mut held = take_all(&*pool);
+        let mut waiting = pool.acquire_async(1);
+        assert!(poll(&mut waiting, Waker::noop()).is_pending());
+        let last = held.pop();
+        held.push(poll_and_drop_waker(&mut waiting, last));
+        let mut queued = [pool.acquire_async(1), pool.acquire_async(1)];
+        for waits in &mut queued {
+            assert!(poll(waits, Waker::noop()).is_pending());
+        }
+        assert_eq!(pool.close().outstanding(), MAX);
+        for waits in &mut queued {
+            let answer = poll(waits, Waker::noop());
             assert!(matches!(
                 answer,
                 Poll::Ready(Err(AcquireError::Closed { .. }))

@@ -466,3 +466,86 @@ fn a_request_whose_first_tier_is_closed_counts_at_the_next() {
     let stats = pool.stats();
     assert_eq!((stats.waiting, stats.waits, stats.timed_out), (0, 2, 1));
 }
+
+/// Two tiers with one buffer each, of 64 and of 512 bytes.
+fn two_tiers() -> MultiSizePool {
+    let tiers = MultiSizeConfig::new()
+        .tier(PoolConfig::new(64).max(1))
+        .tier(PoolConfig::new(512).max(1));
+    MultiSizePool::with_config(tiers.overflow(Overflow::NextTier)).unwrap()
+}
+
+#[test]
+fn a_request_in_the_queues_of_two_tiers_is_handed_one_buffer() {
+    let pool = two_tiers();
+    let take_both = || [64, 512].map(|len| pool.acquire_for(len).unwrap());
+    // The other one stays free …
+    let [small, large] = take_both();
+    let (waiting, bell) = queued(&pool);
+    drop((small, large));
+    assert_eq!((bell.rung(), pool.stats().in_use), (1, 1));
+    let large = pool.acquire_for(512).unwrap();
+    drop(waiting);
+    // … or is handed to the next request.
+    let small = pool.acquire_for(64).unwrap();
+    let (mut waiting, _) = queued(&pool);
+    let mut next = pool.acquire_async(512);
+    assert!(poll(&mut next, &Arc::default()).is_pending());
+    drop((small, large));
+    assert_eq!(poll_state(&mut next, &Arc::default()), "served");
+    assert_eq!(poll_state(&mut waiting, &bell), "served");
+    let stats = pool.stats();
+    assert_eq!((stats.in_use, stats.waiting), (0, 0));
+    assert_eq!((stats.waits, stats.handed_over), (3, 2));
+    drop(take_both());
+}
+
+#[test]
+fn a_request_whose_first_tier_is_closed_is_told_what_the_next_one_says() {
+    let pool = two_tiers();
+    pool.tiers()[0].close();
+    let _large = pool.acquire_for(64).unwrap();
+    assert!(matches!(
+        pool.acquire_for(64),
+        Err(AcquireError::Exhausted {
+            in_use: 1,
+            max: 1,
+            ..
+        })
+    ));
+    assert!(matches!(
+        pool.acquire_timeout(64, Duration::ZERO),
+        Err(AcquireError::TimedOut { .. })
+    ));
+    pool.tiers()[1].close();
+    let late = pool.acquire_timeout(64, FOR_EVER);
+    assert!(matches!(late, Err(AcquireError::Closed { .. })));
+}
+
+/// A user's own use of `std::thread::park`.
+#[test]
+fn waiting_leaves_what_a_thread_was_unparked_with() {
+    for pool in pools() {
+        let (sender, receiver) = mpsc::channel();
+        let held = take_all(&*pool);
+        let waiting = Arc::clone(&pool);
+        let waiter = thread::spawn(move || {
+            thread::current().unpark();
+            waiting
+                .acquire_timeout(LEN, Duration::from_millis(1))
+                .unwrap_err();
+            let buf = waiting.acquire_timeout(LEN, FOR_EVER);
+            // Returns at once.
+            thread::park();
+            sender.send(()).unwrap();
+            buf
+        });
+        while pool.stats().timed_out == 0 || pool.stats().waiting == 0 {
+            thread::yield_now();
+        }
+        drop(held);
+        let came_back = receiver.recv_timeout(Duration::from_secs(60));
+        assert_eq!(came_back, Ok(()), "it still parks");
+        waiter.join().unwrap().unwrap();
+    }
+}
