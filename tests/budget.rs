@@ -366,7 +366,7 @@ fn closing_a_pool_counts_no_buffer_of_those_that_wait_for_the_budget() {
 /// A thread that is refused for want of bytes never has a buffer, not even for a moment.
 #[test]
 fn all_buffers_are_in_use_only_when_they_were_lent() {
-    const ROUNDS: usize = 10_000;
+    const ROUNDS: usize = 400_000;
     let budget = Budget::new(64);
     let (contended, filler) = (pool(64, 1, &budget), pool(64, 1, &budget));
     let [begun, ended, lent] = [(); 3].map(|()| AtomicUsize::new(0));

@@ -282,7 +282,7 @@ fn close_takes_away_what_threads_have_at_hand() {
 /// A request looks at one tier after the other, while what is free moves from one to the other.
 #[test]
 fn a_request_is_refused_only_if_both_tiers_that_may_serve_it_were_in_use() {
-    const REQUESTS: usize = 30_000;
+    const REQUESTS: usize = 500_000;
     let tiers = MultiSizeConfig::new()
         .tier(PoolConfig::new(64).max(1))
         .tier(PoolConfig::new(512).max(1))
