@@ -506,7 +506,7 @@ mod tests {
         let [one, other] = [Line::new(), Line::new()];
         let claims = [Claim::new(), Claim::new()];
         let tickets = claims.each_ref().map(|claim| {
-            drop(join_with(&one, 'a', Some(claim)));
+            let _ = join_with(&one, 'a', Some(claim));
             join_with(&other, 'a', Some(claim))
         });
         assert_eq!([hand(&one, 1), hand(&one, 2)], [Some('a'); 2]);
