@@ -26,7 +26,7 @@
 //!
 //! # Where to find what
 //!
-//! | | |
+//! | for | see |
 //! |---|---|
 //! | pools | [`BufferPool`], the one to begin with; [`MultiSizePool`], [`AlignedPool`], [`LockFreePool`] |
 //! | their settings | [`PoolConfig`], [`MultiSizeConfig`] |
