@@ -476,6 +476,13 @@ impl PooledBuf {
         unsafe { slice::from_raw_parts_mut(self.memory.cast().as_ptr(), self.capacity()) }
     }
 
+    /// Makes sure that no byte of the buffer is an earlier holder's.
+    #[cfg(feature = "compio-buf-08")]
+    #[inline]
+    pub(crate) fn make_all_own(&mut self) {
+        self.make_own(self.capacity);
+    }
+
     /// Where the written bytes end after `bytes` more.
     #[inline]
     fn end_after(&self, bytes: usize) -> Result<u32, CapacityError> {

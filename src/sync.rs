@@ -2,6 +2,7 @@
 //! crate and decide which thread is next. The only file that names them.
 //!
 //! What only loom needs, to see more, has a counterpart here that is nothing.
+#![forbid(unsafe_code)]
 
 /// For statics, which loom's and shuttle's types can't be: no part of what they explore.
 pub(crate) use parking_lot::Mutex as StaticMutex;
@@ -286,8 +287,11 @@ mod under_shuttle {
         }
 
         pub(crate) fn elapsed(&self) -> Duration {
-            let steps = shuttle::current::context_switches().saturating_sub(self.0);
-            Duration::from_micros(steps as u64)
+            Instant::now().saturating_duration_since(*self)
+        }
+
+        pub(crate) fn saturating_duration_since(&self, earlier: Instant) -> Duration {
+            Duration::from_micros(self.0.saturating_sub(earlier.0) as u64)
         }
     }
 

@@ -1,4 +1,5 @@
 //! What every public pool of equal buffers forwards to the core: written once, for all of them.
+#![forbid(unsafe_code)]
 
 /// The methods and traits that a public pool with a field `handle: PoolHandle<_>` and the constants `NAME`,
 /// `ALIGNMENT` and `FIXED_MAX` has in common with the others.
