@@ -5,12 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::ConfigError;
-use crate::memory::layout::BufferLayout;
+use crate::memory::layout::{BUFFER_SIZE_LIMIT, BufferLayout};
 use crate::waiting::budget::Budget;
 use crate::wipe::Wipe;
 
-/// Largest buffer, in bytes: a guard counts them in 32 bits.
-pub(crate) const BUFFER_SIZE_LIMIT: usize = u32::MAX as usize;
 /// Most buffers of a pool: indices have 32 bits, and one value is kept for "none".
 pub(crate) const MAX_LIMIT: usize = u32::MAX as usize - 1;
 

@@ -60,23 +60,30 @@
 mod faults;
 mod sync;
 
-mod error;
-mod holders;
 mod stats;
 mod wipe;
 
-mod config;
-mod core;
-mod free_list;
 mod memory;
-mod pool;
+
+mod free_list;
+mod holders;
+
+mod error;
+
 mod pooled_buf;
-mod pools;
-mod recycler;
+
 mod waiting;
 
-pub mod guide;
+mod config;
+mod pool;
+
+mod core;
+
 mod integrations;
+mod pools;
+mod recycler;
+
+pub mod guide;
 
 #[cfg(doctest)]
 mod must_not_compile;

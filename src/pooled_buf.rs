@@ -10,8 +10,8 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 use std::slice;
 
-use crate::config::BUFFER_SIZE_LIMIT;
 use crate::error::CapacityError;
+use crate::memory::layout::BUFFER_SIZE_LIMIT;
 
 /// How whatever lent a buffer gets it back. It lies at the start of the lender's own data, so that the
 /// function finds that data from the pointer that it is called with (as the vtable of `bytes::Bytes` does).
