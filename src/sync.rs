@@ -62,14 +62,14 @@ mod under_std {
     }
     pub(crate) use static_thread_local;
 
-    /// 1 for who asks first, and so on.
+    /// 1 for the thread that asks first, and so on.
     pub(crate) fn next_thread_number() -> usize {
         static NEXT: AtomicUsize = AtomicUsize::new(1);
         NEXT.fetch_add(1, Ordering::Relaxed)
     }
 }
 
-/// What loom watches, and nobody else.
+/// What loom alone watches.
 #[cfg(not(poolbuf_loom))]
 mod unwatched {
     /// For loom, a cell for each buffer that its holder uses; nothing in a normal build.
@@ -148,7 +148,7 @@ macro_rules! parker_of_models {
             }
         }
 
-        /// Whoever waits for another thread lets it run.
+        /// A thread that waits for another lets it run.
         pub(crate) struct Pause;
 
         impl Pause {

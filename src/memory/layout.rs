@@ -60,7 +60,7 @@ fn stride(buffer_size: usize, alignment: usize) -> Option<usize> {
     }
 }
 
-#[cfg(all(test, not(poolbuf_loom)))]
+#[cfg(test)]
 mod tests {
     use super::stride;
 

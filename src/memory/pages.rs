@@ -18,7 +18,7 @@ pub(crate) fn size() -> usize {
 ///
 /// # Safety
 ///
-/// The bytes are part of one allocation, and nobody reads or writes them during the call. The caller may do with
+/// The bytes are part of one allocation, and are not read or written by others during the call. The caller may do with
 /// them as it likes, which includes that they may have any values afterwards.
 pub(crate) unsafe fn discard(start: NonNull<u8>, bytes: usize) -> bool {
     // SAFETY: the caller's promise is passed on.

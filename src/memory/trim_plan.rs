@@ -127,7 +127,7 @@ impl GivenBack {
     }
 }
 
-#[cfg(all(test, not(poolbuf_loom)))]
+#[cfg(test)]
 mod tests {
     use super::{Action, Bytes, GivenBack, Pieces, Trimming};
 

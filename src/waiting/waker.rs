@@ -58,7 +58,7 @@ fn contain(users_code: impl FnOnce()) {
 }
 
 /// Parks a thread until its waker is woken. Not by the thread's own token ([`std::thread::park`]): a user may have left
-/// one there, or his code may take one that was meant for this.
+/// one there, or a waker that parks may take one that was meant for this.
 pub(crate) struct ThreadWaker {
     parker: Parker,
     waker: Waker,

@@ -1,6 +1,6 @@
 //! Giving back the pages of free buffers where there is no lock to keep others from taking them.
 //!
-//! Whoever trims takes all of the stack, as anybody could, gives back the pages, and puts the buffers back from the
+//! A trim takes all of the stack, as any thread could, gives back the pages, and puts the buffers back from the
 //! highest index down: then the lowest lies on top, and those that were never taken at the bottom, as at first.
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,7 @@
 //! Giving back the pages of free buffers while other threads take and return some.
 //!
 //! No thread may take a buffer while its pages are given back, and no request may be refused for it, so that happens
-//! under the stack's lock, a batch at a time; between two batches the stack is anybody's. What is still free is told by
+//! under the stack's lock, a batch at a time; between two batches any thread may use it. What is still free is told by
 //! one number, the *low water*: the fewest buffers that the stack had since the number was last set. So many of them,
 //! counted from the bottom, have not been touched since.
 //!
@@ -249,7 +249,7 @@ impl Depot {
     }
 }
 
-#[cfg(all(test, not(poolbuf_loom)))]
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
     use std::ops::Range;
