@@ -89,8 +89,12 @@ impl<F: FreeList> PoolHandle<F> {
             return core.pop().map_err(Refusal::Empty);
         }
         let bytes = core.buffer_size();
-        if let Some(budget) = &core.budget {
-            budget.charge(bytes).map_err(Refusal::OverBudget)?;
+        if let Some(Err(exceeded)) = core.budget.as_ref().map(|budget| budget.charge(bytes)) {
+            // A closed pool says so, whatever the budget says.
+            return Err(match core.waiters.lock().is_closed() {
+                true => Refusal::Empty(Empty::Closed),
+                false => Refusal::OverBudget(exceeded),
+            });
         }
         let popped = match core.free_list.pop_fast() {
             Some(slot) => Ok(slot),
