@@ -21,11 +21,6 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// The buffer `index`, never written.
-    pub(crate) fn fresh(index: u32) -> Slot {
-        Slot { index, exposed: 0 }
-    }
-
     #[inline]
     pub(crate) fn from_word(word: u64) -> Slot {
         Slot {

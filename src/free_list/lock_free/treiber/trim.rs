@@ -96,7 +96,9 @@ impl<const N: usize> TreiberStack<'_, N> {
             }
             bytes += pieces.discard(trimming).used;
             let done = taken.partition_point(|(slot, _)| slot.index < start);
-            for (slot, _) in taken.drain(done..).rev() {
+            for (mut slot, _) in taken.drain(done..).rev() {
+                // A neighbour in the same page may have been given back, if not this one.
+                slot.exposed = slot.exposed.max(trimming.exposed_after);
                 self.stack.held.fetch_sub(1, Ordering::Relaxed);
                 put_back(slot);
             }

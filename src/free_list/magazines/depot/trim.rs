@@ -83,6 +83,21 @@ impl Plan {
         }
     }
 
+    /// Notes that the buffers of which `collect` has just spoken may hold anything.
+    fn expose(&self, stack: &mut Stack, window: &Range<u32>, trimming: &Trimming<'_>) {
+        let from = window.start.saturating_sub(trimming.overlap);
+        let first = self.candidates.partition_point(|c| c.index < from);
+        let there = self.candidates[first..]
+            .iter()
+            .take_while(|c| c.index < window.end);
+        for &Candidate { position, .. } in there {
+            if (position as usize) < stack.low_water {
+                stack.free[position as usize].exposed = trimming.exposed_after;
+            }
+        }
+        stack.fresh_exposed = trimming.exposed_after;
+    }
+
     /// Where the window after the one that ends at `end` begins.
     fn next_window(&self, stack: &Stack, end: u32) -> Option<u32> {
         let next = self.candidates.partition_point(|c| c.index < end);
@@ -183,6 +198,9 @@ impl Depot {
             }
             plan.collect(&stack, &window, trimming.overlap);
             bytes += plan.pieces.discard(trimming);
+            if trimming.exposed_after > 0 {
+                plan.expose(&mut stack, &window, trimming);
+            }
             next = plan.next_window(&stack, window.end);
             if next.is_none() {
                 stack.end_trimming(&plan, bytes);
@@ -289,6 +307,7 @@ mod tests {
             span: 4,
             overlap: 2,
             reserve: RESERVE,
+            exposed_after: 0,
             discard: &mut |free, wanted| {
                 let bytes = wanted.len();
                 calls.push((free, wanted));
