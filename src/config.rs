@@ -42,6 +42,7 @@ pub struct PoolConfig {
     wipe: Wipe,
     magazine: Option<usize>,
     budget: Option<Budget>,
+    waiting: bool,
     track_holders: bool,
     name: Option<Arc<str>>,
     reserve: Option<usize>,
@@ -61,6 +62,7 @@ impl PoolConfig {
             wipe: Wipe::default(),
             magazine: None,
             budget: None,
+            waiting: true,
             track_holders: false,
             name: None,
             reserve: None,
@@ -132,6 +134,26 @@ impl PoolConfig {
     /// [`Budget`].
     pub fn budget(mut self, budget: &Budget) -> Self {
         self.budget = Some(budget.clone());
+        self
+    }
+
+    /// Whether requests may wait for a buffer; true by default. Where they may not,
+    /// [`acquire_timeout`](crate::Pool::acquire_timeout) and [`acquire_async`](crate::Pool::acquire_async) fail with
+    /// [`AcquireError::WaitingOff`](crate::AcquireError::WaitingOff), whether a buffer is free or not. Then a release never
+    /// takes the lock of the queue in which requests wait, and so is never held up by a thread that was stopped while
+    /// it held that lock: for a [`LockFreePool`](crate::LockFreePool) that a real-time thread releases to.
+    ///
+    /// ```
+    /// use poolbuf::{AcquireError, LockFreePool, Pool, PoolConfig};
+    /// use std::time::Duration;
+    ///
+    /// let pool = LockFreePool::<8>::with_config(PoolConfig::new(64).waiting(false))?;
+    /// let error = pool.acquire_timeout(10, Duration::from_secs(1)).unwrap_err();
+    /// assert!(matches!(error, AcquireError::WaitingOff { .. }));
+    /// # Ok::<(), poolbuf::ConfigError>(())
+    /// ```
+    pub fn waiting(mut self, waiting: bool) -> Self {
+        self.waiting = waiting;
         self
     }
 
@@ -283,6 +305,7 @@ impl PoolConfig {
             wipe: self.wipe,
             magazine: self.magazine.unwrap_or(usize::MAX),
             budget: self.budget,
+            waiting: self.waiting,
             track_holders: self.track_holders,
             name: self.name.unwrap_or_else(|| Arc::from(defaults.name)),
             decay: self.decay,
@@ -308,6 +331,7 @@ pub(crate) struct CheckedConfig {
     /// Most buffers in one thread's magazine, as the user wants it.
     pub(crate) magazine: usize,
     pub(crate) budget: Option<Budget>,
+    pub(crate) waiting: bool,
     pub(crate) track_holders: bool,
     pub(crate) name: Arc<str>,
     pub(crate) decay: Option<Duration>,

@@ -50,6 +50,8 @@ struct PoolCore<F: FreeList> {
     /// Requests that wait for a buffer, by the line of code that made them.
     waiters: Waiters<Caller, UnlentSlot>,
     waits: WaitCounts,
+    /// Whether requests may wait.
+    waiting: bool,
     refused: AtomicU64,
     over_budget: AtomicU64,
     /// Buffers that the free list counts as acquired and that were not lent, or not by it. Goes up before such a buffer
@@ -119,6 +121,7 @@ impl<F: FreeList> PoolHandle<F> {
             region,
             waiters: Waiters::new(),
             waits: WaitCounts::default(),
+            waiting: config.waiting,
             refused: AtomicU64::new(0),
             over_budget: AtomicU64::new(0),
             not_lent: AtomicU64::new(0),

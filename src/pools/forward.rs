@@ -75,12 +75,10 @@ macro_rules! public_pool {
             }
 
             fn acquire_async(&self, len: usize) -> $crate::waiting::acquire::Acquire<'_> {
-                if len > self.handle.buffer_size() {
-                    return $crate::waiting::acquire::Acquire::ready(Err(
-                        self.handle.too_large(len),
-                    ));
+                match self.handle.may_wait(len) {
+                    Ok(()) => $crate::waiting::acquire::Acquire::new(&self.handle, None),
+                    Err(error) => $crate::waiting::acquire::Acquire::ready(Err(error)),
                 }
-                $crate::waiting::acquire::Acquire::new(&self.handle, None)
             }
 
             #[inline]
