@@ -27,6 +27,10 @@ use crate::waiting::waker::ThreadWaker;
 /// *Cost.* Nothing but an ordinary acquire when a buffer is free. A request that waits pays for a lock when it joins and when
 /// it is served, and so does the release that hands it the buffer; no other call pays anything.
 ///
+/// *It does not yield by itself:* while a buffer is free, it is ready at its first poll, always. A future that sometimes
+/// were not would break those that poll once. So a task that only acquires and releases, in a loop, keeps its thread
+/// from the others; see [`guide::waiting`](crate::guide::waiting).
+///
 /// ```
 /// use poolbuf::{BufferPool, Pool};
 ///
