@@ -279,3 +279,60 @@ fn many_threads_on_several_pools() {
         assert_eq!((pool.stats().in_use, pool.stats().waiting), (0, 0));
     }
 }
+
+/// Two tiers with one buffer each, of 64 and of 128 bytes.
+fn two_tiers(budget: &Budget) -> MultiSizePool {
+    let tiers = MultiSizeConfig::new()
+        .tier(PoolConfig::new(64).max(1).budget(budget))
+        .tier(PoolConfig::new(128).max(1).budget(budget))
+        .overflow(Overflow::NextTier);
+    MultiSizePool::with_config(tiers).unwrap()
+}
+
+/// A request that was handed a buffer of one tier, of whose bytes another pool was quicker, when its pool closes. The
+/// other tier has passed it over, and would never have told it.
+#[test]
+fn a_request_that_one_tier_has_served_learns_that_its_pool_was_closed() {
+    for large_comes_back in [false, true] {
+        let budget = Budget::new(192);
+        let (pool, other) = (two_tiers(&budget), pool(64, 3, &budget));
+        let (small, large) = (
+            pool.acquire_for(64).unwrap(),
+            pool.acquire_for(128).unwrap(),
+        );
+        let mut waiting = pool.acquire_async(64);
+        assert!(poll(&mut waiting).is_pending());
+        drop(small);
+        let _quicker = other.acquire().unwrap();
+        let large = (!large_comes_back).then_some(large);
+        let _rest = large_comes_back.then(|| [other.acquire().unwrap(), other.acquire().unwrap()]);
+        pool.close();
+        assert!(matches!(
+            poll(&mut waiting),
+            Poll::Ready(Err(AcquireError::Closed { .. }))
+        ));
+        drop(large);
+        let stats = pool.stats();
+        assert_eq!((stats.in_use, stats.waiting, budget.waiting()), (0, 0, 0));
+        assert_eq!((stats.waits, stats.handed_over), (1, 0));
+    }
+}
+
+#[test]
+fn a_closed_pool_says_so_even_if_the_budget_is_used_up() {
+    let budget = Budget::new(128);
+    let (one, tiers) = (pool(64, 2, &budget), two_tiers(&budget));
+    let _held = [one.acquire().unwrap(), one.acquire().unwrap()];
+    tiers.tiers()[0].close();
+    // The tier that is open speaks.
+    assert!(matches!(
+        tiers.acquire_for(64),
+        Err(AcquireError::OverBudget { requested: 128, .. })
+    ));
+    tiers.close();
+    one.close();
+    for result in [one.acquire(), tiers.acquire_for(64)] {
+        assert!(matches!(result, Err(AcquireError::Closed { .. })));
+    }
+    assert_eq!((one.stats().refused, tiers.stats().refused), (0, 1));
+}

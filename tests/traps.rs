@@ -16,7 +16,7 @@ use std::{panic, thread};
 use parking_lot::Mutex;
 use poolbuf::{
     Acquire, AcquireError, AlignedPool, Budget, BufferPool, LockFreePool, MultiSizeConfig,
-    MultiSizePool, Pool, PoolConfig, PooledBuf, Recycle, Recycler,
+    MultiSizePool, Overflow, Pool, PoolConfig, PooledBuf, Recycle, Recycler,
 };
 
 /// Bytes a buffer of every pool under test.
@@ -133,6 +133,37 @@ fn a_waker_that_panics_reaches_neither_who_releases_nor_who_waits_next() {
             assert_whole(&*pool);
         }
     }
+}
+
+/// A request that one of two tiers has handed a buffer, which it loses while it asks for the bytes.
+#[test]
+fn a_waker_that_panics_when_it_is_cloned_costs_no_place_in_a_queue() {
+    silence_what_is_meant();
+    let budget = Budget::new(3 * SIZE);
+    let tier = |size| PoolConfig::new(size).max(1).budget(&budget);
+    let tiers = MultiSizeConfig::new()
+        .tier(tier(SIZE))
+        .tier(tier(2 * SIZE))
+        .overflow(Overflow::NextTier);
+    let pool = MultiSizePool::with_config(tiers).unwrap();
+    let other = BufferPool::with_config(tier(SIZE)).unwrap();
+    let small = pool.acquire_for(SIZE).unwrap();
+    let large = pool.acquire_for(2 * SIZE).unwrap();
+    let mut waiting = pool.acquire_async(1);
+    assert!(poll(&mut waiting, Waker::noop()).is_pending());
+    drop(small);
+    let quicker = other.acquire().unwrap();
+    let waker = ManuallyDrop::new(panicking_waker(AT_CLONE));
+    let polled = catch_unwind(AssertUnwindSafe(|| poll(&mut waiting, &waker)));
+    assert!(polled.is_err());
+    drop(quicker);
+    let small = pool.acquire_for(1).unwrap();
+    assert!(poll(&mut waiting, Waker::noop()).is_pending());
+    drop(small);
+    assert!(poll(&mut waiting, Waker::noop()).is_ready());
+    drop(large);
+    assert_eq!((pool.stats().in_use, pool.stats().waiting), (0, 0));
+    assert_eq!((pool.stats().waits, budget.lent()), (1, 0));
 }
 
 #[test]

@@ -89,12 +89,14 @@ impl<F: FreeList> PoolHandle<F> {
             return core.pop().map_err(Refusal::Empty);
         }
         let bytes = core.buffer_size();
-        if let Some(Err(exceeded)) = core.budget.as_ref().map(|budget| budget.charge(bytes)) {
-            // A closed pool says so, whatever the budget says.
-            return Err(match core.waiters.lock().is_closed() {
-                true => Refusal::Empty(Empty::Closed),
-                false => Refusal::OverBudget(exceeded),
-            });
+        if let Some(budget) = &core.budget {
+            budget.charge(bytes).map_err(|exceeded| {
+                // That a pool is closed says more: waiting for bytes would not help.
+                match core.free_list.is_closed() {
+                    true => Refusal::Empty(Empty::Closed),
+                    false => Refusal::OverBudget(exceeded),
+                }
+            })?;
         }
         let popped = match core.free_list.pop_fast() {
             Some(slot) => Ok(slot),

@@ -220,7 +220,11 @@ impl<F: FreeList> PoolHandle<F> {
                         core.waits.add_time(waited.flatten());
                         if core.waiters.lock().is_closed() {
                             let (_, clock) = reservation.leave(false);
-                            return self.closed_meanwhile(request, clock);
+                            if waited.is_none() {
+                                return self.closed_meanwhile(request, clock);
+                            }
+                            self.count_wait(Ending::Unserved, clock);
+                            return Poll::Ready(Err(self.closed()));
                         }
                         *progress = Progress::ForBytes(reservation);
                         return Poll::Pending;
@@ -262,7 +266,7 @@ impl<F: FreeList> Lender for PoolHandle<F> {
             Progress::InQueue(ticket) => match core.waiters.check(ticket, request.waker) {
                 Outcome::Waiting => Poll::Pending,
                 Outcome::Handed(unlent, clock) => {
-                    *progress = Progress::New;
+                    *progress = Progress::Lost;
                     self.charge_and_lend(unlent, Some(clock), progress, request)
                 }
                 Outcome::Closed(clock) => {
@@ -270,6 +274,8 @@ impl<F: FreeList> Lender for PoolHandle<F> {
                     self.closed_meanwhile(request, clock)
                 }
             },
+            // Begins anew before it asks.
+            Progress::Lost => Poll::Pending,
             Progress::ForBytes(reservation) => match reservation.check(request.waker) {
                 Outcome::Waiting => Poll::Pending,
                 Outcome::Handed(unlent, clock) => {
@@ -298,6 +304,7 @@ impl<F: FreeList> Lender for PoolHandle<F> {
                 (left.handed.take().filter(lends), left.clock)
             }
             Progress::ForBytes(reservation) => reservation.leave(wants),
+            Progress::Lost => (None, None),
         };
         let waited_in_vain = charged.is_none();
         Left {

@@ -146,6 +146,9 @@ pub(crate) trait FreeList: Send + Sync + Sized + 'static {
     /// close, each buffer is counted to one of them.
     fn close(&self) -> u32;
 
+    /// Not for the fast path: it may take a lock.
+    fn is_closed(&self) -> bool;
+
     /// Exact while no other thread uses the list.
     fn counts(&self) -> Counts;
 

@@ -126,6 +126,8 @@ pub(crate) enum Progress {
     InQueue(Ticket),
     /// Has a buffer, and waits for the bytes of a budget.
     ForBytes(Reservation),
+    /// Was handed a buffer, and had to give it back. Other queues may have passed the request over meanwhile.
+    Lost,
 }
 
 impl<'a> Acquire<'a> {
@@ -196,8 +198,16 @@ impl<'a> Acquire<'a> {
             State::Done(result) => {
                 return result.take().map_or(Poll::Pending, Poll::Ready);
             }
-            State::Asking { asked, claim } => (asked, &*claim),
+            State::Asking { asked, claim } => (asked, claim),
         };
+        let is_lost = |asked: &Asked<'_>| matches!(asked.progress, Progress::Lost);
+        if asked.iter().flatten().any(is_lost) {
+            // A user's waker panicked. The request begins anew.
+            for Asked { lender, progress } in asked.iter_mut().flatten() {
+                lender.leave(progress, false);
+            }
+            *claim = OnceLock::new();
+        }
         let mut last = None;
         for number in 0..asked.len() {
             // With the first one that is not closed.
@@ -210,7 +220,7 @@ impl<'a> Acquire<'a> {
                 waker,
                 caller: self.caller,
                 counted,
-                claim: two.then_some(claim),
+                claim: two.then_some(&*claim),
             };
             match lender.poll_acquire(progress, &request) {
                 Poll::Pending if matches!(progress, Progress::ForBytes(_)) => {
@@ -225,6 +235,9 @@ impl<'a> Acquire<'a> {
                     return Poll::Ready(Ok(buf));
                 }
                 Poll::Ready(Err(error)) => {
+                    if matches!(progress, Progress::Lost) {
+                        asked[1 - number] = None;
+                    }
                     asked[number] = None;
                     // That one closed says less than that another is in use.
                     last = match last {

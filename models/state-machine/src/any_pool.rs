@@ -1,16 +1,19 @@
 //! What the pools can do that is in no trait of the crate, so that all of them can be driven as one.
 
-use poolbuf::{AlignedPool, BufferPool, LockFreePool, MultiSizePool, Pool, ResizeError};
+use poolbuf::{AlignedPool, BufferPool, Holders, LockFreePool, MultiSizePool, Pool, ResizeError};
 
 /// Any pool.
 pub(crate) trait AnyPool: Pool {
     fn another_handle(&self) -> Box<dyn AnyPool>;
     /// Changes the max of a tier; `None` where that can't be done.
     fn set_max(&self, tier: usize, max: usize) -> Option<Result<usize, ResizeError>>;
+    /// Closes one tier only.
+    fn close_tier(&self, tier: usize) -> Holders;
 }
 
 macro_rules! any_pool {
-    ($pool:ty $(, const $n:ident)?; $self:ident, $tier:ident, $max:ident => $set_max:expr) => {
+    ($pool:ty $(, const $n:ident)?; $self:ident, $tier:ident, $max:ident =>
+        $set_max:expr, $close:expr) => {
         impl $(<const $n: usize>)? AnyPool for $pool {
             fn another_handle(&self) -> Box<dyn AnyPool> {
                 Box::new(self.clone())
@@ -19,11 +22,16 @@ macro_rules! any_pool {
             fn set_max(&$self, $tier: usize, $max: usize) -> Option<Result<usize, ResizeError>> {
                 $set_max
             }
+
+            fn close_tier(&$self, $tier: usize) -> Holders {
+                $close
+            }
         }
     };
 }
 
-any_pool!(BufferPool; self, _tier, max => Some(BufferPool::set_max(self, max)));
-any_pool!(AlignedPool; self, _tier, max => Some(AlignedPool::set_max(self, max)));
-any_pool!(LockFreePool<N>, const N; self, _tier, _max => None);
-any_pool!(MultiSizePool; self, tier, max => Some(self.tiers()[tier].set_max(max)));
+any_pool!(BufferPool; self, _tier, max => Some(BufferPool::set_max(self, max)), self.close());
+any_pool!(AlignedPool; self, _tier, max => Some(AlignedPool::set_max(self, max)), self.close());
+any_pool!(LockFreePool<N>, const N; self, _tier, _max => None, self.close());
+any_pool!(MultiSizePool; self, tier, max =>
+    Some(self.tiers()[tier].set_max(max)), self.tiers()[tier].close());

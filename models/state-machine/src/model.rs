@@ -29,17 +29,14 @@ pub(crate) struct PoolModel {
     /// The numbers of its tiers, smallest first.
     pub(crate) tiers: Vec<usize>,
     climbs: bool,
-    pub(crate) closed: bool,
 }
 
 /// The buffers of one size of one pool.
 pub(crate) struct TierModel {
     pub(crate) setup: Tier,
     max: usize,
-    /// Lent, or handed to a request that has not been polled since.
-    in_use: usize,
-    /// Lent.
-    pub(crate) guards: usize,
+    /// Lent, or handed to a request that has not been polled since, or waits for bytes.
+    pub(crate) in_use: usize,
     /// Requests that wait, in the order in which they came.
     queue: VecDeque<usize>,
     closed: bool,
@@ -61,8 +58,10 @@ struct BudgetModel {
 
 /// A request that waits, or is about to.
 struct Request {
-    /// The tier that fits, and the one that may serve in its place.
-    places: Vec<(usize, Turn)>,
+    /// In the tier that fits, and the one that may serve in its place.
+    places: Vec<Place>,
+    /// A tier has handed it a buffer: the other passes it over.
+    served: bool,
     /// It has a buffer of this tier, and waits for the bytes.
     for_bytes: Option<(usize, Turn)>,
     ready: bool,
@@ -71,17 +70,36 @@ struct Request {
     wakes: usize,
 }
 
+/// Where a request stands in a tier.
+#[derive(Clone, Copy)]
+struct Place {
+    tier: usize,
+    turn: Turn,
+    /// Whether the request counts as waiting in this tier: it does in one.
+    counted: bool,
+}
+
 /// How far a request has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     New,
     Waiting,
+    /// It has left the queue without knowing it, since the other tier has served it.
+    PassedOver,
     /// It has what it waited for, and has not come for it.
     Handed,
     /// There is nothing more to wait for, and it does not know that yet.
     Closed,
     /// It stands here no more.
     Gone,
+}
+
+/// Why a tier lends nothing.
+#[derive(Clone, Copy)]
+enum Refusal {
+    InUse,
+    OverBudget,
+    Closed,
 }
 
 /// The number of the tier, or why there is no buffer.
@@ -114,7 +132,6 @@ impl Model {
                 name: setup.name(number),
                 tiers: (tiers.len()..tiers.len() + own.len()).collect(),
                 climbs: setup.climbs(number),
-                closed: false,
             });
             tiers.extend(own.into_iter().map(TierModel::new));
         }
@@ -156,81 +173,118 @@ impl Model {
     pub(crate) fn acquire(&mut self, pool: usize, len: usize) -> Lent {
         let serving = self.serving(pool, len)?;
         let home = serving[0];
-        if self.pools[pool].closed {
-            return Err(closed());
+        let refusal = match (self.take_charged(home), serving.get(1)) {
+            (Ok(()), _) => return Ok(self.lend(home)),
+            (Err(refusal @ (Refusal::InUse | Refusal::Closed)), Some(&next)) => {
+                match (self.take_charged(next), refusal) {
+                    (Ok(()), _) => return Ok(self.lend(next)),
+                    (Err(in_next), Refusal::Closed) => return Err(self.refuse(next, in_next)),
+                    (Err(_), refusal) => refusal,
+                }
+            }
+            (Err(refusal), _) => refusal,
+        };
+        Err(self.refuse(home, refusal))
+    }
+
+    /// Takes a free buffer of the tier and its bytes, or neither.
+    fn take_charged(&mut self, tier: usize) -> Result<(), Refusal> {
+        let one = &mut self.tiers[tier];
+        if one.closed {
+            return Err(Refusal::Closed);
         }
-        for &tier in &serving {
-            let one = &mut self.tiers[tier];
-            if !one.has_free() {
-                continue;
+        let has_free = one.has_free();
+        let bytes = one.setup.size;
+        if let Some(budget) = &mut self.budget {
+            // Before the buffer: if both are lacking, it is the bytes that are.
+            if !budget.charge(bytes) {
+                return Err(Refusal::OverBudget);
             }
-            // Taken first, and given back if the budget does not allow it.
-            one.take();
-            let size = one.setup.size;
-            if self
-                .budget
-                .as_mut()
-                .is_none_or(|budget| budget.charge(size))
-            {
-                return Ok(self.lend(tier));
+            if !has_free {
+                budget.lent -= bytes;
             }
-            one.in_use -= 1;
-            if tier == home {
+        }
+        if !has_free {
+            return Err(Refusal::InUse);
+        }
+        one.take();
+        Ok(())
+    }
+
+    /// The error of a request that does not wait, counted where it is one that counts.
+    fn refuse(&mut self, tier: usize, refusal: Refusal) -> AcquireError {
+        let one = &mut self.tiers[tier];
+        match refusal {
+            Refusal::Closed => closed(),
+            Refusal::OverBudget => {
                 one.refused += 1;
                 one.over_budget += 1;
                 let budget = self.budget.as_ref().unwrap();
-                return Err(AcquireError::OverBudget {
+                AcquireError::OverBudget {
                     pool: "".into(),
-                    requested: size,
+                    requested: one.setup.size,
                     lent: budget.lent,
                     budget: budget.limit,
-                });
+                }
+            }
+            Refusal::InUse => {
+                one.refused += 1;
+                let in_use = match one.queue.is_empty() {
+                    true => one.in_use,
+                    // While others wait, the buffers are theirs, however many there are.
+                    false => one.max,
+                };
+                AcquireError::Exhausted {
+                    pool: "".into(),
+                    in_use,
+                    max: one.max,
+                    held_by: None,
+                }
             }
         }
-        let one = &mut self.tiers[home];
-        one.refused += 1;
-        let in_use = match one.queue.is_empty() {
-            true => one.in_use,
-            // While others wait, the buffers are theirs, however many there are.
-            false => one.max,
-        };
-        Err(AcquireError::Exhausted {
-            pool: "".into(),
-            in_use,
-            max: one.max,
-            held_by: None,
-        })
     }
 
     fn lend(&mut self, tier: usize) -> usize {
-        self.tiers[tier].guards += 1;
         self.tiers[tier].lent += 1;
         tier
     }
 
+    /// Lends a buffer to a request that waited for it, or for its bytes.
+    fn lend_after_wait(&mut self, tier: usize) -> usize {
+        self.tiers[tier].waits += 1;
+        self.tiers[tier].handed_over += 1;
+        self.lend(tier)
+    }
+
     /// A guard is dropped.
     pub(crate) fn release(&mut self, tier: usize) {
-        self.tiers[tier].guards -= 1;
         self.refund(self.tiers[tier].setup.size);
         self.give_back(tier);
     }
 
     /// A buffer comes back, and goes to the request that has waited longest.
     fn give_back(&mut self, tier: usize) {
-        let one = &mut self.tiers[tier];
+        let one = &self.tiers[tier];
         // Not while more are out than there may be.
-        if one.in_use <= one.max {
-            if let Some(first) = one.queue.pop_front() {
-                return self.hand(first, tier);
-            }
+        if one.in_use > one.max || !self.hand(tier) {
+            self.tiers[tier].in_use -= 1;
         }
-        one.in_use -= 1;
     }
 
-    fn hand(&mut self, request: usize, tier: usize) {
-        let request = self.requests.get_mut(&request).unwrap();
-        *request.place(tier) = Turn::Handed;
-        request.wakes += 1;
+    /// Hands a buffer to the request that has waited longest, of those that the other tier has not served; false if
+    /// there is none.
+    fn hand(&mut self, tier: usize) -> bool {
+        while let Some(first) = self.tiers[tier].queue.pop_front() {
+            let request = self.requests.get_mut(&first).unwrap();
+            if !request.served {
+                request.served = true;
+                request.wakes += 1;
+                request.place(tier).turn = Turn::Handed;
+                return true;
+            }
+            request.place(tier).turn = Turn::PassedOver;
+        }
+        false
     }
 
     fn refund(&mut self, bytes: usize) {
@@ -270,7 +324,8 @@ impl Model {
         self.requests.insert(
             number,
             Request {
-                places: serving.into_iter().map(|tier| (tier, Turn::New)).collect(),
+                places: serving.into_iter().map(Place::new).collect(),
+                served: false,
                 for_bytes: None,
                 ready: false,
                 too_large,
@@ -312,157 +367,187 @@ impl Model {
             None => {}
             Some((tier, Turn::Handed)) => {
                 self.requests.get_mut(&number).unwrap().for_bytes = None;
-                return Poll::Ready(Ok(self.lend(tier)));
+                return Poll::Ready(Ok(self.lend_after_wait(tier)));
             }
             Some((tier, Turn::Closed)) => {
                 self.requests.get_mut(&number).unwrap().for_bytes = None;
-                self.give_back(tier);
+                self.tiers[tier].waits += 1;
                 return Poll::Ready(Err(closed()));
             }
             Some(_) => return Poll::Pending,
         }
-        let home = request.places[0].0;
         for place in 0..request.places.len() {
-            let (tier, turn) = self.requests[&number].places[place];
-            let one = &mut self.tiers[tier];
-            let after = match turn {
-                Turn::New if one.closed => Turn::Gone,
-                Turn::New if one.has_free() => {
-                    one.take();
-                    Turn::Handed
-                }
-                Turn::New => {
-                    one.queue.push_back(number);
-                    Turn::Waiting
-                }
-                Turn::Handed => {
-                    one.waits += 1;
-                    one.handed_over += 1;
-                    Turn::Handed
-                }
-                Turn::Closed => {
-                    one.waits += u64::from(tier == home);
-                    Turn::Gone
-                }
-                Turn::Waiting | Turn::Gone => turn,
-            };
-            let request = self.requests.get_mut(&number).unwrap();
-            request.places[place].1 = after;
-            if after != Turn::Handed {
-                continue;
+            let answer = self.poll_place(number, place);
+            let in_tier = answer.is_ready() || self.requests[&number].for_bytes.is_some();
+            if in_tier {
+                // It needs none of the others.
+                self.leave_places(number);
+                return answer;
             }
-            request.places[place].1 = Turn::Gone;
-            let (size, closed) = (one.setup.size, one.closed);
-            let charged = self
-                .budget
-                .as_mut()
-                .is_none_or(|budget| budget.charge(size));
-            if charged {
-                self.leave_places(number, false);
-                return Poll::Ready(Ok(self.lend(tier)));
-            }
-            if closed {
-                // A closed pool has no waiters.
-                self.give_back(tier);
-                continue;
-            }
-            let request = self.requests.get_mut(&number).unwrap();
-            request.for_bytes = Some((tier, Turn::Waiting));
-            self.budget.as_mut().unwrap().queue.push_back(number);
-            // It needs none of the others.
-            self.leave_places(number, false);
-            return Poll::Pending;
         }
-        let places = &self.requests[&number].places;
-        match places.iter().all(|(_, turn)| *turn == Turn::Gone) {
+        let mut turns = self.requests[&number].places.iter().map(|place| place.turn);
+        match turns.all(|turn| turn == Turn::Gone) {
             true => Poll::Ready(Err(closed())),
             false => Poll::Pending,
         }
     }
 
-    /// Stands in no queue of a tier any more; what it has been handed goes to the next. `ended` says whether that is
-    /// the end of its wait, and not because it was served elsewhere.
-    fn leave_places(&mut self, number: usize, ended: bool) {
+    /// Asks one tier. Pending if another may have something to say.
+    fn poll_place(&mut self, number: usize, place: usize) -> Poll<Lent> {
+        let places = &self.requests[&number].places;
+        let is_gone = |other: &Place| other.turn == Turn::Gone;
+        let counted = places[..place].iter().all(is_gone);
+        let tier = places[place].tier;
+        let alone = places.iter().filter(|other| !is_gone(other)).count() == 1;
+        let after = match places[place].turn {
+            Turn::New => match self.take_charged(tier) {
+                Ok(()) => return Poll::Ready(Ok(self.lend(tier))),
+                Err(Refusal::Closed) => Turn::Gone,
+                Err(Refusal::OverBudget) if self.tiers[tier].has_free() => {
+                    self.tiers[tier].take();
+                    self.wait_for_bytes(number, tier);
+                    Turn::Gone
+                }
+                Err(_) => {
+                    self.tiers[tier].queue.push_back(number);
+                    Turn::Waiting
+                }
+            },
+            Turn::Handed => {
+                let one = &self.tiers[tier];
+                let (bytes, is_closed) = (one.setup.size, one.closed);
+                let mut budget = self.budget.as_mut();
+                let charged = budget.as_mut().is_none_or(|budget| budget.charge(bytes));
+                self.requests.get_mut(&number).unwrap().places[place].turn = Turn::Gone;
+                if charged {
+                    return Poll::Ready(Ok(self.lend_after_wait(tier)));
+                }
+                if is_closed {
+                    // As if it had been closed while the request waited for the bytes.
+                    self.give_back(tier);
+                    self.tiers[tier].waits += 1;
+                    return Poll::Ready(Err(closed()));
+                }
+                self.wait_for_bytes(number, tier);
+                Turn::Gone
+            }
+            Turn::Closed => {
+                self.tiers[tier].waits += u64::from(alone);
+                Turn::Gone
+            }
+            turn @ (Turn::Waiting | Turn::PassedOver | Turn::Gone) => turn,
+        };
+        let place = &mut self.requests.get_mut(&number).unwrap().places[place];
+        place.counted |= counted && place.turn == Turn::New;
+        place.turn = after;
+        Poll::Pending
+    }
+
+    fn wait_for_bytes(&mut self, number: usize, tier: usize) {
+        self.requests.get_mut(&number).unwrap().for_bytes = Some((tier, Turn::Waiting));
+        self.budget.as_mut().unwrap().queue.push_back(number);
+    }
+
+    /// Stands in no queue of a tier any more; what it has been handed goes to the next. Returns the first tier in which
+    /// it waited.
+    fn leave_places(&mut self, number: usize) -> Option<usize> {
         let request = self.requests.get_mut(&number).unwrap();
         let places = std::mem::take(&mut request.places);
-        for (place, (tier, turn)) in places.into_iter().enumerate() {
-            let one = &mut self.tiers[tier];
-            if matches!(turn, Turn::Waiting | Turn::Handed | Turn::Closed) {
-                // It counts where it fits.
-                one.waits += u64::from(ended && place == 0);
-            }
+        for &Place { tier, turn, .. } in &places {
             match turn {
-                Turn::Waiting => one.queue.retain(|other| *other != number),
+                Turn::Waiting => self.tiers[tier].queue.retain(|other| *other != number),
                 Turn::Handed => self.give_back(tier),
-                Turn::New | Turn::Closed | Turn::Gone => {}
+                Turn::New | Turn::PassedOver | Turn::Closed | Turn::Gone => {}
             }
         }
+        let mut waited = places.iter().filter(|place| place.waits());
+        waited.next().map(|place| place.tier)
     }
 
     /// The request is dropped, at whatever moment.
     pub(crate) fn cancel(&mut self, number: usize) {
-        self.leave_places(number, true);
+        if let Some(tier) = self.end(number) {
+            self.tiers[tier].waits += 1;
+        }
+    }
+
+    /// The request goes. Returns the tier in which its wait counts, if it was one.
+    fn end(&mut self, number: usize) -> Option<usize> {
+        let mut waited = self.leave_places(number);
         let request = self.requests.get_mut(&number).unwrap();
         if let Some((tier, turn)) = request.for_bytes.take() {
+            waited = Some(tier);
             let size = self.tiers[tier].setup.size;
-            if let Some(budget) = &mut self.budget {
-                match turn {
-                    Turn::Handed => self.refund(size),
-                    _ => {
-                        budget.queue.retain(|other| *other != number);
-                        // Those behind it may want less.
-                        self.grant();
-                    }
+            match turn {
+                // It has no buffer any more.
+                Turn::Closed => {}
+                Turn::Handed => {
+                    self.refund(size);
+                    self.give_back(tier);
+                }
+                _ => {
+                    let budget = self.budget.as_mut().unwrap();
+                    budget.queue.retain(|other| *other != number);
+                    // Those behind it may want less.
+                    self.grant();
+                    self.give_back(tier);
                 }
             }
-            self.give_back(tier);
         }
         self.requests.remove(&number);
+        waited
     }
 
     /// A request that waits for no time at all.
     pub(crate) fn acquire_timeout(&mut self, pool: usize, len: usize) -> Lent {
         let number = self.request(pool, len);
-        let result = match self.poll(number) {
-            Poll::Ready(result) => result,
-            Poll::Pending => {
-                let home = self.requests[&number].places.first();
-                if let Some(&(home, Turn::Waiting)) = home {
-                    self.tiers[home].timed_out += 1;
-                }
-                Err(AcquireError::TimedOut {
-                    pool: "".into(),
-                    waited: Duration::ZERO,
-                })
-            }
+        let polled = self.poll(number);
+        let waited = self.end(number);
+        let Poll::Ready(result) = polled else {
+            let tier = &mut self.tiers[waited.unwrap()];
+            tier.waits += 1;
+            tier.timed_out += 1;
+            return Err(AcquireError::TimedOut {
+                pool: "".into(),
+                waited: Duration::ZERO,
+            });
         };
-        self.cancel(number);
+        assert_eq!(waited, None);
         result
     }
 
-    /// Returns how many buffers are out, and how many of those are lent.
+    /// Closes all tiers of the pool.
     pub(crate) fn close(&mut self, pool: usize) {
-        self.pools[pool].closed = true;
         for tier in self.pools[pool].tiers.clone() {
-            let one = &mut self.tiers[tier];
-            one.closed = true;
-            for number in std::mem::take(&mut one.queue) {
-                let request = self.requests.get_mut(&number).unwrap();
-                *request.place(tier) = Turn::Closed;
-                request.wakes += 1;
-            }
-            if let Some(budget) = &mut self.budget {
-                budget.queue.retain(|number| {
-                    let request = self.requests.get_mut(number).unwrap();
-                    let (of, turn) = request.for_bytes.as_mut().unwrap();
-                    if *of == tier {
-                        *turn = Turn::Closed;
-                        request.wakes += 1;
-                    }
-                    *of != tier
-                });
-                self.grant();
-            }
+            self.close_tier(tier);
+        }
+    }
+
+    pub(crate) fn close_tier(&mut self, tier: usize) {
+        let one = &mut self.tiers[tier];
+        one.closed = true;
+        for number in std::mem::take(&mut one.queue) {
+            let request = self.requests.get_mut(&number).unwrap();
+            request.place(tier).turn = Turn::Closed;
+            request.wakes += 1;
+        }
+        let mut buffers = 0;
+        if let Some(budget) = &mut self.budget {
+            budget.queue.retain(|number| {
+                let request = self.requests.get_mut(number).unwrap();
+                let (of, turn) = request.for_bytes.as_mut().unwrap();
+                if *of == tier {
+                    *turn = Turn::Closed;
+                    request.wakes += 1;
+                    buffers += 1;
+                }
+                *of != tier
+            });
+            self.grant();
+        }
+        // Those that waited for bytes had each a buffer.
+        for _ in 0..buffers {
+            self.give_back(tier);
         }
     }
 
@@ -475,25 +560,19 @@ impl Model {
             return Err((after, reserve));
         }
         one.max = after;
-        while self.tiers[tier].in_use < after && !self.tiers[tier].closed {
-            let Some(first) = self.tiers[tier].queue.pop_front() else {
-                break;
-            };
+        while self.tiers[tier].in_use < after && !self.tiers[tier].queue.is_empty() {
             self.tiers[tier].take();
-            self.hand(first, tier);
+            if !self.hand(tier) {
+                self.tiers[tier].in_use -= 1;
+            }
         }
         Ok(before)
     }
 
-    /// What closing the pool says of the buffers that are out.
+    /// What closing the pool says of the buffers that are out: what was handed over, and not fetched yet, is held too.
     pub(crate) fn outstanding(&self, pool: usize) -> usize {
         let tiers = self.pools[pool].tiers.iter();
-        let out = tiers.map(|tier| match &self.tiers[*tier] {
-            // What was handed over, and not fetched yet, is held by no line of code.
-            tier if tier.setup.track_holders => tier.guards,
-            tier => tier.in_use,
-        });
-        out.sum()
+        tiers.map(|tier| self.tiers[*tier].in_use).sum()
     }
 
     /// Bytes that are lent, and requests that wait for some.
@@ -524,12 +603,9 @@ impl Model {
     fn check_tier(&self, number: usize, stats: &PoolStats) {
         let tier = &self.tiers[number];
         let total = tier.high_water.max(tier.setup.initial);
-        let waiting = |request: &&Request| {
-            let home = request.places.first();
-            let stands = |turn| matches!(turn, Turn::Waiting | Turn::Handed | Turn::Closed);
-            home.is_some_and(|&(home, turn)| home == number && stands(turn))
-        };
-        let waiting = self.requests.values().filter(waiting).count();
+        let places = self.requests.values().flat_map(|request| &request.places);
+        let here = |place: &&Place| place.tier == number && place.counted && place.waits();
+        let waiting = places.filter(here).count();
         assert_eq!(stats.buffer_size, tier.setup.size);
         assert_eq!(stats.max, tier.max, "max: {stats:?}");
         assert_eq!(stats.in_use, tier.in_use, "in use: {stats:?}");
@@ -548,10 +624,7 @@ impl Model {
             "handed over: {stats:?}"
         );
         assert_eq!(stats.timed_out, tier.timed_out, "timed out: {stats:?}");
-        // A request that waits for bytes has its buffer already.
-        let has_buffer = |request: &&Request| request.for_bytes.is_some_and(|(of, _)| of == number);
-        let acquired = tier.lent + self.requests.values().filter(has_buffer).count() as u64;
-        assert_eq!(stats.acquired, acquired, "acquired: {stats:?}");
+        assert_eq!(stats.acquired, tier.lent, "acquired: {stats:?}");
     }
 }
 
@@ -561,7 +634,6 @@ impl TierModel {
             max: setup.max,
             setup,
             in_use: 0,
-            guards: 0,
             queue: VecDeque::new(),
             closed: false,
             high_water: 0,
@@ -599,8 +671,23 @@ impl BudgetModel {
 }
 
 impl Request {
-    fn place(&mut self, tier: usize) -> &mut Turn {
-        let place = self.places.iter_mut().find(|(other, _)| *other == tier);
-        &mut place.unwrap().1
+    fn place(&mut self, tier: usize) -> &mut Place {
+        let mut places = self.places.iter_mut();
+        places.find(|place| place.tier == tier).unwrap()
+    }
+}
+
+impl Place {
+    fn new(tier: usize) -> Self {
+        Place {
+            tier,
+            turn: Turn::New,
+            counted: false,
+        }
+    }
+
+    /// Whether the request waits here, as far as it knows.
+    fn waits(&self) -> bool {
+        !matches!(self.turn, Turn::New | Turn::Gone)
     }
 }

@@ -14,7 +14,7 @@ use crate::any_pool::AnyPool;
 use crate::bell::Bell;
 use crate::held::{Held, Stamps, Unwritten};
 use crate::model::{Model, unnamed};
-use crate::operation::{Operation, choose};
+use crate::operation::{Contended, Operation, choose};
 use crate::own_memory::OwnMemory;
 use crate::setup::Setup;
 
@@ -29,15 +29,28 @@ pub fn run(data: &[u8]) {
     let Ok(setup) = Setup::arbitrary(&mut unstructured) else {
         return;
     };
-    let mut operations = Vec::new();
-    while !unstructured.is_empty() && operations.len() < OPERATIONS {
-        match Operation::arbitrary(&mut unstructured) {
-            Ok(operation) => operations.push(operation),
+    play::<Operation>(&setup, &mut unstructured);
+}
+
+/// As `run`, with two pools of several sizes whose few buffers, and whose budget, are soon used up, and with those
+/// operations alone that make requests wait and end their waits.
+pub fn run_contended(data: &[u8]) {
+    let mut unstructured = Unstructured::new(data);
+    if let Ok(setup) = Setup::arbitrary(&mut unstructured) {
+        play::<Contended>(&setup.contended(), &mut unstructured);
+    }
+}
+
+fn play<'a, O: Arbitrary<'a> + Into<Operation>>(setup: &Setup, data: &mut Unstructured<'a>) {
+    let mut operations: Vec<Operation> = Vec::new();
+    while !data.is_empty() && operations.len() < OPERATIONS {
+        match O::arbitrary(data) {
+            Ok(operation) => operations.push(operation.into()),
             Err(_) => break,
         }
     }
-    let _told = OnPanic(&setup, &operations);
-    Run::new(&setup).play(&setup, &operations);
+    let _told = OnPanic(setup, &operations);
+    Run::new(setup).play(setup, &operations);
 }
 
 /// Prints what was done, if that made something panic.
@@ -300,9 +313,20 @@ impl Run {
             }
             Operation::Close { pool, really } if really.is_now() => {
                 let (pool, handle) = find(pool)?;
-                let holders = handle.close();
-                self.model.close(pool);
-                assert_eq!(holders.outstanding(), self.model.outstanding(pool));
+                let tiers = &self.model.pools[pool].tiers;
+                let (holders, outstanding) = match really.part() {
+                    None => {
+                        self.model.close(pool);
+                        (handle.close(), self.model.outstanding(pool))
+                    }
+                    Some(part) => {
+                        let tier = part % tiers.len();
+                        let number = tiers[tier];
+                        self.model.close_tier(number);
+                        (handle.close_tier(tier), self.model.tiers[number].in_use)
+                    }
+                };
+                assert_eq!(holders.outstanding(), outstanding);
             }
             Operation::CloneHandle { pool } => {
                 let (pool, handle) = find(pool)?;
@@ -373,7 +397,7 @@ impl Run {
                 let mut tiers = tiers.map(|tier| &self.model.tiers[*tier]);
                 assert!(tiers.any(|tier| {
                     let tracked = if tier.setup.track_holders {
-                        tier.guards
+                        tier.in_use
                     } else {
                         0
                     };

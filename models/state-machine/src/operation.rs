@@ -68,6 +68,7 @@ pub(crate) enum Operation {
     Trim {
         pool: u8,
     },
+    /// All of it, or one of its tiers.
     Close {
         pool: u8,
         really: Seldom,
@@ -80,6 +81,38 @@ pub(crate) enum Operation {
         pool: u8,
         really: Seldom,
     },
+}
+
+/// What makes a request wait, or ends its wait.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) enum Contended {
+    Acquire { pool: u8, len: Length },
+    AcquireTimeout { pool: u8, len: Length },
+    Request { pool: u8, len: Length },
+    Poll { which: u8, new_waker: bool },
+    Cancel { which: u8 },
+    Release { which: u8 },
+    SetMax { pool: u8, tier: u8, max: Max },
+    Close { pool: u8, really: Seldom },
+}
+
+impl From<Contended> for Operation {
+    fn from(operation: Contended) -> Self {
+        match operation {
+            Contended::Acquire { pool, len } => Operation::Acquire { pool, len },
+            Contended::AcquireTimeout { pool, len } => Operation::AcquireTimeout { pool, len },
+            Contended::Request { pool, len } => Operation::Request {
+                pool,
+                len,
+                polled: true,
+            },
+            Contended::Poll { which, new_waker } => Operation::Poll { which, new_waker },
+            Contended::Cancel { which } => Operation::Cancel { which },
+            Contended::Release { which } => Operation::Release { which },
+            Contended::SetMax { pool, tier, max } => Operation::SetMax { pool, tier, max },
+            Contended::Close { pool, really } => Operation::Close { pool, really },
+        }
+    }
 }
 
 /// What the holder of a buffer does with it.
@@ -135,6 +168,11 @@ pub(crate) struct Seldom(u8);
 impl Seldom {
     pub(crate) fn is_now(self) -> bool {
         self.0 >= 224
+    }
+
+    /// A part of what there is to be closed, where not all of it is.
+    pub(crate) fn part(self) -> Option<usize> {
+        (self.0 >= 240).then_some(self.0.into())
     }
 }
 

@@ -90,6 +90,21 @@ pub(crate) struct Tier {
 }
 
 impl Setup {
+    /// Both pools of several sizes, of which a request may take the next, with a buffer or two of each, and with a budget.
+    pub(crate) fn contended(mut self) -> Self {
+        for pool in &mut self.pools {
+            pool.kind = Kind::MultiSize {
+                climb: true,
+                reserve: 4,
+            };
+            for tier in &mut pool.tiers {
+                tier.max %= 2;
+            }
+        }
+        self.budget.get_or_insert(0);
+        self
+    }
+
     /// The budget that the pools share, if they do.
     pub(crate) fn budget(&self) -> Option<Budget> {
         let tiers = self.tiers().into_iter().flatten();

@@ -328,7 +328,13 @@ impl<'a> Thread<'a> {
             Operation::Close { pool, really } if really.is_now() => {
                 let (pool, handle) = find(pool);
                 self.shared.closed[pool].store(true, Ordering::Relaxed);
-                handle.close();
+                match really.part() {
+                    None => drop(handle.close()),
+                    Some(part) => {
+                        let tiers = handle.stats().tiers.len().max(1);
+                        drop(handle.close_tier(part % tiers));
+                    }
+                }
             }
             Operation::AnotherHandle { pool } => {
                 self.more_handles.truncate(2);

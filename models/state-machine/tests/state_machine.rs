@@ -13,6 +13,11 @@ proptest! {
     }
 
     #[test]
+    fn requests_that_wait_are_served_as_by_a_model(data in prop::collection::vec(any::<u8>(), 0..2000)) {
+        one_thread::run_contended(&data);
+    }
+
+    #[test]
     fn nothing_is_lost_among_threads(data in prop::collection::vec(any::<u8>(), 0..1500)) {
         several_threads::run(&data);
     }

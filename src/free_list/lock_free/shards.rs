@@ -197,6 +197,10 @@ impl<const N: usize> FreeList for Shards<N> {
         self.inlet().shards().map(TreiberStack::close).sum()
     }
 
+    fn is_closed(&self) -> bool {
+        self.state.is_closed()
+    }
+
     fn counts(&self) -> Counts {
         let shards = self.inlet().shards().map(TreiberStack::counts);
         let none = Counts {

@@ -125,6 +125,10 @@ impl FreeList for Magazines {
         in_use
     }
 
+    fn is_closed(&self) -> bool {
+        self.shared.depot.is_closed()
+    }
+
     fn counts(&self) -> Counts {
         let registry = self.shared.lock();
         // The depot first: an owner counts what it takes from there as not lent before it takes it.
