@@ -15,7 +15,7 @@ use crate::pooled_buf::PooledBuf;
 use crate::sync::Instant;
 use crate::waiting::budget::Reservation;
 use crate::waiting::queue::{Claim, Clock, Ending, Ticket};
-use crate::waiting::waker::ThreadWaker;
+use crate::waiting::thread_waker::ThreadWaker;
 
 /// A request that waits for its buffer: what [`Pool::acquire_async`](crate::Pool::acquire_async) returns.
 ///

@@ -15,5 +15,6 @@
 pub(crate) mod acquire;
 pub(crate) mod budget;
 pub(crate) mod queue;
+mod thread_waker;
 pub(crate) mod unlent_slot;
 pub(crate) mod waker;
