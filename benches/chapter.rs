@@ -99,7 +99,7 @@ fn row<S: Strategy>(report: &Report, table: &mut Table, name: &str, chapter: Opt
     );
 }
 
-fn tables(report: &Report) {
+fn tables(report: &Report) -> String {
     let header = [
         "chapter",
         "chapter, ratio",
@@ -127,12 +127,12 @@ fn tables(report: &Report) {
         "1.00× on this machine",
         [None, None].into_iter().chain(dynamic),
     );
-    table.print();
+    table.render()
 }
 
 fn main() {
     let (report, mut criterion) = Report::begin();
     run(&mut criterion);
     criterion.final_summary();
-    report.print("chapter", || tables(&report));
+    report.publish("chapter", &tables(&report));
 }

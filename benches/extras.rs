@@ -61,7 +61,7 @@ fn measure(criterion: &mut Criterion) {
     }
 }
 
-fn tables(report: &Report) {
+fn tables(report: &Report) -> String {
     let columns = THREADS.map(|threads| match threads {
         1 => "1 thread".to_owned(),
         _ => format!("{threads} threads"),
@@ -79,12 +79,12 @@ fn tables(report: &Report) {
         Some(format!("{nanos:.1} ns"))
     };
     table.row("1.00× on this machine", THREADS.map(absolute));
-    table.print();
+    table.render()
 }
 
 fn main() {
     let (report, mut criterion) = Report::begin();
     measure(&mut criterion);
     criterion.final_summary();
-    report.print("extras", || tables(&report));
+    report.publish("extras", &tables(&report));
 }

@@ -224,7 +224,7 @@ fn run(criterion: &mut Criterion) {
 }
 
 /// Columns are criterion groups: what heads each, and its name.
-fn table(report: &Report, title: &str, columns: &[(String, String)], operations: f64) {
+fn table(report: &Report, title: &str, columns: &[(String, String)], operations: f64) -> String {
     fn row<S: Strategy>(report: &Report, table: &mut Table, columns: &[(String, String)]) {
         ratios(report, table, columns, (S::ID, S::LABEL));
     }
@@ -245,10 +245,11 @@ fn table(report: &Report, title: &str, columns: &[(String, String)], operations:
         Some(format!("{nanos:.0} ns"))
     };
     table.row("1.00× on this machine", columns.iter().map(absolute));
-    table.print();
+    table.render()
 }
 
-fn tables(report: &Report) {
+fn tables(report: &Report) -> String {
+    let mut text = String::new();
     let bytes = |size: usize| match size {
         0..1024 => format!("{size} B"),
         _ => format!("{} KiB", size / 1024),
@@ -258,11 +259,14 @@ fn tables(report: &Report) {
             .map(|size| (bytes(size), format!("{workload}-{size}")))
             .into()
     };
-    table(report, "One at a time", &by_size("one-at-a-time"), 1.0);
+    let mut add = |title: &str, columns: &[(String, String)], operations: u64| {
+        text.push_str(&table(report, title, columns, operations as f64));
+    };
+    add("One at a time", &by_size("one-at-a-time"), 1);
     let warm = "64 held at once, by a process that has freed a large block before";
-    table(report, warm, &by_size(HELD_WARM), HELD as f64);
+    add(warm, &by_size(HELD_WARM), HELD as u64);
     let fresh = "64 held at once, by a process that has not";
-    table(report, fresh, &by_size(HELD_FRESH), HELD as f64);
+    add(fresh, &by_size(HELD_FRESH), HELD as u64);
     for size in SIZES {
         let columns = THREADS.map(|threads| {
             (
@@ -273,20 +277,12 @@ fn tables(report: &Report) {
                 format!("threads-{threads}-{size}"),
             )
         });
-        table(
-            report,
-            &format!("Threads on one pool, {}", bytes(size)),
-            &columns,
-            SHARED_OUT as f64,
-        );
+        let title = format!("Threads on one pool, {}", bytes(size));
+        add(&title, &columns, SHARED_OUT);
     }
     let title = "Acquired on one thread, released on another (each with the channel between them)";
-    table(report, title, &by_size("handed-over"), HANDED_OVER as f64);
-    println!(
-        "\nTime as a multiple of `Vec::with_capacity(n)`; lower is faster. One byte of each buffer is \
-         written: the more a program does with its buffers, the closer to 1 all of this comes. More threads \
-         than the machine has cores take turns, and so meet less than on more cores."
-    );
+    add(title, &by_size("handed-over"), HANDED_OVER);
+    text
 }
 
 /// Brings glibc's heap into the state that it reaches sooner or later in most processes, now, so that it
@@ -325,5 +321,5 @@ fn main() {
         run_held_in_fresh_heap();
     }
     criterion.final_summary();
-    report.print("pools", || tables(&report));
+    report.publish("pools", &tables(&report));
 }

@@ -5,10 +5,14 @@
 //!
 //! `cargo bench --bench waiting`; with `-- --test` for a moment only.
 
+#[path = "common/page.rs"]
+mod page;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use std::{env, thread};
 
 use event_listener::{Event, IntoNotification};
 use parking_lot::Mutex;
@@ -283,7 +287,7 @@ fn median(figures: &[Figures], of: impl Fn(&Figures) -> f64) -> f64 {
 }
 
 fn main() {
-    let test = std::env::args().any(|argument| argument == "--test");
+    let test = env::args().any(|argument| argument == "--test");
     let (rounds, duration) = match test {
         true => (1, Duration::from_millis(20)),
         false => (ROUNDS, Duration::from_secs(1)),
@@ -295,21 +299,30 @@ fn main() {
         }
     }
     let base = median(&figures[0], |figures| figures.per_second);
-    println!("\n**16 tasks, 2 buffers: one begins to wait and leaves, one barges**\n");
-    println!("| | acquires/s | × | longest wait | fewest, of the average | barged/s |");
-    println!("|---|--:|--:|--:|--:|--:|");
+    let mut section = String::from(
+        "| | acquires/s | × | longest wait | fewest, of the average | barged/s |\n|---|--:|--:|--:|--:|--:|\n",
+    );
     for ((label, _), figures) in CANDIDATES.iter().zip(&figures) {
         let per_second = median(figures, |figures| figures.per_second);
-        println!(
-            "| {label} | {:.2} M | {:.2}× | {:.1} ms | {:.0} % | {:.0} |",
+        section.push_str(&format!(
+            "| {label} | {:.2} M | {:.2}× | {:.1} ms | {:.0} % | {:.0} |\n",
             per_second / 1e6,
             per_second / base,
             median(figures, |figures| figures.longest) / 1e6,
             median(figures, |figures| figures.fewest) * 100.0,
             median(figures, |figures| figures.barged),
-        );
+        ));
     }
-    println!(
-        "\nMedians of {rounds} rounds of {duration:?} each, in turn; the longest wait is the longest of a round."
-    );
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let (os, arch) = (env::consts::OS, env::consts::ARCH);
+    section.push_str(&format!(
+        "\n`cargo bench --bench waiting`, {os}, {arch}, {cores} cores; medians of {rounds} rounds of {duration:?} \
+         each, in turn; the longest wait is the longest of a round.\n"
+    ));
+    println!("{section}");
+    if !test {
+        if let Err(error) = page::write("docs/BENCHMARKS.md", "waiting", &section) {
+            eprintln!("docs/BENCHMARKS.md was not written: {error}");
+        }
+    }
 }

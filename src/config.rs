@@ -5,12 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::ConfigError;
-use crate::memory::layout::BufferLayout;
+use crate::memory::layout::{BUFFER_SIZE_LIMIT, BufferLayout};
 use crate::waiting::budget::Budget;
 use crate::wipe::Wipe;
 
-/// Largest buffer, in bytes: a guard counts them in 32 bits.
-pub(crate) const BUFFER_SIZE_LIMIT: usize = u32::MAX as usize;
 /// Most buffers of a pool: indices have 32 bits, and one value is kept for "none".
 pub(crate) const MAX_LIMIT: usize = u32::MAX as usize - 1;
 
@@ -44,6 +42,7 @@ pub struct PoolConfig {
     wipe: Wipe,
     magazine: Option<usize>,
     budget: Option<Budget>,
+    waiting: bool,
     track_holders: bool,
     name: Option<Arc<str>>,
     reserve: Option<usize>,
@@ -63,6 +62,7 @@ impl PoolConfig {
             wipe: Wipe::default(),
             magazine: None,
             budget: None,
+            waiting: true,
             track_holders: false,
             name: None,
             reserve: None,
@@ -137,12 +137,33 @@ impl PoolConfig {
         self
     }
 
+    /// Whether requests may wait for a buffer; true by default. Where they may not,
+    /// [`acquire_timeout`](crate::Pool::acquire_timeout) and [`acquire_async`](crate::Pool::acquire_async) fail with
+    /// [`AcquireError::WaitingOff`](crate::AcquireError::WaitingOff), whether a buffer is free or not. Then a release never
+    /// takes the lock of the queue in which requests wait, and so is never held up by a thread that was stopped while
+    /// it held that lock: for a [`LockFreePool`](crate::LockFreePool) that a real-time thread releases to.
+    ///
+    /// ```
+    /// use poolbuf::{AcquireError, LockFreePool, Pool, PoolConfig};
+    /// use std::time::Duration;
+    ///
+    /// let pool = LockFreePool::<8>::with_config(PoolConfig::new(64).waiting(false))?;
+    /// let error = pool.acquire_timeout(10, Duration::from_secs(1)).unwrap_err();
+    /// assert!(matches!(error, AcquireError::WaitingOff { .. }));
+    /// # Ok::<(), poolbuf::ConfigError>(())
+    /// ```
+    pub fn waiting(mut self, waiting: bool) -> Self {
+        self.waiting = waiting;
+        self
+    }
+
     /// Remembers for each buffer that is out which line of code acquired it, and when: for
     /// [`Pool::holders`](crate::Pool::holders), [`Pool::close`](crate::Pool::close) and
     /// [`AcquireError::Exhausted`](crate::AcquireError::Exhausted).
     /// Costs nothing when off, as it is by default. On, each acquire and release costs a lock that is
     /// hardly ever contended and reads the clock (`cargo bench --bench extras` prints how much that is), a refusal
-    /// looks at all buffers that are out, and each buffer takes 32 bytes more.
+    /// looks at all buffers that are out (where that takes longer than 0.1 ms, what it found is told to further
+    /// refusals for 50 times as long), and each buffer takes 32 bytes more.
     pub fn track_holders(mut self, track: bool) -> Self {
         self.track_holders = track;
         self
@@ -284,6 +305,7 @@ impl PoolConfig {
             wipe: self.wipe,
             magazine: self.magazine.unwrap_or(usize::MAX),
             budget: self.budget,
+            waiting: self.waiting,
             track_holders: self.track_holders,
             name: self.name.unwrap_or_else(|| Arc::from(defaults.name)),
             decay: self.decay,
@@ -309,6 +331,7 @@ pub(crate) struct CheckedConfig {
     /// Most buffers in one thread's magazine, as the user wants it.
     pub(crate) magazine: usize,
     pub(crate) budget: Option<Budget>,
+    pub(crate) waiting: bool,
     pub(crate) track_holders: bool,
     pub(crate) name: Arc<str>,
     pub(crate) decay: Option<Duration>,

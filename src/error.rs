@@ -19,7 +19,8 @@ use crate::memory::OutOfMemory;
 /// Converts to [`std::io::Error`], with the kind [`InvalidInput`](io::ErrorKind::InvalidInput) for
 /// [`TooLarge`](AcquireError::TooLarge), [`ResourceBusy`](io::ErrorKind::ResourceBusy) for
 /// [`Exhausted`](AcquireError::Exhausted) and [`OverBudget`](AcquireError::OverBudget), [`TimedOut`](io::ErrorKind::TimedOut) for
-/// [`TimedOut`](AcquireError::TimedOut) and [`Other`](io::ErrorKind::Other) for
+/// [`TimedOut`](AcquireError::TimedOut), [`Unsupported`](io::ErrorKind::Unsupported) for
+/// [`WaitingOff`](AcquireError::WaitingOff) and [`Other`](io::ErrorKind::Other) for
 /// [`Closed`](AcquireError::Closed); the error itself stays reachable through
 /// [`get_ref`](io::Error::get_ref).
 ///
@@ -86,6 +87,11 @@ pub enum AcquireError {
         /// How long it waited.
         waited: Duration,
     },
+    /// The pool is not waited for: see [`PoolConfig::waiting`](crate::PoolConfig::waiting).
+    WaitingOff {
+        /// What the pool is called.
+        pool: Arc<str>,
+    },
     /// The pool has been closed.
     Closed {
         /// What the pool is called.
@@ -102,6 +108,7 @@ impl AcquireError {
             | AcquireError::Exhausted { pool, .. }
             | AcquireError::OverBudget { pool, .. }
             | AcquireError::TimedOut { pool, .. }
+            | AcquireError::WaitingOff { pool }
             | AcquireError::Closed { pool } => pool,
         }
     }
@@ -145,6 +152,10 @@ impl fmt::Display for AcquireError {
                 "{requested} bytes for a buffer of {pool}, beside the {lent} that are lent, \
                  would exceed the budget of {budget}: release some, shed load, or raise the budget"
             ),
+            AcquireError::WaitingOff { pool } => write!(
+                f,
+                "{pool} is made not to be waited for: acquire without waiting, or make it with waiting"
+            ),
             AcquireError::TimedOut { pool, waited } => write!(
                 f,
                 "no buffer of {pool} came back within {waited:?}: \
@@ -167,6 +178,7 @@ impl From<AcquireError> for io::Error {
                 io::ErrorKind::ResourceBusy
             }
             AcquireError::TimedOut { .. } => io::ErrorKind::TimedOut,
+            AcquireError::WaitingOff { .. } => io::ErrorKind::Unsupported,
             AcquireError::Closed { .. } => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)

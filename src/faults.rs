@@ -10,6 +10,8 @@ pub(crate) enum Fault {
     BarrierWithdrawn,
     /// `no-discard`: it takes no page back.
     NoDiscard,
+    /// `discard-garbles`: it takes pages back, and what is in them then is anything.
+    DiscardGarbles,
     /// `no-thread-locals`: as for a thread at its end, whose thread-locals are gone.
     NoThreadLocals,
 }
@@ -33,6 +35,7 @@ pub(crate) fn injected(fault: Fault) -> bool {
             "no-barrier" => Some(Fault::NoBarrier),
             "barrier-withdrawn" => Some(Fault::BarrierWithdrawn),
             "no-discard" => Some(Fault::NoDiscard),
+            "discard-garbles" => Some(Fault::DiscardGarbles),
             "no-thread-locals" => Some(Fault::NoThreadLocals),
             // A test that asks for a fault that does not exist would check nothing.
             _ => {

@@ -209,6 +209,8 @@ impl fmt::Display for HeldBy {
 /// Remembers what acquired each buffer. A lock for each, which is contended only while the whole is asked for.
 pub(crate) struct Tracker {
     entries: Box<[Mutex<Option<Entry>>]>,
+    /// What the last refusal found, if it took long to find.
+    found: Mutex<Option<Found>>,
 }
 
 #[derive(Clone, Copy)]
@@ -217,6 +219,20 @@ struct Entry {
     since: Instant,
 }
 
+/// What a look at all buffers found.
+#[derive(Clone, Copy)]
+struct Found {
+    held_by: Option<HeldBy>,
+    since: Instant,
+    took: Duration,
+}
+
+/// A refusal looks at all buffers itself if that takes no longer than this: some thousand buffers.
+const QUICK: Duration = Duration::from_micros(100);
+/// What took longer is told to further refusals too, for so many times as long: so looking takes a fiftieth of the time
+/// at most, however many are refused.
+const KEPT: u32 = 50;
+
 impl Tracker {
     /// For that many buffers.
     pub(crate) fn new(buffers: u32) -> Result<Self, OutOfMemory> {
@@ -224,6 +240,7 @@ impl Tracker {
         entries.extend((0..buffers).map(|_| Mutex::new(None)));
         Ok(Tracker {
             entries: entries.into(),
+            found: Mutex::new(None),
         })
     }
 
@@ -240,11 +257,13 @@ impl Tracker {
 
     /// Looks at each buffer in turn, while others acquire and release.
     pub(crate) fn holders(&self) -> Holders {
+        // One moment for all, or else those that are looked at last would seem older.
+        let now = Instant::now();
         let entries = self.entries.iter().filter_map(|entry| *entry.lock());
         let lines = group(entries.map(|entry| Holder {
             location: entry.caller,
             buffers: 1,
-            oldest: entry.since.elapsed(),
+            oldest: now.saturating_duration_since(entry.since),
         }));
         Holders {
             outstanding: lines.iter().map(Holder::buffers).sum(),
@@ -252,8 +271,25 @@ impl Tracker {
         }
     }
 
-    /// The line that holds most, and the one that has held one longest.
+    /// The line that holds most, and the one that has held one longest: now, or a moment ago where finding out takes
+    /// long.
     pub(crate) fn held_by(&self) -> Option<HeldBy> {
+        let found = *self.found.lock();
+        if let Some(found) = found.filter(|it| it.since.elapsed() < it.took.saturating_mul(KEPT)) {
+            return found.held_by;
+        }
+        let since = Instant::now();
+        let held_by = self.look();
+        let took = since.elapsed();
+        *self.found.lock() = (took > QUICK).then_some(Found {
+            held_by,
+            since,
+            took,
+        });
+        held_by
+    }
+
+    fn look(&self) -> Option<HeldBy> {
         let holders = self.holders();
         let most = holders.lines.first()?;
         let oldest = holders.lines.iter().max_by_key(|line| line.oldest)?;

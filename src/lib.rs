@@ -1,4 +1,54 @@
-#![doc = include_str!("../README.md")]
+//! Buffer pools for servers.
+//!
+//! A pool lends buffers out of a bounded set, instead of asking the allocator for each: memory has a limit that
+//! you choose, and a pool with nothing left says so at once, or lets the request wait its turn. What it lends is a
+//! [`PooledBuf`]: owned, without a lifetime or a type parameter, empty at first, back in its pool when it is dropped,
+//! on whatever thread.
+//!
+//! ```
+//! use poolbuf::{AcquireError, BufferPool, Pool};
+//!
+//! let pool = BufferPool::new(8192, 16, 256)?; // 8 KiB each; 16 at first, 256 at most
+//! let mut socket: &[u8] = b"hello"; // anything that implements `std::io::Read`
+//!
+//! let mut buf = pool.acquire()?;
+//! buf.read_from(&mut socket)?;
+//! assert_eq!(&buf[..], b"hello");
+//!
+//! let rest: Vec<_> = (1..256).map(|_| pool.acquire()).collect::<Result<_, _>>()?;
+//! let refused = pool.acquire().unwrap_err();
+//! assert!(matches!(refused, AcquireError::Exhausted { in_use: 256, max: 256, .. }));
+//!
+//! drop((buf, rest));
+//! assert_eq!(pool.stats().in_use, 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where to find what
+//!
+//! | for | see |
+//! |---|---|
+//! | pools | [`BufferPool`], the one to begin with; [`MultiSizePool`], [`AlignedPool`], [`LockFreePool`] |
+//! | their settings | [`PoolConfig`], [`MultiSizeConfig`] |
+//! | what all pools can do | [`Pool`], object-safe; [`Recycler`] lends memory of your own through it |
+//! | the guard | [`PooledBuf`]; [`Wipe`] says what becomes of its bytes |
+//! | waiting | [`Pool::acquire_timeout`] parks the thread, [`Pool::acquire_async`] is a future |
+//! | a limit for several pools | [`Budget`] |
+//! | statistics | [`PoolStats`], and its advice, [`Health`]; [`Holders`] names the lines that hold buffers |
+//! | errors | [`AcquireError`], [`CapacityError`], [`ConfigError`], [`ResizeError`] |
+//! | memory | [`MemoryRegion`], for registering all buffers with the kernel |
+//! | more | the [`guide`]: [sizing](guide::sizing), [waiting](guide::waiting), [how it works](guide::how_it_works), … |
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `bytes` | a [`PooledBuf`] is a `Buf` and a `BufMut`, and becomes `Bytes` without a copy |
+//! | `compio-buf-08` | a [`PooledBuf`] goes into the reads and writes of compio 0.19 |
+//! | `metrics` | publishes the figures of pools for Prometheus and others |
+//! | `zeroize` | `Wipe::Secure`: wiping that the compiler may not leave out |
 #![deny(missing_docs)]
 #![cfg_attr(
     not(any(test, poolbuf_loom)),
@@ -10,26 +60,38 @@
 mod faults;
 mod sync;
 
-mod error;
-mod holders;
 mod stats;
 mod wipe;
 
-mod config;
-mod core;
-mod free_list;
 mod memory;
-mod pool;
+
+mod free_list;
+mod holders;
+
+mod error;
+
 mod pooled_buf;
-mod pools;
-mod recycler;
+
 mod waiting;
 
-pub mod guide;
+mod config;
+mod pool;
+
+mod core;
+
 mod integrations;
+mod pools;
+mod recycler;
+
+pub mod guide;
 
 #[cfg(doctest)]
 mod must_not_compile;
+
+/// The README's examples run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub use config::PoolConfig;
 pub use error::{AcquireError, CapacityError, ConfigError, ResizeError};

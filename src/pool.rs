@@ -128,7 +128,8 @@ pub trait Pool: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`TimedOut`](AcquireError::TimedOut), and at once [`TooLarge`](AcquireError::TooLarge) and
+    /// [`TimedOut`](AcquireError::TimedOut), and at once [`TooLarge`](AcquireError::TooLarge),
+    /// [`WaitingOff`](AcquireError::WaitingOff) and
     /// [`Closed`](AcquireError::Closed); the last also when the pool is closed meanwhile.
     ///
     /// ```

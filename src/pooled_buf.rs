@@ -10,8 +10,8 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 use std::slice;
 
-use crate::config::BUFFER_SIZE_LIMIT;
 use crate::error::CapacityError;
+use crate::memory::layout::BUFFER_SIZE_LIMIT;
 
 /// How whatever lent a buffer gets it back. It lies at the start of the lender's own data, so that the
 /// function finds that data from the pointer that it is called with (as the vtable of `bytes::Bytes` does).
@@ -88,7 +88,7 @@ pub struct PooledBuf {
     written: u32,
     /// Bytes from `written` up to this may be an earlier holder's, or not be initialised; from there on, none is the
     /// one or the other. At most `capacity`.
-    stale: u32,
+    exposed: u32,
     slot: u32,
 }
 
@@ -99,7 +99,7 @@ unsafe impl Send for PooledBuf {}
 unsafe impl Sync for PooledBuf {}
 
 impl PooledBuf {
-    /// A guard over `capacity` bytes at `memory`, of which the first `stale` may hold an earlier holder's
+    /// A guard over `capacity` bytes at `memory`, of which the first `exposed` may hold an earlier holder's
     /// bytes, or not be initialised. `slot` comes back at the release.
     ///
     /// # Safety
@@ -107,25 +107,25 @@ impl PooledBuf {
     /// Until `header.release` is called with these very values, on whatever thread that is:
     /// - `header` can be dereferenced;
     /// - the `capacity` bytes at `memory` can be written, and nothing but the guard uses them;
-    /// - those from `stale` on are initialised.
+    /// - those from `exposed` on are initialised.
     ///
-    /// `release` may be called once with them. `stale` is at most `capacity`.
+    /// `release` may be called once with them. `exposed` is at most `capacity`.
     #[inline]
     pub(crate) unsafe fn from_parts(
         header: NonNull<ReleaseHeader>,
         memory: NonNull<u8>,
         capacity: u32,
         slot: u32,
-        stale: u32,
+        exposed: u32,
     ) -> Self {
-        debug_assert!(stale <= capacity);
+        debug_assert!(exposed <= capacity);
         PooledBuf {
             header,
             memory,
             capacity,
             len: 0,
             written: 0,
-            stale,
+            exposed,
             slot,
         }
     }
@@ -471,9 +471,16 @@ impl PooledBuf {
     pub(crate) unsafe fn uninit_mut(&mut self) -> &mut [MaybeUninit<u8>] {
         // Whatever is written here, counted by `set_len` or not, must be wiped, or zeroed before another
         // holder sees it.
-        self.stale = self.capacity;
+        self.exposed = self.capacity;
         // SAFETY: the capacity's bytes are the guard's own; those that are initialised stay so, as our caller promises.
         unsafe { slice::from_raw_parts_mut(self.memory.cast().as_ptr(), self.capacity()) }
+    }
+
+    /// Makes sure that no byte of the buffer is an earlier holder's.
+    #[cfg(feature = "compio-buf-08")]
+    #[inline]
+    pub(crate) fn make_all_own(&mut self) {
+        self.make_own(self.capacity);
     }
 
     /// Where the written bytes end after `bytes` more.
@@ -503,13 +510,13 @@ impl PooledBuf {
     #[inline]
     fn make_own(&mut self, end: u32) {
         if end > self.written {
-            let stale = self.stale.min(end);
-            if stale > self.written {
-                // SAFETY: from `written` up to `stale`, both within the capacity: the guard's own bytes.
+            let exposed = self.exposed.min(end);
+            if exposed > self.written {
+                // SAFETY: from `written` up to `exposed`, both within the capacity: the guard's own bytes.
                 unsafe {
                     self.memory
                         .add(self.written as usize)
-                        .write_bytes(0, (stale - self.written) as usize);
+                        .write_bytes(0, (exposed - self.written) as usize);
                 }
             }
             self.written = end;
@@ -520,7 +527,7 @@ impl PooledBuf {
 impl Drop for PooledBuf {
     #[inline]
     fn drop(&mut self) {
-        let exposed = self.written.max(self.stale);
+        let exposed = self.written.max(self.exposed);
         // SAFETY: `from_parts` was promised that the header lives until this call, the first and only one
         // with these values, and that it may come from any thread.
         unsafe {
@@ -721,7 +728,7 @@ impl TryFrom<Vec<u8>> for PooledBuf {
         // SAFETY: a `Vec` never points to null.
         let start = unsafe { NonNull::new_unchecked(memory.as_mut_ptr()) };
         // SAFETY: the header is a static. The memory was the `Vec`'s, which is not dropped, and is the guard's alone;
-        // that its bytes may not be initialised is said by `stale`. The heap takes it back on any thread.
+        // that its bytes may not be initialised is said by `exposed`. The heap takes it back on any thread.
         let mut buf =
             unsafe { PooledBuf::from_parts(NonNull::from(&HEAP), start, capacity, 0, capacity) };
         // Initialised, since the `Vec` said so.

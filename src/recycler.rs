@@ -4,7 +4,7 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use crate::config::BUFFER_SIZE_LIMIT;
+use crate::memory::layout::BUFFER_SIZE_LIMIT;
 use crate::pooled_buf::{PooledBuf, ReleaseHeader};
 
 /// What becomes of memory that comes back.

@@ -365,7 +365,7 @@ impl fmt::Display for Health {
     }
 }
 
-#[cfg(all(test, not(poolbuf_loom)))]
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 

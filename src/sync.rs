@@ -2,6 +2,7 @@
 //! crate and decide which thread is next. The only file that names them.
 //!
 //! What only loom needs, to see more, has a counterpart here that is nothing.
+#![forbid(unsafe_code)]
 
 /// For statics, which loom's and shuttle's types can't be: no part of what they explore.
 pub(crate) use parking_lot::Mutex as StaticMutex;
@@ -61,14 +62,14 @@ mod under_std {
     }
     pub(crate) use static_thread_local;
 
-    /// 1 for who asks first, and so on.
+    /// 1 for the thread that asks first, and so on.
     pub(crate) fn next_thread_number() -> usize {
         static NEXT: AtomicUsize = AtomicUsize::new(1);
         NEXT.fetch_add(1, Ordering::Relaxed)
     }
 }
 
-/// What loom watches, and nobody else.
+/// What loom alone watches.
 #[cfg(not(poolbuf_loom))]
 mod unwatched {
     /// For loom, a cell for each buffer that its holder uses; nothing in a normal build.
@@ -147,7 +148,7 @@ macro_rules! parker_of_models {
             }
         }
 
-        /// Whoever waits for another thread lets it run.
+        /// A thread that waits for another lets it run.
         pub(crate) struct Pause;
 
         impl Pause {
@@ -286,8 +287,11 @@ mod under_shuttle {
         }
 
         pub(crate) fn elapsed(&self) -> Duration {
-            let steps = shuttle::current::context_switches().saturating_sub(self.0);
-            Duration::from_micros(steps as u64)
+            Instant::now().saturating_duration_since(*self)
+        }
+
+        pub(crate) fn saturating_duration_since(&self, earlier: Instant) -> Duration {
+            Duration::from_micros(self.0.saturating_sub(earlier.0) as u64)
         }
     }
 

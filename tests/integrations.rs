@@ -249,3 +249,30 @@ fn slots_say_where_buffers_lie_in_the_region() {
     assert_eq!(slots, [0, 1, 2, 3, 4]);
     assert_eq!(region.buffers(), 5);
 }
+
+/// What compio hands out in safe code can be copied, within the buffer too; so it must hold nothing of an earlier
+/// holder.
+#[test]
+fn what_compio_hands_out_holds_nothing_of_an_earlier_holder() {
+    use compio::buf::{IoBuf, IoBufMut};
+
+    let pool = BufferPool::with_config(PoolConfig::new(64).max(1).wipe(Wipe::Never)).unwrap();
+    for round in 0..2 {
+        let mut first = pool.acquire().unwrap();
+        match round {
+            0 => first.extend_from_slice(&[7; 64]).unwrap(),
+            // Without a word about how many bytes that were.
+            _ => first.as_uninit().iter_mut().for_each(|byte| {
+                byte.write(7);
+            }),
+        }
+        drop(first);
+        let mut second = pool.acquire().unwrap();
+        second.extend_from_slice(&[1; 16]).unwrap();
+        second.copy_within(16..32, 0);
+        assert_eq!(second.as_init()[..16], [0; 16]);
+        let uninit = second.as_uninit();
+        uninit[0] = uninit[63];
+        assert_eq!(second.as_init()[0], 0);
+    }
+}

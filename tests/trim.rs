@@ -336,6 +336,22 @@ fn earlier_bytes_stay_hidden() {
     }
 }
 
+/// Nor what the system leaves in the pages that it took: of buffers that were hardly written, and never lent.
+#[test]
+fn what_a_trim_leaves_stays_hidden() {
+    for pool in pools(1000) {
+        for lent in [BUFFERS / 2, BUFFERS] {
+            let mut held: Vec<_> = (0..lent).map(|_| pool.acquire().unwrap()).collect();
+            held.iter_mut().for_each(|buf| buf.push(7).unwrap());
+            drop(held);
+            pool.trim();
+            for mut buf in all_of(&*pool) {
+                assert!(buf.spare_mut().iter().all(|byte| *byte == 0));
+            }
+        }
+    }
+}
+
 /// A pool whose generations are over as soon as anybody looks.
 fn decaying(config: PoolConfig) -> BufferPool {
     BufferPool::with_config(config.magazine(0).decay(Duration::ZERO)).unwrap()

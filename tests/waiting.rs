@@ -549,3 +549,34 @@ fn waiting_leaves_what_a_thread_was_unparked_with() {
         waiter.join().unwrap().unwrap();
     }
 }
+
+/// Whether a buffer is free or not, and with its own error; acquiring without waiting is as ever.
+#[test]
+fn a_pool_that_is_not_waited_for_says_so() {
+    let config = || PoolConfig::new(SIZE).max(1).name("audio").waiting(false);
+    let tiers = MultiSizeConfig::new().tier(config()).name("audio");
+    let pools: [Box<dyn Pool>; 4] = [
+        Box::new(BufferPool::with_config(config()).unwrap()),
+        Box::new(AlignedPool::with_config(config()).unwrap()),
+        Box::new(LockFreePool::<1>::with_config(config()).unwrap()),
+        Box::new(MultiSizePool::with_config(tiers).unwrap()),
+    ];
+    for pool in pools {
+        for _ in 0..2 {
+            let error = pool.acquire_timeout(1, Duration::MAX).unwrap_err();
+            assert!(matches!(error, AcquireError::WaitingOff { .. }), "{error}");
+            assert_eq!(error.pool(), "audio");
+            let only = pool.acquire().unwrap();
+            let error = pool.acquire_timeout(1, Duration::MAX).unwrap_err();
+            assert!(matches!(error, AcquireError::WaitingOff { .. }), "{error}");
+            let too_large = pool.acquire_timeout(SIZE + 1, Duration::MAX).unwrap_err();
+            assert!(matches!(too_large, AcquireError::TooLarge { .. }));
+            assert!(matches!(
+                pool.acquire(),
+                Err(AcquireError::Exhausted { .. })
+            ));
+            drop(only);
+        }
+        assert_eq!((pool.stats().waits, pool.stats().in_use), (0, 0));
+    }
+}

@@ -3,6 +3,7 @@
 //! It measures nothing by itself. Every strategy is called through [`Strategy`], with static dispatch, so
 //! that the code around what is measured is the same for all.
 
+mod page;
 pub(crate) mod report;
 pub(crate) mod threads;
 

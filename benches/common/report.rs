@@ -1,8 +1,10 @@
-//! Markdown tables of ratios, from the medians that criterion wrote in this very run.
+//! Markdown tables of ratios, from the medians that criterion wrote in this very run. A whole run puts them into
+//! docs/BENCHMARKS.md.
 //!
 //! A ratio is taken between strategies of one criterion group, which ran one right after another. What was
 //! not measured, because of a filter or of `--test`, is left out.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -10,6 +12,8 @@ use std::time::{Duration, SystemTime};
 
 use criterion::Criterion;
 use serde_json::Value;
+
+use crate::common::page;
 
 /// Of each bench, unless the command line says otherwise.
 const SAMPLES: usize = 25;
@@ -27,7 +31,7 @@ impl Report {
         // Where criterion would write anyway, but known here: CARGO_TARGET_TMPDIR is a folder of the
         // target directory, whichever that is.
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
-        let directory = match (std::env::var_os("CRITERION_HOME"), target) {
+        let directory = match (env::var_os("CRITERION_HOME"), target) {
             (Some(home), _) => home.into(),
             (None, Some(target)) => target.join("criterion"),
             (None, None) => "criterion".into(),
@@ -49,19 +53,23 @@ impl Report {
         (report, criterion)
     }
 
-    /// Prints `tables`, and how far they can be trusted, between two lines by which they are found.
-    /// Nothing when nothing was measured.
-    pub(crate) fn print(&self, bench: &str, tables: impl FnOnce()) {
+    /// Prints `tables`, and how far they can be trusted. A run without arguments, which has measured all there is,
+    /// also writes them to section `bench` of docs/BENCHMARKS.md. Nothing when nothing was measured.
+    pub(crate) fn publish(&self, bench: &str, tables: &str) {
         let Some(spread) = self.spread() else {
             return;
         };
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-        println!("<!-- begin: cargo bench --bench {bench} ({os}, {arch}, {cores} cores) -->");
-        tables();
-        println!("\n{spread}");
-        let seconds = self.began.elapsed().unwrap_or_default().as_secs();
-        println!("<!-- end: {bench}, {seconds} s -->");
+        let (os, arch) = (env::consts::OS, env::consts::ARCH);
+        let made = format!("`cargo bench --bench {bench}`, {os}, {arch}, {cores} cores.");
+        let section = format!("{made}\n{tables}\n{spread}\n");
+        println!("{section}");
+        // Cargo adds this one.
+        if env::args().skip(1).all(|argument| argument == "--bench") {
+            if let Err(error) = page::write("docs/BENCHMARKS.md", bench, &section) {
+                eprintln!("docs/BENCHMARKS.md was not written: {error}");
+            }
+        }
     }
 
     /// Nanoseconds an iteration, or `None` when this run did not measure it.
@@ -140,20 +148,21 @@ impl Table {
         }
     }
 
-    /// Prints the table, unless no row is left.
-    pub(crate) fn print(&self) {
+    /// The table under its title, after an empty line; nothing where no row is left.
+    pub(crate) fn render(&self) -> String {
         if self.rows.is_empty() {
-            return;
+            return String::new();
         }
-        println!("\n**{}**\n", self.title);
-        println!("| | {} |", self.header.join(" | "));
-        println!("|---|{}", "--:|".repeat(self.header.len()));
+        let mut text = format!("\n**{}**\n\n", self.title);
+        text.push_str(&format!("| | {} |\n", self.header.join(" | ")));
+        text.push_str(&format!("|---|{}\n", "--:|".repeat(self.header.len())));
         for (label, cells) in &self.rows {
             let cells: Vec<_> = cells
                 .iter()
                 .map(|cell| cell.as_deref().unwrap_or("–"))
                 .collect();
-            println!("| {label} | {} |", cells.join(" | "));
+            text.push_str(&format!("| {label} | {} |\n", cells.join(" | ")));
         }
+        text
     }
 }

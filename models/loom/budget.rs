@@ -1,5 +1,11 @@
 //! A budget over two pools: exact, and every request that waits for bytes is served or told why not.
 
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::ptr;
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
 use loom::thread;
 use poolbuf::{AcquireError, Budget, BufferPool, Pool, PoolConfig};
 
@@ -97,5 +103,57 @@ fn close_against_a_waiter_for_bytes() {
         assert_eq!((budget.lent(), budget.waiting()), (SIZE, 0));
         assert_eq!(one.stats().in_use, 0);
         drop(held);
+    });
+}
+
+/// Bytes come back while two ask a pool of one buffer, one of them maybe too early. The one that lacks the bytes never
+/// has the buffer, so the other is not told that it is in use.
+#[test]
+fn a_request_that_lacks_bytes_keeps_no_buffer_from_another() {
+    every_schedule(|| {
+        let budget = Budget::new(SIZE);
+        let (one, other) = (pool(&budget, SIZE, 1), pool(&budget, SIZE, 1));
+        let held = other.acquire().unwrap();
+        let thread = spawn_with(one.clone(), |one| one.acquire());
+        drop(held);
+        let answers = [one.acquire(), thread.join().unwrap()];
+        let served = answers.iter().filter(|answer| answer.is_ok()).count();
+        assert_eq!(served, 1, "{answers:?}");
+        let refused = answers.iter().find_map(|answer| answer.as_ref().err());
+        assert!(matches!(refused, Some(AcquireError::OverBudget { .. })));
+    });
+}
+
+/// A waker whose clone panics.
+fn not_to_be_cloned() -> Waker {
+    static VTABLE: RawWakerVTable = RawWakerVTable::new(
+        |_| resume_unwind(Box::new("cloned")),
+        |_| {},
+        |_| {},
+        |_| {},
+    );
+    // SAFETY: the functions use no data, and may be called on any thread.
+    unsafe { Waker::from_raw(RawWaker::new(ptr::null(), &VTABLE)) }
+}
+
+/// A request has its buffer, and its waker panics when it would wait for the bytes, which another thread gives back
+/// meanwhile: the buffer is in the pool again.
+#[test]
+fn a_panic_between_taking_and_lending_costs_no_buffer() {
+    every_schedule(|| {
+        let budget = Budget::new(SIZE);
+        let (one, other) = (pool(&budget, SIZE, 1), pool(&budget, SIZE, 1));
+        let held = other.acquire().unwrap();
+        let holder = thread::spawn(move || drop(held));
+        let waker = not_to_be_cloned();
+        let mut context = Context::from_waker(&waker);
+        let mut waiting = pin!(one.acquire_async(SIZE));
+        let polled = catch_unwind(AssertUnwindSafe(|| waiting.as_mut().poll(&mut context)));
+        assert!(matches!(polled, Err(_) | Ok(Poll::Ready(Ok(_)))));
+        drop(polled);
+        holder.join().unwrap();
+        assert_eq!((one.stats().in_use, budget.waiting()), (0, 0));
+        assert!(one.acquire().is_ok());
+        assert_eq!(budget.lent(), 0);
     });
 }

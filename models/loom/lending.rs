@@ -6,7 +6,10 @@ use poolbuf::{BufferPool, LockFreePool, Pool, PoolConfig, Wipe};
 
 use crate::explore::{every_schedule, schedules_within, spawn_with};
 use crate::ledger::{Ledger, assert_whole, one_round};
-use crate::pools::{SIZE, aligned_pool, buffer_pool, lock_free_pool, multi_size_pool};
+use crate::pools::{
+    SIZE, aligned_pool, buffer_pool, lock_free_pool, multi_size_pool,
+    multi_size_pool_with_magazines,
+};
 
 /// `threads` threads, each `rounds` rounds on a pool of `max` buffers; at the end all are there.
 pub(crate) fn threads_on_fewer_buffers<P: Pool + Clone + 'static>(
@@ -110,6 +113,30 @@ fn lock_free_pool_serves_every_request_while_there_is_a_buffer() {
 #[test]
 fn multi_size_pool_goes_up_while_others_acquire() {
     every_schedule(|| every_request_is_served(multi_size_pool(1)));
+}
+
+/// Two tiers of one buffer each. One thread gives the small one back before it takes the large one, so there is always
+/// one for another, but not always in the tier where that looks.
+fn tiers_in_turn(magazine: usize) {
+    let pool = multi_size_pool_with_magazines(1, magazine);
+    let small = pool.acquire_for(SIZE).unwrap();
+    let other = spawn_with(pool.clone(), |pool| {
+        drop(small);
+        pool.tiers()[1].acquire().ok()
+    });
+    let held = pool.acquire_for(SIZE).unwrap();
+    drop((held, other.join().unwrap()));
+    assert_whole(&pool, 2);
+}
+
+#[test]
+fn multi_size_pool_serves_every_request_while_a_buffer_is_exchanged() {
+    every_schedule(|| tiers_in_turn(0));
+}
+
+#[test]
+fn multi_size_pool_serves_every_request_while_a_magazine_opens() {
+    schedules_within(4, || tiers_in_turn(1));
 }
 
 /// Statistics read while two threads use the pool are possible ones, and exact afterwards.

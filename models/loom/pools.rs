@@ -35,10 +35,14 @@ pub(crate) fn lock_free_pool<const N: usize>() -> LockFreePool<N> {
 
 /// `small` buffers of `SIZE` bytes and one of twice that, which serves when those are out.
 pub(crate) fn multi_size_pool(small: usize) -> MultiSizePool {
+    multi_size_pool_with_magazines(small, 0)
+}
+
+pub(crate) fn multi_size_pool_with_magazines(small: usize, magazine: usize) -> MultiSizePool {
     MultiSizePool::with_config(
         MultiSizeConfig::new()
-            .tier(PoolConfig::new(SIZE).max(small).magazine(0))
-            .tier(PoolConfig::new(2 * SIZE).max(1).magazine(0))
+            .tier(PoolConfig::new(SIZE).max(small).magazine(magazine))
+            .tier(PoolConfig::new(2 * SIZE).max(1).magazine(magazine))
             .overflow(Overflow::NextTier),
     )
     .unwrap()

@@ -154,6 +154,32 @@ fn lock_free_pool_hand_over_against_cancellation() {
     });
 }
 
+/// One gives two buffers back and asks for one, while another begins to wait and leaves: it has one of them at most, so
+/// nobody is refused.
+fn joining_against_a_request<P: Pool + Clone + 'static>(pool: P) {
+    let held = [pool.acquire().unwrap(), pool.acquire().unwrap()];
+    let joining = spawn_with(pool.clone(), |pool| wait_and_leave(&pool));
+    drop(held);
+    drop(pool.acquire().unwrap());
+    joining.join().unwrap();
+    assert_whole(&pool, 2);
+}
+
+#[test]
+fn buffer_pool_joining_against_a_request() {
+    every_schedule(|| joining_against_a_request(buffer_pool(2)));
+}
+
+#[test]
+fn magazine_joining_against_a_request() {
+    schedules_within(3, || joining_against_a_request(magazine_pool(2, 2)));
+}
+
+#[test]
+fn lock_free_pool_joining_against_a_request() {
+    schedules_within(3, || joining_against_a_request(lock_free_pool::<2>()));
+}
+
 /// One waits for no longer than others take to run; afterwards the buffer is its own, or free.
 fn hand_over_against_timeout<P: Pool + Clone + 'static>(pool: P) {
     let held = pool.acquire().unwrap();
@@ -269,6 +295,32 @@ fn multi_size_pool_waits_for_both_tiers() {
         drop(large);
         holder.join().unwrap();
         waiter.join().unwrap();
+        assert_whole(&pool, 2);
+    });
+}
+
+/// One waits for either of two tiers, whose only buffers are given back at the same time: before it comes for the one
+/// that it was handed, another may have the other.
+#[test]
+fn multi_size_pool_hands_one_buffer_to_a_request_in_two_queues() {
+    every_schedule(|| {
+        let pool = multi_size_pool(1);
+        let small = pool.acquire_for(SIZE).unwrap();
+        let large = pool.acquire_for(2 * SIZE).unwrap();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut waiting = pin!(pool.acquire_async(SIZE));
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        let holder = thread::spawn(move || drop(small));
+        drop(large);
+        holder.join().unwrap();
+        let others: Vec<_> = (pool.tiers().iter())
+            .filter_map(|tier| tier.acquire().ok())
+            .collect();
+        assert_eq!(others.len(), 1);
+        drop(others);
+        let polled = waiting.as_mut().poll(&mut context);
+        assert!(matches!(polled, Poll::Ready(Ok(_))));
+        drop(polled);
         assert_whole(&pool, 2);
     });
 }

@@ -217,7 +217,7 @@ impl<F: FreeList> PoolCore<F> {
         taken
     }
 
-    /// Remembers to whom the buffer is lent, if the pool does that.
+    /// Remembers which line of code the buffer is lent to, if the pool does that.
     pub(super) fn track(&self, slot: &Slot, caller: Caller) {
         if let Some(tracker) = &self.tracker {
             tracker.enter(slot.index, caller);

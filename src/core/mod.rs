@@ -1,7 +1,7 @@
 //! What all pools of equal buffers share: lending, taking back, counting, closing.
 //!
 //! **What keeps the memory alive.** Neither acquire nor release touches a reference count: a handle keeps the
-//! core alive for those who acquire, and the core itself for those who release. When the last handle goes
+//! core alive for acquiring, and the core itself is alive while there is a buffer to release. When the last handle goes
 //! (or `close` is called) the free list is closed and says how many buffers are out. From then on it takes
 //! none back, so each later release counts one down instead, and the last of them frees the core.
 
@@ -50,6 +50,8 @@ struct PoolCore<F: FreeList> {
     /// Requests that wait for a buffer, by the line of code that made them.
     waiters: Waiters<Caller, UnlentSlot>,
     waits: WaitCounts,
+    /// Whether requests may wait.
+    waiting: bool,
     refused: AtomicU64,
     over_budget: AtomicU64,
     /// Buffers that the free list counts as acquired and that were not lent, or not by it. Goes up before such a buffer
@@ -75,7 +77,7 @@ struct PoolCore<F: FreeList> {
 const HANDLES: u64 = 1 << 32;
 
 // SAFETY: a handle gives shared access to the core, whose free list is `Sync` and whose counters are atomic.
-// The region's bytes are used by whoever holds their buffer, on whatever thread; the free list orders one
+// The region's bytes are used by the holder of their buffer, on whatever thread; the free list orders one
 // holder's use before the next one's.
 unsafe impl<F: FreeList> Send for PoolHandle<F> {}
 // SAFETY: as above.
@@ -119,6 +121,7 @@ impl<F: FreeList> PoolHandle<F> {
             region,
             waiters: Waiters::new(),
             waits: WaitCounts::default(),
+            waiting: config.waiting,
             refused: AtomicU64::new(0),
             over_budget: AtomicU64::new(0),
             not_lent: AtomicU64::new(0),
@@ -143,7 +146,7 @@ impl<F: FreeList> PoolHandle<F> {
         unsafe { self.core.as_ref() }
     }
 
-    /// Who holds what.
+    /// Which line of code holds what.
     pub(crate) fn holders(&self) -> Holders {
         match &self.core().tracker {
             Some(tracker) => tracker.holders(),
@@ -245,7 +248,7 @@ impl<F: FreeList> PoolCore<F> {
     fn acquired(&self, taken: u64) -> u64 {
         let lent = taken.saturating_add(self.waits.served());
         // What is taken and not lent counts there before it is taken, so this is read afterwards: the fence pairs with
-        // the one in `take`, and with the Release of who was served.
+        // the one in `take`, and with the Release of `WaitCounts::add`.
         fence(Ordering::Acquire);
         let lent = lent.saturating_sub(self.not_lent.load(Ordering::Relaxed));
         let before = self.acquired_shown.fetch_max(lent, Ordering::Relaxed);

@@ -87,7 +87,11 @@ unsafe fn release_slow<F: FreeList>(core: NonNull<PoolCore<F>>, slot: Slot) {
     } else {
         match alive.free_list.inlet().push(slot) {
             Ok(()) => return,
-            Err(NotTaken::Closed(slot) | NotTaken::Wanted(slot)) => slot,
+            Err(NotTaken::Wanted(slot)) => slot,
+            Err(NotTaken::Closed(_)) => {
+                // SAFETY: as at the end of `return_slot`.
+                return unsafe { PoolCore::give_up(core, 1) };
+            }
         }
     };
     // SAFETY: passed on.

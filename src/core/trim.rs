@@ -6,6 +6,7 @@ use crate::core::release::return_slot;
 use crate::core::{PoolCore, PoolHandle};
 use crate::free_list::{FreeList, Inlet, NotTaken};
 use crate::memory::decay::Decay;
+use crate::memory::pages;
 use crate::memory::trim_plan::Trimming;
 use crate::waiting::waker::wake_all;
 
@@ -41,6 +42,10 @@ impl<F: FreeList> PoolCore<F> {
             span,
             overlap,
             reserve: self.region.layout().reserve,
+            exposed_after: match pages::keeps_what_was_there() {
+                true => 0,
+                false => self.buffer_size(),
+            },
             discard: &mut discard,
         })
     }

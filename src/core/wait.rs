@@ -22,6 +22,7 @@ use std::task::Poll;
 
 use crate::core::release::return_slot;
 use crate::core::{PoolCore, PoolHandle, Refusal};
+use crate::error::AcquireError;
 use crate::free_list::{Demand, Empty, FreeList, Slot};
 use crate::holders::Caller;
 use crate::pooled_buf::PooledBuf;
@@ -126,6 +127,19 @@ impl<F: FreeList> PoolHandle<F> {
         let slot = self.core().take()?;
         // SAFETY: just taken.
         Ok(unsafe { PoolCore::hand(self.core, slot, request.caller) })
+    }
+
+    /// Whether a request for `len` bytes may wait here.
+    pub(crate) fn may_wait(&self, len: usize) -> Result<(), AcquireError> {
+        if len > self.buffer_size() {
+            return Err(self.too_large(len));
+        }
+        if !self.core().waiting {
+            return Err(AcquireError::WaitingOff {
+                pool: Arc::clone(self.name()),
+            });
+        }
+        Ok(())
     }
 
     /// Takes a free buffer, or joins the queue.

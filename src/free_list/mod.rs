@@ -21,11 +21,6 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// The buffer `index`, never written.
-    pub(crate) fn fresh(index: u32) -> Slot {
-        Slot { index, exposed: 0 }
-    }
-
     #[inline]
     pub(crate) fn from_word(word: u64) -> Slot {
         Slot {
@@ -144,7 +139,7 @@ pub(crate) trait FreeList: Send + Sync + Sized + 'static {
     /// The demand is [`None`](Demand::None). A push that began before may still fail with [`NotTaken::Wanted`].
     fn stop_waiting(&self);
 
-    /// For anyone, who may be told of an older state.
+    /// May be asked by any thread, and may be an older state.
     fn demand(&self) -> Demand;
 
     /// From now on `pop` and `push` fail. Returns how many buffers were in use then. When several threads

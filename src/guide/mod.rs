@@ -6,9 +6,10 @@
 //! 3. [`renting_late`]: a buffer while there is something to read, and not before.
 //! 4. [`waiting`]: what to do when all are lent; back-pressure; budgets.
 //! 5. [`wiping`]: what the next holder could see, and how to make sure that it is nothing.
-//! 6. [`operating`]: figures, advice, who holds what, growing and trimming.
+//! 6. [`operating`]: figures, which line holds what, growing and trimming.
 //! 7. [`integrating`]: with tokio, compio, bytes, hyper, io_uring, and pools of your own.
 //! 8. [`limits`]: what a pool does not buy.
+//! 9. [`how_it_works`]: what happens between acquire and release.
 #![forbid(unsafe_code)]
 
 #[doc = include_str!("choosing.md")]
@@ -27,3 +28,5 @@ pub mod operating {}
 pub mod integrating {}
 #[doc = include_str!("limits.md")]
 pub mod limits {}
+#[doc = include_str!("how_it_works.md")]
+pub mod how_it_works {}

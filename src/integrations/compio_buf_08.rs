@@ -47,10 +47,13 @@ impl SetLen for PooledBuf {
 /// cancellation through; where a runtime is dropped in mid-read, whether and when the buffer comes back is
 /// up to compio. Don't wait for it.
 impl IoBufMut for PooledBuf {
-    /// The whole buffer, as it is: for the operating system to write to, not for reading. All of it counts
-    /// as exposed when the guard is wiped.
+    /// The whole buffer, for the operating system to write to. All of it counts as exposed when the guard is wiped.
+    ///
+    /// *Cost.* Zeroes what earlier holders may have written, whatever then is received: a `MaybeUninit<u8>` can be
+    /// copied, and so be brought where this holder reads it, by safe code.
     #[inline]
     fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
+        self.make_all_own();
         // SAFETY: that its user writes bytes only, never `MaybeUninit::uninit`, is what compio relies on
         // for every buffer that implements this trait, `Vec<u8>` included.
         unsafe { self.uninit_mut() }

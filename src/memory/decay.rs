@@ -51,7 +51,7 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-#[cfg(all(test, not(poolbuf_loom)))]
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 

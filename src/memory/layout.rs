@@ -1,6 +1,8 @@
 //! How the buffers of a pool lie side by side.
 #![forbid(unsafe_code)]
 
+/// Largest buffer, in bytes: a guard counts them in 32 bits.
+pub(crate) const BUFFER_SIZE_LIMIT: usize = u32::MAX as usize;
 /// Bytes.
 const CACHE_LINE: usize = 64;
 /// From this many bytes a buffer on, the unused cache line is at most a thirty-second of it.
@@ -58,7 +60,7 @@ fn stride(buffer_size: usize, alignment: usize) -> Option<usize> {
     }
 }
 
-#[cfg(all(test, not(poolbuf_loom)))]
+#[cfg(test)]
 mod tests {
     use super::stride;
 

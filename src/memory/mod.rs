@@ -2,7 +2,7 @@
 
 pub(crate) mod decay;
 pub(crate) mod layout;
-mod pages;
+pub(crate) mod pages;
 pub(crate) mod region;
 pub(crate) mod trim_plan;
 

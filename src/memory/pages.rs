@@ -13,14 +13,24 @@ pub(crate) fn size() -> usize {
     system::page_size()
 }
 
+/// Whether bytes that were given back are 0 or what they were; else they may be anything.
+pub(crate) fn keeps_what_was_there() -> bool {
+    cfg!(not(windows)) && !injected(Fault::DiscardGarbles)
+}
+
 /// Gives `bytes` bytes from `start` back; both are multiples of [`size`]. False if the system refused, as it does
 /// where pages are locked in memory: then all is as it was.
 ///
 /// # Safety
 ///
-/// The bytes are part of one allocation, and nobody reads or writes them during the call. The caller may do with
+/// The bytes are part of one allocation, and are not read or written by others during the call. The caller may do with
 /// them as it likes, which includes that they may have any values afterwards.
 pub(crate) unsafe fn discard(start: NonNull<u8>, bytes: usize) -> bool {
+    if injected(Fault::DiscardGarbles) {
+        // SAFETY: the caller may do with the bytes as it likes.
+        unsafe { start.write_bytes(0xA5, bytes) };
+        return true;
+    }
     // SAFETY: the caller's promise is passed on.
     !injected(Fault::NoDiscard) && unsafe { system::discard(start, bytes) }
 }

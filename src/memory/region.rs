@@ -45,7 +45,7 @@ pub struct MemoryRegion {
     buffers: u32,
 }
 
-// SAFETY: an address and two numbers; whoever reads or writes there needs unsafe code to do so.
+// SAFETY: an address and two numbers; reading or writing there needs unsafe code.
 unsafe impl Send for MemoryRegion {}
 // SAFETY: as above.
 unsafe impl Sync for MemoryRegion {}
@@ -53,8 +53,8 @@ unsafe impl Sync for MemoryRegion {}
 // There is always at least one buffer.
 #[allow(clippy::len_without_is_empty)]
 impl MemoryRegion {
-    /// Where the first buffer starts. What lies there may be read and written by whoever holds the guard of that
-    /// buffer, and by nobody else.
+    /// Where the first buffer starts. What lies there may be read and written by the holder of that buffer's
+    /// guard alone.
     #[must_use]
     pub fn as_ptr(&self) -> *mut u8 {
         self.base.as_ptr()
@@ -128,7 +128,7 @@ impl Region {
     fn touch(&self, bytes: usize) {
         for offset in (0..bytes).step_by(PAGE).chain(bytes.checked_sub(1)) {
             // SAFETY: `offset` is below `bytes`, which is at most `reserve * stride`: inside the
-            // reservation, whose bytes are 0 and not lent to anybody yet. Volatile, or else the compiler
+            // reservation, whose bytes are 0 and not lent yet. Volatile, or else the compiler
             // could see that the bytes are 0 already.
             unsafe { self.base.add(offset).write_volatile(0) };
         }
@@ -212,7 +212,7 @@ impl Drop for Region {
     }
 }
 
-#[cfg(all(test, not(poolbuf_loom)))]
+#[cfg(test)]
 mod tests {
     use super::Region;
     use crate::memory::layout::BufferLayout;

@@ -14,6 +14,9 @@ pub(crate) struct Trimming<'a> {
     pub(crate) overlap: u32,
     /// All buffers that there are.
     pub(crate) reserve: u32,
+    /// How many leading bytes of a buffer may hold anything when pages of it or its neighbours have been given back,
+    /// beside those that did before.
+    pub(crate) exposed_after: u32,
     /// Gives back the pages that lie in the first buffers, all free, and touch the second ones, which are among
     /// them; returns how many bytes that were.
     pub(crate) discard: &'a mut dyn FnMut(Range<u32>, Range<u32>) -> usize,
@@ -127,7 +130,7 @@ impl GivenBack {
     }
 }
 
-#[cfg(all(test, not(poolbuf_loom)))]
+#[cfg(test)]
 mod tests {
     use super::{Action, Bytes, GivenBack, Pieces, Trimming};
 
@@ -145,6 +148,7 @@ mod tests {
             span: 100,
             overlap: 1,
             reserve: 100,
+            exposed_after: 0,
             discard: &mut |free, wanted| {
                 calls.push((free, wanted));
                 10

@@ -1,4 +1,5 @@
 //! What every public pool of equal buffers forwards to the core: written once, for all of them.
+#![forbid(unsafe_code)]
 
 /// The methods and traits that a public pool with a field `handle: PoolHandle<_>` and the constants `NAME`,
 /// `ALIGNMENT` and `FIXED_MAX` has in common with the others.
@@ -74,12 +75,10 @@ macro_rules! public_pool {
             }
 
             fn acquire_async(&self, len: usize) -> $crate::waiting::acquire::Acquire<'_> {
-                if len > self.handle.buffer_size() {
-                    return $crate::waiting::acquire::Acquire::ready(Err(
-                        self.handle.too_large(len),
-                    ));
+                match self.handle.may_wait(len) {
+                    Ok(()) => $crate::waiting::acquire::Acquire::new(&self.handle, None),
+                    Err(error) => $crate::waiting::acquire::Acquire::ready(Err(error)),
                 }
-                $crate::waiting::acquire::Acquire::new(&self.handle, None)
             }
 
             #[inline]

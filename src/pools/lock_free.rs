@@ -1,4 +1,4 @@
-//! A pool that never takes a lock.
+//! A pool whose acquire and release take no lock.
 #![forbid(unsafe_code)]
 
 use crate::config::PoolConfig;
@@ -7,13 +7,19 @@ use crate::error::ConfigError;
 use crate::free_list::lock_free::shards::Shards;
 use crate::pools::forward::public_pool;
 
-/// A pool of `N` equal buffers that never takes a lock: up to eight Treiber stacks of indices, with tags against
-/// ABA.
+/// A pool of `N` equal buffers, whose acquire and release take no lock: up to eight Treiber stacks of indices, with tags
+/// against ABA.
 ///
-/// *Progress.* Acquire and release are lock-free: a thread that is stopped at any instruction, by the
-/// scheduler or by a debugger, holds up no other; whenever one thread has to try again, another has got its
+/// *Progress.* [`acquire`](crate::Pool::acquire) and release are lock-free: a thread that is stopped at any instruction,
+/// by the scheduler or by a debugger, holds up no other; whenever one thread has to try again, another has got its
 /// buffer or given one back. They are not wait-free: one thread may have to try again any number of times.
 /// For threads that must not wait for others, such as a real-time audio or control loop.
+///
+/// *Where there is a lock.* While requests wait ([`acquire_timeout`](crate::Pool::acquire_timeout),
+/// [`acquire_async`](crate::Pool::acquire_async)), a release hands its buffer over under the lock of their queue; so make
+/// a pool that a real-time thread releases to with [`PoolConfig::waiting(false)`](PoolConfig::waiting). A
+/// [`Budget`](crate::Budget) that is waited for has such a lock too, and
+/// [`track_holders`](PoolConfig::track_holders) one for each buffer. Statistics, trimming and closing take locks.
 ///
 /// *Speed.* One compare-and-swap each while threads do not meet, which they seldom do: each thread takes from a
 /// stack of its own, one of eight (fewer if `N` is below 64), and goes on to the others only when that is
@@ -24,9 +30,17 @@ use crate::pools::forward::public_pool;
 /// looked at again until none has changed between two looks (a double collect: Y. Afek et al., *Atomic
 /// Snapshots of Shared Memory*, 1993).
 ///
-/// *The tag* of each stack has all the bits of a 64-bit word that `N` leaves: 48 for `N` up to 65,535, 32 at the least.
-/// An operation could go wrong only if, while its thread is stopped between two instructions, others
-/// acquired a buffer exactly 2⁴⁸ times, or a multiple of that: at a hundred million a second, after 32 days.
+/// *The tag* of each stack has all the bits of a 64-bit word that `N` leaves. An operation could go wrong only if, while
+/// its thread is stopped between two instructions, others acquired a buffer from that stack exactly as often as
+/// the tag has values, or a multiple of that:
+///
+/// | `N` up to | bits of the tag | at a hundred million a second, it wraps after |
+/// |--:|--:|--:|
+/// | 255 | 56 | 22 years |
+/// | 65,535 | 48 | 32 days |
+/// | 1,048,575 | 44 | 2 days |
+/// | 16,777,215 | 40 | 3 hours |
+/// | 4,294,967,294 | 32 | 43 seconds |
 ///
 /// *Its max is its type:* it can't be changed while the pool lives.
 ///

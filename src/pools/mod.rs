@@ -1,4 +1,5 @@
 //! The pools that users name.
+#![forbid(unsafe_code)]
 
 pub(crate) mod aligned;
 pub(crate) mod buffer;

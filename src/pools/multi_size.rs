@@ -294,6 +294,11 @@ impl Pool for MultiSizePool {
         let Some((home, next)) = self.serving(len) else {
             return Acquire::ready(Err(self.too_large(len)));
         };
+        if let Err(error) = home.handle.may_wait(len) {
+            return Acquire::ready(Err(error));
+        }
+        // A tier that is not waited for does not serve in another's place either.
+        let next = next.filter(|next| next.handle.may_wait(len).is_ok());
         Acquire::new(&home.handle, next.map(|next| &next.handle as &dyn Lender))
     }
 

@@ -15,17 +15,21 @@ use crate::pooled_buf::PooledBuf;
 use crate::sync::Instant;
 use crate::waiting::budget::Reservation;
 use crate::waiting::queue::{Claim, Clock, Ending, Ticket};
-use crate::waiting::waker::ThreadWaker;
+use crate::waiting::thread_waker::ThreadWaker;
 
 /// A request that waits for its buffer: what [`Pool::acquire_async`](crate::Pool::acquire_async) returns.
 ///
-/// A future for any runtime. It stands in the queue from its first poll on; who came first is served first. Dropping
+/// A future for any runtime. It is in the queue from its first poll on; first come, first served. Dropping
 /// it, at whatever moment, leaves the queue, and a buffer that was already handed to it goes to the next one: so
 /// it can be raced against a timer or a shutdown. (`std::mem::forget` on one that waits is safe, but a
 /// buffer that is then handed to it is lost to the pool.)
 ///
-/// *Cost.* Nothing but an ordinary acquire when a buffer is free. Who waits pays for a lock when he joins and when he
-/// is served, and so does who hands him the buffer; nobody else pays anything.
+/// *Cost.* Nothing but an ordinary acquire when a buffer is free. A request that waits pays for a lock when it joins and when
+/// it is served, and so does the release that hands it the buffer; no other call pays anything.
+///
+/// *It does not yield by itself:* while a buffer is free, it is ready at its first poll, always. A future that sometimes
+/// were not would break those that poll once. So a task that only acquires and releases, in a loop, keeps its thread
+/// from the others; see [`guide::waiting`](crate::guide::waiting).
 ///
 /// ```
 /// use poolbuf::{BufferPool, Pool};

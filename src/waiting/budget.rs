@@ -16,14 +16,17 @@ use crate::waiting::waker::{UserWaker, wake_all};
 ///
 /// A buffer counts with the size that it has, whatever was asked for, from its acquire to its release. What is lent
 /// never exceeds the budget. A request for which too little of it is left is refused with
-/// [`AcquireError::OverBudget`](crate::AcquireError::OverBudget), or waits if it was asked to; here too who came
-/// first is served first, so that small requests can't starve a large one: while somebody waits for the
-/// budget, requests that do not wait are refused. Who waits for the budget holds its buffer already.
+/// [`AcquireError::OverBudget`](crate::AcquireError::OverBudget), or waits if it was asked to; here too it is
+/// first come, first served, so that small requests can't starve a large one: while one waits for the
+/// budget, requests that do not wait are refused. A request that waits for the budget holds its buffer already.
+///
+/// A request is charged before its buffer is looked for. Should its pool turn out to be exhausted, the bytes are
+/// given back at once; a request to another pool that comes in between finds them lent.
 ///
 /// Clones are the same budget.
 ///
 /// *Cost.* Two atomic read-modify-writes for each buffer, on a word that all these pools share, and a call that is not
-/// inlined: `cargo bench --bench extras` prints it beside a pool without one. No lock, unless somebody waits.
+/// inlined: `cargo bench --bench extras` prints it beside a pool without one. No lock, unless a request waits.
 ///
 /// ```
 /// use poolbuf::{AcquireError, Budget, BufferPool, Pool, PoolConfig};

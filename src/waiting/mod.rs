@@ -4,7 +4,7 @@
 //! came first, and never reaches the free list. Several flags say that requests wait; all are stale copies of one fact,
 //! whether a queue is empty, in places where looking at the queue would cost a lock:
 //!
-//! | flag | who changes it, under which lock | who reads it without that lock | what corrects a stale value |
+//! | flag | what changes it, under which lock | what reads it without that lock | what corrects a stale value |
 //! |---|---|---|---|
 //! | [`Demand`](crate::free_list::Demand) of a free list, one for each pool | the core, under the lock of the pool's queue | `acquire`: refused at once while requests wait | it is set after the last look has found no buffer, so it is never set while one is free; read as unset, the free list is asked, and finds none |
 //! | | | `release`: straight to the queue while requests wait | the queue is asked under its lock; if none waits, the buffer goes to the free list |
@@ -15,5 +15,6 @@
 pub(crate) mod acquire;
 pub(crate) mod budget;
 pub(crate) mod queue;
+mod thread_waker;
 pub(crate) mod unlent_slot;
 pub(crate) mod waker;

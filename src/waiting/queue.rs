@@ -1,4 +1,4 @@
-//! Who waits, first come, first served.
+//! The requests that wait: first come, first served.
 //!
 //! What comes free is *handed* to the request that has waited longest, not put where any may take it: so a thread in a
 //! tight loop can't starve those that wait, and there is no wake-up that finds nothing. All changes are made under
@@ -79,7 +79,7 @@ impl Claim {
 
     /// Whether this call is the first.
     fn take(&self) -> bool {
-        // Relaxed: says who serves, and hands nothing on.
+        // Relaxed: says which queue serves, and hands nothing on.
         !self.0.swap(true, Ordering::Relaxed)
     }
 }

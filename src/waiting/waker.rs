@@ -1,15 +1,8 @@
-//! Wakers, which are a user's code and may panic wherever they are cloned, woken or dropped; and the waker of a thread
-//! that parks.
+//! Wakers, which are a user's code and may panic wherever they are cloned, woken or dropped.
 #![forbid(unsafe_code)]
 
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::task::{Wake, Waker};
-use std::time::Duration;
-
-use crate::faults::{Fault, injected};
-use crate::sync::{Parker, Unparker, static_thread_local};
+use std::task::Waker;
 
 /// A clone of a user's waker. Should waking or dropping it panic, that ends here: what wakes is often the drop of a
 /// guard. The panic's message has been printed by then. None is woken or dropped under a lock of ours, since it may call
@@ -54,63 +47,5 @@ fn contain(users_code: impl FnOnce()) {
     // What it carried is a user's too. If even its drop panics, what that carries is leaked.
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         std::mem::forget(another);
-    }
-}
-
-/// Parks a thread until its waker is woken. Not by the thread's own token ([`std::thread::park`]): a user may have left
-/// one there, or his code may take one that was meant for this.
-pub(crate) struct ThreadWaker {
-    parker: Parker,
-    waker: Waker,
-}
-
-static_thread_local! {
-    /// This thread's, while it does not wait. A waker that waits itself, called while its thread waits, finds none here
-    /// and makes another.
-    static IDLE: Cell<Option<Box<ThreadWaker>>> = Cell::new(None);
-}
-
-impl ThreadWaker {
-    /// This thread's, made at the first use, and anew where the thread is at its end.
-    pub(crate) fn take() -> Box<Self> {
-        let idle = match injected(Fault::NoThreadLocals) {
-            true => None,
-            false => IDLE.try_with(Cell::take).ok().flatten(),
-        };
-        idle.unwrap_or_else(|| {
-            let parker = Parker::new();
-            let waker = Waker::from(Arc::new(WakesThread(parker.unparker().clone())));
-            Box::new(ThreadWaker { parker, waker })
-        })
-    }
-
-    /// Keeps it for the next wait.
-    pub(crate) fn keep(self: Box<Self>) {
-        // Fails only where the thread is at its end: then it is dropped.
-        let _ = IDLE.try_with(|idle| idle.set(Some(self)));
-    }
-
-    pub(crate) fn waker(&self) -> &Waker {
-        &self.waker
-    }
-
-    /// Parks until the waker is woken, or `limit` is over, or for no reason.
-    pub(crate) fn park(&self, limit: Option<Duration>) {
-        match limit {
-            Some(limit) => self.parker.park_timeout(limit),
-            None => self.parker.park(),
-        }
-    }
-}
-
-struct WakesThread(Unparker);
-
-impl Wake for WakesThread {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
     }
 }

@@ -34,6 +34,13 @@ pub(crate) enum Kind {
     Reference,
 }
 
+impl Entrant {
+    /// Whether it runs under the system's allocator.
+    pub(crate) fn of_system(&self) -> bool {
+        self.binary == 0
+    }
+}
+
 impl Comparison {
     pub(crate) fn new(figures: Vec<Figures>) -> Self {
         let mut entrants: Vec<Entrant> = Vec::new();

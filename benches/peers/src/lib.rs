@@ -2,8 +2,8 @@
 //! ten minutes. Each is used as its documentation says, in the fastest way that makes sense, with its buffers
 //! made beforehand and none of them zeroed if that can be avoided.
 //!
-//! `cargo bench -p poolbuf-peers` measures for eight minutes and writes `results.md`, `charts/` and the summary
-//! in the README at the top. Each binary measures ours, the floor and its own candidates in turn, and all
+//! `cargo bench -p poolbuf-peers` measures for eight minutes and writes docs/peers.md, docs/charts/, the section
+//! `peers` of docs/BENCHMARKS.md and that of README.md. Each binary measures ours, the floor and its own candidates in turn, and all
 //! ratios are taken within one binary. `cargo bench -p poolbuf-peers --bench peers -- --render` writes the
 //! report again from the figures of the last two hours.
 //!
@@ -16,6 +16,9 @@ mod comparison;
 mod figures;
 mod measure;
 mod options;
+mod overview;
+#[path = "../../common/page.rs"]
+mod page;
 mod report;
 mod results;
 mod strategy;

@@ -6,9 +6,10 @@ use crate::comparison::{Comparison, Entrant, Kind};
 use crate::figures::BINARIES;
 use crate::table::{Table, multiple};
 use crate::targets::{self, Target, per_core};
+use crate::workloads::CHAPTER_THREADS;
 use crate::workloads::burst::MOMENTS;
 use crate::workloads::latency::PERCENTILES;
-use crate::workloads::one_at_a_time::{CHAPTER, CHAPTER_THREADS, ONE_AT_A_TIME};
+use crate::workloads::one_at_a_time::{CHAPTER, ONE_AT_A_TIME};
 use crate::workloads::{
     THREADS, alternating::ALTERNATING, handed_over::HANDED_OVER, held::HELD,
     near_exhaustion::NEAR_EXHAUSTION, ring, threaded,

@@ -1,4 +1,4 @@
-//! The part of the README at the top that a whole run writes.
+//! What a whole run writes into docs/BENCHMARKS.md.
 
 use std::thread;
 
@@ -9,16 +9,6 @@ use crate::workloads::{
     alternating::ALTERNATING, handed_over::HANDED_OVER, held::HELD, one_at_a_time::ONE_AT_A_TIME,
     ring, threaded,
 };
-
-const BEGIN: &str = "<!-- begin: cargo bench -p poolbuf-peers -->";
-const END: &str = "<!-- end: cargo bench -p poolbuf-peers -->";
-
-/// The README with `summary` between its two marks in place of what was there. `None` when it lacks them.
-pub(crate) fn replaced(readme: &str, summary: &str) -> Option<String> {
-    let (before, rest) = readme.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n\n{summary}\n{END}{after}"))
-}
 
 /// One table, what came of the targets, and the charts.
 pub(crate) fn render(
@@ -54,13 +44,12 @@ pub(crate) fn render(
     table.row("1.00× on this machine", absolute);
     let mut text = format!(
         "Time as a multiple of `BufferPool`'s (lower is faster; above 1 ours is faster), 8 KiB buffers, one byte \
-         written, {os}, {arch}, {cores} cores; all tables are in \
-         [benches/peers/results.md](benches/peers/results.md).\n\n"
+         written, {os}, {arch}, {cores} cores; all tables are in [peers.md](peers.md).\n\n"
     );
     text.push_str(&table.render().unwrap_or_default());
     text.push_str(&format!("\n{}\n", targets::summary(targets)));
     for (title, file) in charts {
-        text.push_str(&format!("\n![{title}](benches/peers/charts/{file})\n"));
+        text.push_str(&format!("\n![{title}](charts/{file})\n"));
     }
     text
 }

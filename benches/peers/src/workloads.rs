@@ -47,6 +47,11 @@ impl<F> Candidate<F> {
     }
 }
 
+/// The workload of the chapter that has 8 threads.
+pub(crate) const CHAPTER_THREADS: &str = "chapter-8-threads";
+/// Bytes that the chapter's benchmarks fill.
+pub(crate) const CHAPTER_MESSAGE: &[u8] = &[7; 64];
+
 /// The thread counts of the workloads that have several.
 pub(crate) const THREADS: [usize; 4] = [1, 2, 4, 8];
 

@@ -59,7 +59,7 @@ impl<const N: usize> TaggedIndex<N> {
     }
 }
 
-#[cfg(all(test, not(poolbuf_loom)))]
+#[cfg(test)]
 mod tests {
     use super::TaggedIndex;
 

@@ -42,7 +42,7 @@ const SEEN_BY_ALL: Duration = Duration::from_millis(10);
 
 /// Whether [`heavy`] takes about a microsecond; else it takes some milliseconds.
 pub(crate) fn is_cheap() -> bool {
-    // Relaxed: who does not see it yet loses time.
+    // Relaxed: a thread that does not see it yet loses time.
     !WITHDRAWN.load(Ordering::Relaxed)
 }
 

@@ -40,8 +40,7 @@ pub(crate) struct Hand {
 /// As many as a `u8` has values, so that a place needs no check.
 const PLACES: usize = match (cfg!(poolbuf_loom), IN_MODEL) {
     (true, _) => 4,
-    // Models that run at the same time share the numbers of pools.
-    (_, true) => 32,
+    (_, true) => 8,
     _ => 256,
 };
 

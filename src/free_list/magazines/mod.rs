@@ -273,7 +273,7 @@ impl Drop for Magazines {
     }
 }
 
-#[cfg(all(test, not(any(poolbuf_loom, poolbuf_shuttle))))]
+#[cfg(test)]
 mod tests {
     use crate::faults::{Fault, injected};
     use crate::free_list::magazines::{Magazines, barrier};

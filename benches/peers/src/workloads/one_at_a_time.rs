@@ -6,16 +6,13 @@ use std::hint::black_box;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId};
 
-use super::{Candidate, Measure, Workload, shared_candidates, threaded};
+use super::{CHAPTER_MESSAGE, Candidate, Measure, Workload, shared_candidates, threaded};
 use crate::Set;
 use crate::candidates::floor::LocalVector;
 use crate::strategy::{BUFFERS, MESSAGE, Strategy, acquire_write_release};
 
 pub(crate) const ONE_AT_A_TIME: &str = "one-at-a-time";
 pub(crate) const CHAPTER: &str = "chapter-1-thread";
-pub(crate) const CHAPTER_THREADS: &str = "chapter-8-threads";
-/// Bytes that the chapter's benchmarks fill.
-pub(crate) const CHAPTER_MESSAGE: &[u8] = &[7; 64];
 
 /// `message` is a function, so that its length is known where it is copied if it is a constant.
 fn measure_with<S: Strategy>(

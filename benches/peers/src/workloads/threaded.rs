@@ -7,7 +7,7 @@ use std::time::Instant;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId};
 
-use super::one_at_a_time::{CHAPTER_MESSAGE, CHAPTER_THREADS};
+use super::{CHAPTER_MESSAGE, CHAPTER_THREADS};
 use super::{Candidate, Measure, Workload, shared_candidates};
 use crate::Set;
 use crate::candidates::floor::LocalVector;

@@ -212,7 +212,7 @@ impl<const N: usize> TreiberStack<'_, N> {
                 return Err(EmptyHead(head.word()));
             };
             let link = self.link(top);
-            // Release on success, though a pop hands nothing on: pairs with the Acquire of whoever finds the
+            // Release on success, though a pop hands nothing on: pairs with the Acquire of a thread that finds the
             // stack without this index, and looks for others elsewhere. It then sees what this thread has put
             // back elsewhere before.
             match self.swap_head(
@@ -252,7 +252,7 @@ impl<const N: usize> TreiberStack<'_, N> {
                 depth: self.depth(top) + 1,
             };
             node.link.store(link.word(), Ordering::Relaxed);
-            // Release: pairs with the Acquire of whoever reads this head, or a later one; see the type.
+            // Release: pairs with the Acquire of what reads this head, or a later one; see the type.
             match self.swap_head(head, head.with_index(Some(slot.index)), Ordering::Release) {
                 Ok(()) => return Ok(()),
                 Err(changed) => head = changed,

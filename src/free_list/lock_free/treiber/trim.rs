@@ -1,6 +1,6 @@
 //! Giving back the pages of free buffers where there is no lock to keep others from taking them.
 //!
-//! Whoever trims takes all of the stack, as anybody could, gives back the pages, and puts the buffers back from the
+//! A trim takes all of the stack, as any thread could, gives back the pages, and puts the buffers back from the
 //! highest index down: then the lowest lies on top, and those that were never taken at the bottom, as at first.
 #![forbid(unsafe_code)]
 
@@ -96,7 +96,9 @@ impl<const N: usize> TreiberStack<'_, N> {
             }
             bytes += pieces.discard(trimming).used;
             let done = taken.partition_point(|(slot, _)| slot.index < start);
-            for (slot, _) in taken.drain(done..).rev() {
+            for (mut slot, _) in taken.drain(done..).rev() {
+                // A neighbour in the same page may have been given back, if not this one.
+                slot.exposed = slot.exposed.max(trimming.exposed_after);
                 self.stack.held.fetch_sub(1, Ordering::Relaxed);
                 put_back(slot);
             }

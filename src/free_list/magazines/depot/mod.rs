@@ -30,6 +30,8 @@ struct Stack {
     /// Buffers from here on were never taken. One is taken only when all below are, so this is the high-water mark as
     /// well.
     fresh: u32,
+    /// How many leading bytes of those may hold anything: 0 unless trimming has left something there.
+    fresh_exposed: u32,
     acquired: u64,
     /// How often buffers were put back.
     returns: u64,
@@ -66,7 +68,10 @@ impl Stack {
     /// Takes the next buffer that was never taken. There is one if `free` is empty and fewer than `max` are taken.
     fn pop_fresh(&mut self) -> Slot {
         self.fresh += 1;
-        Slot::fresh(self.fresh - 1)
+        Slot {
+            index: self.fresh - 1,
+            exposed: self.fresh_exposed,
+        }
     }
 
     /// How many buffers may be taken; at least 1.
@@ -88,6 +93,7 @@ impl Depot {
             stack: CachePadded::new(Mutex::new(Stack {
                 free: vec_for(limits.reserve as usize)?,
                 fresh: 0,
+                fresh_exposed: 0,
                 acquired: 0,
                 returns: 0,
                 closed: false,

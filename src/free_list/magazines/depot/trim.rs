@@ -1,7 +1,7 @@
 //! Giving back the pages of free buffers while other threads take and return some.
 //!
 //! No thread may take a buffer while its pages are given back, and no request may be refused for it, so that happens
-//! under the stack's lock, a batch at a time; between two batches the stack is anybody's. What is still free is told by
+//! under the stack's lock, a batch at a time; between two batches any thread may use it. What is still free is told by
 //! one number, the *low water*: the fewest buffers that the stack had since the number was last set. So many of them,
 //! counted from the bottom, have not been touched since.
 //!
@@ -81,6 +81,21 @@ impl Plan {
                 index = until;
             }
         }
+    }
+
+    /// Notes that the buffers of which `collect` has just spoken may hold anything.
+    fn expose(&self, stack: &mut Stack, window: &Range<u32>, trimming: &Trimming<'_>) {
+        let from = window.start.saturating_sub(trimming.overlap);
+        let first = self.candidates.partition_point(|c| c.index < from);
+        let there = self.candidates[first..]
+            .iter()
+            .take_while(|c| c.index < window.end);
+        for &Candidate { position, .. } in there {
+            if (position as usize) < stack.low_water {
+                stack.free[position as usize].exposed = trimming.exposed_after;
+            }
+        }
+        stack.fresh_exposed = trimming.exposed_after;
     }
 
     /// Where the window after the one that ends at `end` begins.
@@ -183,6 +198,9 @@ impl Depot {
             }
             plan.collect(&stack, &window, trimming.overlap);
             bytes += plan.pieces.discard(trimming);
+            if trimming.exposed_after > 0 {
+                plan.expose(&mut stack, &window, trimming);
+            }
             next = plan.next_window(&stack, window.end);
             if next.is_none() {
                 stack.end_trimming(&plan, bytes);
@@ -249,7 +267,7 @@ impl Depot {
     }
 }
 
-#[cfg(all(test, not(poolbuf_loom)))]
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
     use std::ops::Range;
@@ -289,6 +307,7 @@ mod tests {
             span: 4,
             overlap: 2,
             reserve: RESERVE,
+            exposed_after: 0,
             discard: &mut |free, wanted| {
                 let bytes = wanted.len();
                 calls.push((free, wanted));
