@@ -55,18 +55,19 @@ pub struct PoolStats {
     pub refused: u64,
     /// How many of those were refused because the [`Budget`](crate::Budget) of several pools was used up.
     pub over_budget: u64,
-    /// Requests that had to wait for a buffer, since the pool was made, and have ended, with a buffer or without. Waits
-    /// for the bytes of a [`Budget`](crate::Budget) are not among them, nor below:
-    /// [`Budget::waiting`](crate::Budget::waiting) knows of those.
+    /// Requests that had to wait, for a buffer or for the bytes of a [`Budget`](crate::Budget), since the pool was made,
+    /// and have ended, with a buffer or without. In a multi-size pool each counts in one tier: in that which lent the
+    /// buffer, or else in the first in which it waited to the end.
     pub waits: u64,
-    /// How many of them were served: buffers lent by hand-over, which count as acquired too.
+    /// How many of them were served: buffers lent after a wait, which count as acquired too.
     pub handed_over: u64,
     /// How long all of them together waited. From the 1,024th on, one wait in 16 is timed and stands for all of
     /// them.
     pub waited: Duration,
     /// How many of them ended without a buffer, because their time was up.
     pub timed_out: u64,
-    /// Requests that are waiting now.
+    /// Requests that wait for a buffer now. Of those that have one and wait for the bytes of a budget,
+    /// [`Budget::waiting`](crate::Budget::waiting) tells.
     pub waiting: usize,
     /// Bytes of buffers that have been touched, and so take up memory, less what trimming gave back of those that
     /// were not lent since; an estimate where only some of them were. Rounding to pages not counted.

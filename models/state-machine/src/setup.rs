@@ -90,7 +90,7 @@ pub(crate) struct Tier {
 }
 
 impl Setup {
-    /// Both pools of several sizes, of which a request may take the next, with a buffer or two of each, and with a budget.
+    /// Both pools of several sizes, of which a request may take the next, with a buffer or two of each, and a budget.
     pub(crate) fn contended(mut self) -> Self {
         for pool in &mut self.pools {
             pool.kind = Kind::MultiSize {
