@@ -36,6 +36,7 @@ const DEFAULT_BUFFER_SIZE: usize = 8192;
 #[must_use = "nothing happens until a pool is made from it"]
 pub struct PoolConfig {
     buffer_size: usize,
+    headroom: usize,
     initial: Option<usize>,
     max: Option<usize>,
     alignment: usize,
@@ -56,6 +57,7 @@ impl PoolConfig {
     pub fn new(buffer_size: usize) -> Self {
         PoolConfig {
             buffer_size,
+            headroom: 0,
             initial: None,
             max: None,
             alignment: 1,
@@ -90,6 +92,31 @@ impl PoolConfig {
     /// Bytes that each buffer holds: 1 to 4,294,967,295.
     pub fn buffer_size(mut self, bytes: usize) -> Self {
         self.buffer_size = bytes;
+        self
+    }
+
+    /// Room for `bytes` bytes before each buffer, for what is put in front of a payload that is there already, without
+    /// moving it: a length, a header, a chunk's size in hexadecimal. See [`prepend`](crate::PooledBuf::prepend). 0
+    /// unless set; at most 4,294,967,295 less the buffer size.
+    ///
+    /// It comes on top of the buffer size: what a buffer's [capacity](crate::PooledBuf::capacity) is, what can be written
+    /// behind, and which requests fit, is as without it, whatever is prepended. (Were it a part of the buffer, then a
+    /// pool of 8 KiB would refuse a request for 8 KiB.) The alignment is that of the first byte behind it. A
+    /// [`Budget`] does not count it. Where buffers are [wiped](PoolConfig::wipe), all of it is wiped with each.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool, PoolConfig};
+    ///
+    /// let pool = BufferPool::with_config(PoolConfig::new(1024).max(4).headroom(2))?;
+    /// let mut buf = pool.acquire_for(1024)?;
+    /// assert_eq!((buf.headroom(), buf.spare_len(), buf.capacity()), (2, 1024, 1024));
+    /// buf.resize(1024, 7)?;
+    /// buf.prepend(&1024_u16.to_be_bytes())?;
+    /// assert_eq!((buf.headroom(), buf.len(), buf.capacity()), (0, 1026, 1024));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn headroom(mut self, bytes: usize) -> Self {
+        self.headroom = bytes;
         self
     }
 
@@ -236,6 +263,13 @@ impl PoolConfig {
             }
             size => size,
         };
+        if self.headroom > BUFFER_SIZE_LIMIT - buffer_size {
+            return Err(ConfigError::HeadroomTooLarge {
+                headroom: self.headroom,
+                buffer_size,
+                limit: BUFFER_SIZE_LIMIT,
+            });
+        }
         let max = match (self.max, defaults.fixed_max) {
             (Some(requested), Some(fixed)) if requested != fixed => {
                 return Err(ConfigError::FixedMax { requested, fixed });
@@ -291,9 +325,10 @@ impl PoolConfig {
             max: reserve,
             alignment,
         };
-        // All three were checked above, and fit a `u32`.
+        // All four were checked above, and fit a `u32`.
         let layout = BufferLayout::new(
             buffer_size as u32,
+            self.headroom as u32,
             alignment,
             initial as u32,
             reserve as u32,

@@ -206,6 +206,15 @@ pub enum ConfigError {
         /// Bytes that a buffer can have at most.
         limit: usize,
     },
+    /// A buffer and its headroom together would have more bytes than a guard can count.
+    HeadroomTooLarge {
+        /// Bytes before each buffer that were asked for.
+        headroom: usize,
+        /// Bytes a buffer.
+        buffer_size: usize,
+        /// Bytes that both together can have at most.
+        limit: usize,
+    },
     /// The pool could never lend anything: its max is 0 buffers.
     ZeroBuffers,
     /// The pool would have more buffers than an index can count.
@@ -280,6 +289,15 @@ impl fmt::Display for ConfigError {
             ConfigError::BufferTooLarge { buffer_size, limit } => write!(
                 f,
                 "the buffer size is {buffer_size} bytes, more than the limit of {limit}"
+            ),
+            ConfigError::HeadroomTooLarge {
+                headroom,
+                buffer_size,
+                limit,
+            } => write!(
+                f,
+                "a headroom of {headroom} bytes and buffers of {buffer_size} are \
+                 more together than the limit of {limit}"
             ),
             ConfigError::ZeroBuffers => {
                 write!(f, "the max is 0 buffers: such a pool could lend nothing")
@@ -438,18 +456,41 @@ impl From<ResizeError> for io::Error {
 pub struct CapacityError {
     /// Bytes that were to be added.
     pub requested: usize,
-    /// Bytes that could still be added.
+    /// Bytes that could still be added there.
     pub spare: usize,
-    /// Bytes that the buffer holds in all.
+    /// Bytes that could be added beside `spare` after [`PooledBuf::compact`](crate::PooledBuf::compact), since they were
+    /// consumed. 0 for what was to be prepended.
+    pub consumed: usize,
+    /// Bytes that the buffer holds in all, beside its headroom.
     pub capacity: usize,
+    side: Side,
+}
+
+/// Where there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Behind,
+    InFront,
 }
 
 impl CapacityError {
-    pub(crate) fn new(requested: usize, spare: usize, capacity: usize) -> Self {
+    pub(crate) fn behind(requested: usize, spare: usize, consumed: usize, capacity: usize) -> Self {
         CapacityError {
             requested,
             spare,
+            consumed,
             capacity,
+            side: Side::Behind,
+        }
+    }
+
+    pub(crate) fn in_front(requested: usize, spare: usize, capacity: usize) -> Self {
+        CapacityError {
+            requested,
+            spare,
+            consumed: 0,
+            capacity,
+            side: Side::InFront,
         }
     }
 }
@@ -459,16 +500,27 @@ impl fmt::Display for CapacityError {
         let CapacityError {
             requested,
             spare,
+            consumed,
             capacity,
+            side,
         } = self;
-        match spare {
-            0 => write!(
+        match (side, spare, consumed) {
+            (Side::InFront, spare, _) => write!(
+                f,
+                "{requested} bytes do not fit in front: {spare} are free there"
+            ),
+            (Side::Behind, 0, 0) => write!(
                 f,
                 "the buffer is full: all of its {capacity} bytes are written"
             ),
-            spare => write!(
+            (Side::Behind, spare, 0) => write!(
                 f,
                 "{requested} bytes do not fit: {spare} of the buffer's {capacity} are free"
+            ),
+            (Side::Behind, spare, consumed) => write!(
+                f,
+                "{requested} bytes do not fit: {spare} of the buffer's {capacity} are free behind \
+                 its data, and {consumed} before them: compact it"
             ),
         }
     }

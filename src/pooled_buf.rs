@@ -17,12 +17,19 @@ use crate::memory::layout::BUFFER_SIZE_LIMIT;
 /// function finds that data from the pointer that it is called with (as the vtable of `bytes::Bytes` does).
 pub(crate) struct ReleaseHeader {
     pub(crate) release: Release,
+    /// Bytes before each buffer's first byte that belong to the buffer too.
+    pub(crate) headroom: u32,
 }
 
-/// Takes back what [`PooledBuf::from_parts`] was given, in the same order: the header itself, the memory,
-/// its capacity and its slot; and last how many leading bytes may have been written, by this holder or one
-/// before it, since the buffer was wiped. Plain values, so that they travel in registers.
-pub(crate) type Release = unsafe fn(NonNull<ReleaseHeader>, NonNull<u8>, u32, u32, u32);
+/// Takes back what [`PooledBuf::from_parts`] made a guard from: the header itself; where the data begin, and where that
+/// is in the buffer; the slot; and last up to how many bytes behind the buffer's first some may have been written, by
+/// this holder or one before it, since the buffer was wiped. The headroom's may have been written in any case. Plain
+/// values, as the guard has them, so that they travel in registers.
+pub(crate) type Release = unsafe fn(NonNull<ReleaseHeader>, NonNull<u8>, Place, u32, u32);
+
+/// Where in its buffer a guard's data begin: how many bytes it is to the buffer's end, and how many they lie behind the
+/// buffer's first (modulo 2³², if they lie before it: in the headroom). An array, which travels in one register.
+pub(crate) type Place = [u32; 2];
 
 /// A buffer on loan from a pool. Dropping it gives it back.
 ///
@@ -75,19 +82,32 @@ pub(crate) type Release = unsafe fn(NonNull<ReleaseHeader>, NonNull<u8>, u32, u3
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// What was read is taken off the front with [`consume`](PooledBuf::consume), and a header is put there with
+/// [`prepend`](PooledBuf::prepend): neither copies what follows. So the data need not begin at the buffer's first byte.
+/// What adds behind them needs room between them and the buffer's end, [`spare_len`](PooledBuf::spare_len), and refuses
+/// otherwise; [`compact`](PooledBuf::compact) gives back the room of what was consumed. A guard that becomes empty by
+/// `consume`, [`truncate`](PooledBuf::truncate) or [`clear`](PooledBuf::clear) begins at the buffer's first byte again,
+/// with all of its capacity to spare.
+///
 /// `std::mem::forget` on a guard is safe, but the pool can't lend that buffer again, and its memory stays
 /// reserved for as long as the process lives.
 pub struct PooledBuf {
     header: NonNull<ReleaseHeader>,
-    memory: NonNull<u8>,
-    capacity: u32,
+    /// The first byte of the data. All lengths but `head` are counted from here.
+    data: NonNull<u8>,
+    /// Bytes up to the end of the buffer.
+    room: u32,
+    /// How many bytes `data` lies behind the buffer's first byte: all of them this holder's. Modulo 2³²: where it was
+    /// prepended into the headroom, which lies before that byte, the number is negative. So `room + head` is the
+    /// capacity, and the headers' headroom `+ head` are the bytes before `data` that belong to the buffer.
+    head: u32,
     /// At most `written`.
     len: u32,
     /// Bytes below this are this holder's: it wrote them, or they were zeroed before it could read them.
-    /// At most `capacity`.
+    /// At most `room`.
     written: u32,
     /// Bytes from `written` up to this may be an earlier holder's, or not be initialised; from there on, none is the
-    /// one or the other. At most `capacity`.
+    /// one or the other. At most `room`.
     exposed: u32,
     slot: u32,
 }
@@ -106,10 +126,12 @@ impl PooledBuf {
     ///
     /// Until `header.release` is called with these very values, on whatever thread that is:
     /// - `header` can be dereferenced;
-    /// - the `capacity` bytes at `memory` can be written, and nothing but the guard uses them;
-    /// - those from `exposed` on are initialised.
+    /// - the `capacity` bytes at `memory`, and the header's `headroom` bytes before it, can be written, and nothing but
+    ///   the guard uses them;
+    /// - those from `memory + exposed` on are initialised.
     ///
-    /// `release` may be called once with them. `exposed` is at most `capacity`.
+    /// `release` may be called once with them. `exposed` is at most `capacity`, and `capacity + headroom` at most
+    /// [`BUFFER_SIZE_LIMIT`].
     #[inline]
     pub(crate) unsafe fn from_parts(
         header: NonNull<ReleaseHeader>,
@@ -121,11 +143,12 @@ impl PooledBuf {
         debug_assert!(exposed <= capacity);
         PooledBuf {
             header,
-            memory,
-            capacity,
+            data: memory,
+            room: capacity,
             len: 0,
             written: 0,
             exposed,
+            head: 0,
             slot,
         }
     }
@@ -144,11 +167,12 @@ impl PooledBuf {
         self.len == 0
     }
 
-    /// Bytes that the buffer holds in all: at least what was asked for. Never changes.
+    /// Bytes that the buffer holds in all, beside its [headroom](crate::PoolConfig::headroom): at least what was asked
+    /// for. Never changes.
     #[inline]
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.capacity as usize
+        self.room.wrapping_add(self.head) as usize
     }
 
     /// Which of its pool's buffers it is: see [`MemoryRegion`](crate::MemoryRegion). 0 for memory that was lent by a
@@ -159,11 +183,23 @@ impl PooledBuf {
         self.slot as usize
     }
 
-    /// Bytes that can still be added: `capacity() - len()`.
+    /// Bytes that can still be added behind those written so far: `capacity()`, less the data, and less what was
+    /// [consumed](PooledBuf::consume) before them, which [`compact`](PooledBuf::compact) gives back. What was
+    /// [prepended](PooledBuf::prepend) into the headroom takes none of them.
     #[inline]
     #[must_use]
     pub fn spare_len(&self) -> usize {
-        (self.capacity - self.len) as usize
+        (self.room - self.len) as usize
+    }
+
+    /// Bytes that can be [prepended](PooledBuf::prepend): the pool's [headroom](crate::PoolConfig::headroom), less what
+    /// was prepended, and with what was [consumed](PooledBuf::consume).
+    #[inline]
+    #[must_use]
+    pub fn headroom(&self) -> usize {
+        // SAFETY: `from_parts` was promised that the header lives until the release.
+        let before = unsafe { self.header.as_ref() }.headroom;
+        before.wrapping_add(self.head) as usize
     }
 
     /// Copies `bytes` behind those written so far.
@@ -177,12 +213,63 @@ impl PooledBuf {
         // SAFETY: `end_after` says that `bytes.len()` bytes from `len` on are within the capacity, and so
         // the guard's own; `bytes` is borrowed from elsewhere, since the guard is borrowed mutably.
         unsafe {
-            self.memory
+            self.data
                 .add(self.len())
                 .copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
         }
         self.len = end;
         self.written = self.written.max(end);
+        Ok(())
+    }
+
+    /// Copies `bytes` before those written so far, which stay where they are: a length or a header in front of what
+    /// was received or formatted. Costs a copy of `bytes` alone.
+    ///
+    /// There is room for [`headroom`](PooledBuf::headroom) bytes: what the pool
+    /// [keeps before each buffer](crate::PoolConfig::headroom), and what was consumed.
+    ///
+    /// # Errors
+    ///
+    /// [`CapacityError`] when they do not all fit; then nothing is written.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool, PoolConfig};
+    /// use std::io::Write;
+    ///
+    /// let pool = BufferPool::with_config(PoolConfig::new(16).max(1).headroom(4))?;
+    /// let mut frame = pool.acquire()?;
+    /// write!(frame, "tick {}", 7)?;
+    /// let length = frame.len() as u32;
+    /// frame.prepend(&length.to_be_bytes())?;
+    /// assert_eq!(frame, b"\0\0\0\x06tick 7");
+    ///
+    /// let error = frame.prepend(b"!").unwrap_err();
+    /// assert_eq!(error.to_string(), "1 bytes do not fit in front: 0 are free there");
+    /// // What was consumed is room in front too.
+    /// frame.consume(4);
+    /// frame.prepend(b"tic ")?;
+    /// assert_eq!(frame, "tic tick 7");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn prepend(&mut self, bytes: &[u8]) -> Result<(), CapacityError> {
+        let free = self.headroom();
+        if bytes.len() > free {
+            return Err(CapacityError::in_front(bytes.len(), free, self.capacity()));
+        }
+        // SAFETY: so many bytes before the data are the guard's own; `bytes` is borrowed from elsewhere, since the
+        // guard is borrowed mutably.
+        unsafe {
+            self.data = self.data.sub(bytes.len());
+            self.data
+                .copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
+        }
+        // No more than the guard's bytes in all, which a `u32` counts.
+        let more = bytes.len() as u32;
+        self.head = self.head.wrapping_sub(more);
+        self.room += more;
+        self.len += more;
+        self.written += more;
+        self.exposed += more;
         Ok(())
     }
 
@@ -251,7 +338,7 @@ impl PooledBuf {
         };
         let end = self.end_after(more)?;
         // SAFETY: `end_after` says that `more` bytes from `len` on are within the capacity: the guard's own.
-        unsafe { self.memory.add(self.len()).write_bytes(value, more) };
+        unsafe { self.data.add(self.len()).write_bytes(value, more) };
         self.len = end;
         self.written = self.written.max(end);
         Ok(())
@@ -298,7 +385,7 @@ impl PooledBuf {
     /// wiped; see [`spare_mut_for`](PooledBuf::spare_mut_for) where it is known how much will come.
     #[inline]
     pub fn spare_mut(&mut self) -> &mut [u8] {
-        self.spare_up_to(self.capacity)
+        self.spare_up_to(self.room)
     }
 
     /// The first `bytes` bytes of [`spare_mut`](PooledBuf::spare_mut): so only these are zeroed, and
@@ -342,38 +429,127 @@ impl PooledBuf {
         Ok(())
     }
 
-    /// Keeps the first `len` bytes; nothing changes when there are no more than that.
+    /// Keeps the first `len` bytes; nothing changes when there are no more than that. 0 is
+    /// [`clear`](PooledBuf::clear).
     #[inline]
     pub fn truncate(&mut self, len: usize) {
-        if len < self.len() {
+        if len == 0 {
+            self.clear();
+        } else if len < self.len() {
             // Below a `u32`, so it fits one.
             self.len = len as u32;
         }
     }
 
-    /// Counts no byte as written any more. The bytes are not wiped before the guard is dropped.
+    /// Counts no byte as written any more: all of the capacity is to spare again, and all of the headroom free. The
+    /// bytes are not wiped before the guard is dropped.
     #[inline]
     pub fn clear(&mut self) {
         self.len = 0;
+        self.rewind();
     }
 
-    /// Removes the first `bytes` bytes, or all when there are no more, and moves the rest to the front: what
-    /// is left of a receive when a frame has been taken off it. Costs a copy of the rest.
+    /// Removes the first `bytes` bytes, or all when there are no more: what has been read of a message, or a frame at
+    /// the front of a receive. Nothing is copied; the rest stays where it is, whatever its length.
+    ///
+    /// The room of what was removed is free in front, for [`prepend`](PooledBuf::prepend), and not behind: see
+    /// [`compact`](PooledBuf::compact). When nothing is left, all of the capacity is to spare again, as after
+    /// [`clear`](PooledBuf::clear): a loop that receives and consumes whole messages needs no `compact`.
     ///
     /// ```
     /// use poolbuf::{BufferPool, Pool};
     ///
-    /// let mut buf = BufferPool::new(64, 1, 1)?.acquire()?;
+    /// let mut buf = BufferPool::new(16, 1, 1)?.acquire()?;
     /// buf.extend_from_slice(b"frame|next fr")?;
     /// buf.consume(6);
-    /// assert_eq!(&buf[..], b"next fr");
+    /// assert_eq!((&buf[..], buf.spare_len()), (&b"next fr"[..], 3));
+    /// buf.consume(7);
+    /// assert_eq!((&buf[..], buf.spare_len()), (&b""[..], 16));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn consume(&mut self, bytes: usize) {
-        let rest = self.len().saturating_sub(bytes);
-        let front = self.len() - rest;
-        self.as_mut_slice().copy_within(front.., 0);
-        self.truncate(rest);
+        if bytes >= self.len() {
+            self.clear();
+            return;
+        }
+        // SAFETY: below `len`, so the guard's own.
+        self.data = unsafe { self.data.add(bytes) };
+        // Below `len`, a `u32`.
+        let less = bytes as u32;
+        self.head = self.head.wrapping_add(less);
+        self.room -= less;
+        self.len -= less;
+        self.written -= less;
+        // Bytes below `written` are the holder's anyway.
+        self.exposed = self.exposed.saturating_sub(less);
+    }
+
+    /// Moves the data to the buffer's first byte, so that the room of what was [consumed](PooledBuf::consume) before
+    /// them can be written behind them: `capacity() - len()` bytes. Costs a copy of the data; nothing where nothing was
+    /// consumed. What was prepended into the headroom stays there.
+    ///
+    /// Call it before receiving behind the start of a message. It then costs little, as what is left is little: not so
+    /// after each frame of many.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    ///
+    /// let mut buf = BufferPool::new(16, 1, 1)?.acquire()?;
+    /// // Frames that end with '|', some whole, some cut by the network.
+    /// let mut socket: &[u8] = b"one|two|three|four|five|six|seven|";
+    /// let mut frames = 0;
+    /// loop {
+    ///     buf.compact();
+    ///     if buf.read_from(&mut socket)? == 0 {
+    ///         break;
+    ///     }
+    ///     while let Some(end) = buf.iter().position(|&byte| byte == b'|') {
+    ///         frames += 1; // of the bytes `buf[..end]`
+    ///         buf.consume(end + 1);
+    ///     }
+    /// }
+    /// assert_eq!((frames, buf.is_empty()), (7, true));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn compact(&mut self) {
+        let consumed = self.consumed();
+        if consumed > 0 {
+            // SAFETY: so many bytes before the data are the guard's own, and so are the data.
+            unsafe { self.data.copy_to(self.data.sub(consumed), self.len()) };
+            self.rewind();
+        }
+    }
+
+    /// Bytes before the data, up to the buffer's first, that were consumed. 0 where the data begin in the headroom.
+    #[inline]
+    fn consumed(&self) -> usize {
+        // The head is negative if there are fewer bytes from the data on than the buffer holds.
+        let capacity = self.capacity();
+        capacity.saturating_sub(self.room as usize)
+    }
+
+    /// Lets the data begin at the buffer's first byte. `len` stays, so what it counts must lie there, or be nothing.
+    #[inline]
+    fn rewind(&mut self) {
+        if self.head == 0 {
+            return;
+        }
+        let consumed = self.consumed();
+        // SAFETY: where the data begin behind the buffer's first byte, `consumed` bytes before are the guard's own;
+        // where they begin before it, they go on up to there at least: `room` is larger than the capacity.
+        self.data = unsafe {
+            match consumed {
+                0 => self.data.add(self.head.wrapping_neg() as usize),
+                consumed => self.data.sub(consumed),
+            }
+        };
+        // Each as far behind the buffer's first byte as before. None becomes negative: `prepend` has added to each
+        // what it took from `head`.
+        self.room = self.room.wrapping_add(self.head);
+        self.written = self.written.wrapping_add(self.head);
+        self.exposed = self.exposed.wrapping_add(self.head);
+        self.head = 0;
     }
 
     /// The bytes written so far; it dereferences to them too.
@@ -400,7 +576,7 @@ impl PooledBuf {
     #[must_use]
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
         // SAFETY: `len` is at most `written`, below which the bytes are initialised; they are the guard's own.
-        unsafe { slice::from_raw_parts_mut(self.memory.as_ptr(), self.len()) }
+        unsafe { slice::from_raw_parts_mut(self.data.as_ptr(), self.len()) }
     }
 
     /// Reads once from `reader`, behind the bytes written so far, as much as comes and fits. Returns how
@@ -410,12 +586,13 @@ impl PooledBuf {
     /// # Errors
     ///
     /// What the reader returns; a [`CapacityError`] ("the buffer is full"), as an [`io::Error`] of the kind
-    /// [`WriteZero`](io::ErrorKind::WriteZero), when nothing more fits; and
+    /// [`WriteZero`](io::ErrorKind::WriteZero), when nothing more fits, though it may after
+    /// [`compact`](PooledBuf::compact); and
     /// [`InvalidData`](io::ErrorKind::InvalidData) when the reader claims more bytes than it was given
     /// room for. In each case nothing counts as written.
     pub fn read_from(&mut self, reader: &mut (impl Read + ?Sized)) -> io::Result<usize> {
         if self.spare_len() == 0 {
-            return Err(CapacityError::new(1, 0, self.capacity()).into());
+            return Err(self.no_room_behind(1).into());
         }
         loop {
             match reader.read(self.spare_mut()) {
@@ -452,17 +629,17 @@ impl PooledBuf {
     ///
     /// # Safety
     ///
-    /// `len` is at most the capacity, and this holder has written all bytes from the present length up to
+    /// `len` is at most `len() + spare_len()`, and this holder has written all bytes from the present length up to
     /// it.
     #[inline]
     pub unsafe fn set_len(&mut self, len: usize) {
-        debug_assert!(len <= self.capacity());
-        // Its caller keeps it within the capacity, a `u32`.
+        debug_assert!(len <= self.room as usize);
+        // Its caller keeps it within the room, a `u32`.
         self.len = len as u32;
         self.written = self.written.max(self.len);
     }
 
-    /// The whole buffer from its first byte, as it is.
+    /// The data and all that can be added behind them, as they are.
     ///
     /// # Safety
     ///
@@ -471,50 +648,58 @@ impl PooledBuf {
     pub(crate) unsafe fn uninit_mut(&mut self) -> &mut [MaybeUninit<u8>] {
         // Whatever is written here, counted by `set_len` or not, must be wiped, or zeroed before another
         // holder sees it.
-        self.exposed = self.capacity;
-        // SAFETY: the capacity's bytes are the guard's own; those that are initialised stay so, as our caller promises.
-        unsafe { slice::from_raw_parts_mut(self.memory.cast().as_ptr(), self.capacity()) }
+        self.exposed = self.room;
+        // SAFETY: up to the buffer's end the bytes are the guard's own; those that are initialised stay so, as our
+        // caller promises.
+        unsafe { slice::from_raw_parts_mut(self.data.cast().as_ptr(), self.room as usize) }
     }
 
-    /// Makes sure that no byte of the buffer is an earlier holder's.
+    /// Makes sure that no byte from the data on is an earlier holder's.
     #[cfg(feature = "compio-buf-08")]
     #[inline]
     pub(crate) fn make_all_own(&mut self) {
-        self.make_own(self.capacity);
+        self.make_own(self.room);
     }
 
     /// Where the written bytes end after `bytes` more.
     #[inline]
     fn end_after(&self, bytes: usize) -> Result<u32, CapacityError> {
         if bytes > self.spare_len() {
-            return Err(CapacityError::new(bytes, self.spare_len(), self.capacity()));
+            return Err(self.no_room_behind(bytes));
         }
-        // At most the capacity, a `u32`.
+        // At most the room, a `u32`.
         Ok(self.len + bytes as u32)
     }
 
-    /// The bytes from `len` up to `end`, which is within the capacity and not below `len`.
+    /// The error that `bytes` bytes don't fit behind those written so far.
+    #[cold]
+    fn no_room_behind(&self, bytes: usize) -> CapacityError {
+        let consumed = self.consumed();
+        CapacityError::behind(bytes, self.spare_len(), consumed, self.capacity())
+    }
+
+    /// The bytes from `len` up to `end`, which is within the room and not below `len`.
     #[inline]
     fn spare_up_to(&mut self, end: u32) -> &mut [u8] {
         self.make_own(end);
         // SAFETY: between `len` and `end`, below which the bytes are initialised now; they are the guard's own.
         unsafe {
             slice::from_raw_parts_mut(
-                self.memory.add(self.len()).as_ptr(),
+                self.data.add(self.len()).as_ptr(),
                 (end - self.len) as usize,
             )
         }
     }
 
-    /// Makes sure that each byte below `end`, which is within the capacity, is initialised and no earlier holder's.
+    /// Makes sure that each byte below `end`, which is within the room, is initialised and no earlier holder's.
     #[inline]
     fn make_own(&mut self, end: u32) {
         if end > self.written {
             let exposed = self.exposed.min(end);
             if exposed > self.written {
-                // SAFETY: from `written` up to `exposed`, both within the capacity: the guard's own bytes.
+                // SAFETY: from `written` up to `exposed`, both within the room: the guard's own bytes.
                 unsafe {
-                    self.memory
+                    self.data
                         .add(self.written as usize)
                         .write_bytes(0, (exposed - self.written) as usize);
                 }
@@ -527,12 +712,14 @@ impl PooledBuf {
 impl Drop for PooledBuf {
     #[inline]
     fn drop(&mut self) {
-        let exposed = self.written.max(self.exposed);
+        // As far behind the buffer's first byte as they are behind `data`.
+        let exposed = self.written.max(self.exposed).wrapping_add(self.head);
+        let place = [self.room, self.head];
         // SAFETY: `from_parts` was promised that the header lives until this call, the first and only one
         // with these values, and that it may come from any thread.
         unsafe {
             let release = self.header.as_ref().release;
-            release(self.header, self.memory, self.capacity, self.slot, exposed);
+            release(self.header, self.data, place, self.slot, exposed);
         }
     }
 }
@@ -543,7 +730,7 @@ impl Deref for PooledBuf {
     #[inline]
     fn deref(&self) -> &[u8] {
         // SAFETY: `len` is at most `written`, below which the bytes are initialised; they are the guard's own.
-        unsafe { slice::from_raw_parts(self.memory.as_ptr(), self.len()) }
+        unsafe { slice::from_raw_parts(self.data.as_ptr(), self.len()) }
     }
 }
 
@@ -716,9 +903,10 @@ impl TryFrom<Vec<u8>> for PooledBuf {
 
     fn try_from(memory: Vec<u8>) -> Result<Self, CapacityError> {
         if memory.capacity() > BUFFER_SIZE_LIMIT {
-            return Err(CapacityError::new(
+            return Err(CapacityError::behind(
                 memory.capacity(),
                 BUFFER_SIZE_LIMIT,
+                0,
                 BUFFER_SIZE_LIMIT,
             ));
         }
@@ -751,7 +939,10 @@ impl TryFrom<Box<[u8]>> for PooledBuf {
 }
 
 /// Of all guards whose memory is of no pool.
-static HEAP: ReleaseHeader = ReleaseHeader { release: free };
+static HEAP: ReleaseHeader = ReleaseHeader {
+    release: free,
+    headroom: 0,
+};
 
 /// Frees the memory of a guard that is of no pool.
 ///
@@ -760,13 +951,15 @@ static HEAP: ReleaseHeader = ReleaseHeader { release: free };
 /// The values are what `PooledBuf::try_from` made a guard from, and have not been released before.
 unsafe fn free(
     _header: NonNull<ReleaseHeader>,
-    memory: NonNull<u8>,
-    capacity: u32,
+    data: NonNull<u8>,
+    [room, head]: Place,
     _slot: u32,
     _exposed: u32,
 ) {
+    // There is no headroom, so neither is negative.
+    let (head, capacity) = (head as usize, head as usize + room as usize);
     // SAFETY: it was a `Vec` of that address and capacity, which this call alone takes back.
-    drop(unsafe { Vec::from_raw_parts(memory.as_ptr(), 0, capacity as usize) });
+    drop(unsafe { Vec::from_raw_parts(data.sub(head).as_ptr(), 0, capacity) });
 }
 
 /// Length and capacity; never the bytes, which may be secret.
@@ -774,7 +967,7 @@ impl fmt::Debug for PooledBuf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PooledBuf")
             .field("len", &self.len)
-            .field("capacity", &self.capacity)
+            .field("capacity", &self.capacity())
             .finish_non_exhaustive()
     }
 }
@@ -803,10 +996,13 @@ impl Write for PooledBuf {
 
     #[inline]
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let (spare, capacity) = (self.spare_len(), self.capacity());
+        let spare = self.spare_len();
         match self.put_some(bytes) {
             written if written == bytes.len() => Ok(()),
-            _ => Err(CapacityError::new(bytes.len(), spare, capacity).into()),
+            _ => {
+                let consumed = self.consumed();
+                Err(CapacityError::behind(bytes.len(), spare, consumed, self.capacity()).into())
+            }
         }
     }
 

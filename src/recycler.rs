@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::memory::layout::BUFFER_SIZE_LIMIT;
-use crate::pooled_buf::{PooledBuf, ReleaseHeader};
+use crate::pooled_buf::{Place, PooledBuf, ReleaseHeader};
 
 /// What becomes of memory that comes back.
 pub trait Recycle: Send + Sync + 'static {
@@ -110,6 +110,7 @@ impl<R: Recycle> Recycler<R> {
             home: Arc::new(Home {
                 header: ReleaseHeader {
                     release: release::<R>,
+                    headroom: 0,
                 },
                 recycle,
             }),
@@ -153,18 +154,22 @@ impl<R: Recycle> Recycler<R> {
 /// The values are what `Recycler::<R>::lend` made a guard from, and have not been released before.
 unsafe fn release<R: Recycle>(
     header: NonNull<ReleaseHeader>,
-    memory: NonNull<u8>,
-    capacity: u32,
+    data: NonNull<u8>,
+    [room, head]: Place,
     _slot: u32,
     exposed: u32,
 ) {
     let home: *const Home<R> = header.cast().as_ptr();
     // SAFETY: `lend` made the header from `Arc::into_raw`, and this call alone takes that count back.
     let home = unsafe { Arc::from_raw(home) };
-    let memory = NonNull::slice_from_raw_parts(memory, capacity as usize);
+    // There is no headroom, so neither is negative.
+    let (head, capacity) = (head as usize, head as usize + room as usize);
     // SAFETY: `lend` leaked a box of this address and length, and this call alone takes it back. Its bytes
     // are initialised, as they were when it was lent.
-    let memory = unsafe { Box::from_raw(memory.as_ptr()) };
+    let memory = unsafe {
+        let memory = NonNull::slice_from_raw_parts(data.sub(head), capacity);
+        Box::from_raw(memory.as_ptr())
+    };
     home.recycle.recycle(memory, exposed as usize);
 }
 

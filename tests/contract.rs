@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use poolbuf::{
-    AcquireError, AlignedPool, BufferPool, CapacityError, ConfigError, Health, LockFreePool,
-    MultiSizeConfig, MultiSizePool, Overflow, POISON, Pool, PoolConfig, PoolStats, PooledBuf,
-    Recycle, Recycler, ResizeError, Wipe,
+    Acquire, AcquireError, AlignedPool, BufferPool, CapacityError, ConfigError, Health,
+    LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, POISON, Pool, PoolConfig, PoolStats,
+    PooledBuf, Recycle, Recycler, ResizeError, Wipe,
 };
 
 /// Bytes a buffer of every pool under test.
@@ -234,6 +234,8 @@ fn types_have_the_size_and_the_bounds_that_are_promised() {
     // What every acquire returns.
     assert!(size_of::<Result<PooledBuf, AcquireError>>() <= 48);
     assert_eq!(size_of::<Option<PooledBuf>>(), size_of::<PooledBuf>());
+    // On 64 bits.
+    assert!(size_of::<Acquire<'_>>() <= 120);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Arbitrary sequences of operations on all four pools, against a model simple enough to be right.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use poolbuf::{
@@ -56,6 +57,14 @@ enum Step {
         which: usize,
         len: usize,
     },
+    Prepend {
+        which: usize,
+        byte: u8,
+        len: usize,
+    },
+    Compact {
+        which: usize,
+    },
     Clear {
         which: usize,
     },
@@ -80,7 +89,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (which.clone(), len.clone()).prop_map(|(which, len)| Step::Commit { which, len }),
         1 => (which.clone(), len.clone())
             .prop_map(|(which, len)| Step::Truncate { which, len }),
-        1 => (which.clone(), len).prop_map(|(which, len)| Step::Consume { which, len }),
+        2 => (which.clone(), len).prop_map(|(which, len)| Step::Consume { which, len }),
+        2 => (which.clone(), any::<u8>(), 0..40_usize)
+            .prop_map(|(which, byte, len)| Step::Prepend { which, byte, len }),
+        1 => which.clone().prop_map(|which| Step::Compact { which }),
         1 => which.prop_map(|which| Step::Clear { which }),
     ];
     prop::collection::vec(step, 1..120)
@@ -90,6 +102,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 #[derive(Clone, Copy, Debug)]
 struct Tier {
     size: usize,
+    headroom: usize,
     initial: usize,
     max: usize,
 }
@@ -154,41 +167,100 @@ impl Model {
 struct Held {
     buf: PooledBuf,
     tier: usize,
+    /// The buffer with its headroom, as far as its bytes are this holder's own, which it may find again.
+    memory: Vec<Option<u8>>,
+    headroom: usize,
     /// The bytes that count as written.
-    bytes: Vec<u8>,
-    /// What the holder left behind them: its own bytes, which it may find again.
-    behind: Vec<Option<u8>>,
+    data: Range<usize>,
+    /// Address of the first byte behind the headroom.
+    address: usize,
 }
 
 impl Held {
+    fn new(mut buf: PooledBuf, tier: usize, Tier { size, headroom, .. }: Tier) -> Self {
+        Held {
+            tier,
+            memory: vec![None; headroom + size],
+            headroom,
+            data: headroom..headroom,
+            address: buf.spare_mut_for(0).unwrap().as_ptr() as usize,
+            buf,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// What can be written behind the data.
+    fn spare(&mut self) -> &mut [Option<u8>] {
+        &mut self.memory[self.data.end..]
+    }
+
     fn write(&mut self, byte: u8, len: usize) {
-        self.bytes.extend(std::iter::repeat_n(byte, len));
-        self.behind.drain(..len);
+        self.spare()[..len].fill(Some(byte));
+        self.data.end += len;
+    }
+
+    fn prepend(&mut self, byte: u8, len: usize) {
+        self.data.start -= len;
+        self.memory[self.data.start..][..len].fill(Some(byte));
     }
 
     /// Counts `len` more bytes as written, where the model knows what they are; it does not where they were
     /// never written, so there it looks.
     fn commit(&mut self, len: usize) {
-        let from = self.bytes.len();
-        for (at, own) in (from..).zip(self.behind.drain(..len)) {
-            self.bytes.push(own.unwrap_or(self.buf[at]));
+        let from = self.len();
+        self.data.end += len;
+        let data = &mut self.memory[self.data.clone()];
+        for (known, shown) in data.iter_mut().zip(&self.buf[..]).skip(from) {
+            known.get_or_insert(*shown);
         }
     }
 
-    /// The rest moves to the front; behind it stays what was there.
     fn consume(&mut self, len: usize) {
-        let rest = self.bytes.split_off(len.min(self.bytes.len()));
-        let all = [std::mem::take(&mut self.bytes), rest.clone()].concat();
-        let left_behind = all[rest.len()..].iter().map(|&byte| Some(byte));
-        self.behind.splice(0..0, left_behind);
-        self.bytes = rest;
+        self.data.start += len.min(self.len());
+        self.begin_again_if_empty();
     }
 
     fn truncate(&mut self, len: usize) {
-        if len < self.bytes.len() {
-            let cut = self.bytes.split_off(len);
-            self.behind.splice(0..0, cut.into_iter().map(Some));
+        self.data.end -= self.len().saturating_sub(len);
+        self.begin_again_if_empty();
+    }
+
+    fn begin_again_if_empty(&mut self) {
+        if self.data.is_empty() {
+            self.data = self.headroom..self.headroom;
         }
+    }
+
+    fn compact(&mut self) {
+        if self.data.start > self.headroom {
+            self.memory.copy_within(self.data.clone(), self.headroom);
+            self.data = self.headroom..self.headroom + self.len();
+        }
+    }
+
+    /// Whether the guard is as it should be, and nothing but `compact` has moved its bytes.
+    fn agrees(&self) -> Result<(), TestCaseError> {
+        let Held {
+            buf, memory, data, ..
+        } = self;
+        let bytes: Vec<_> = memory[data.clone()]
+            .iter()
+            .map(|byte| byte.unwrap())
+            .collect();
+        prop_assert_eq!(&buf[..], &bytes[..]);
+        prop_assert_eq!(
+            buf.as_ptr() as usize + self.headroom,
+            self.address + data.start
+        );
+        prop_assert_eq!(buf.capacity(), memory.len() - self.headroom);
+        prop_assert_eq!(
+            (buf.headroom(), buf.spare_len()),
+            (data.start, memory.len() - data.end)
+        );
+        Ok(())
     }
 }
 
@@ -214,13 +286,7 @@ fn agrees(
                             buf.spare_mut_for(0).unwrap().as_ptr() as usize % alignment,
                             0
                         );
-                        let behind = vec![None; buf.capacity()];
-                        held.push(Held {
-                            buf,
-                            tier,
-                            bytes: Vec::new(),
-                            behind,
-                        });
+                        held.push(Held::new(buf, tier, model.tiers[tier]));
                     }
                     (got, expected) => prop_assert_eq!(got.err(), expected.err()),
                 }
@@ -240,6 +306,8 @@ fn agrees(
             | Step::Commit { which, .. }
             | Step::Truncate { which, .. }
             | Step::Consume { which, .. }
+            | Step::Prepend { which, .. }
+            | Step::Compact { which }
             | Step::Clear { which }
                 if !held.is_empty() =>
             {
@@ -249,7 +317,7 @@ fn agrees(
         };
         if let Some(which) = which {
             let one = &mut held[which];
-            let spare = one.behind.len();
+            let spare = one.spare().len();
             match step {
                 Step::Extend { byte, len, .. } => {
                     let extended = one.buf.extend_from_slice(&vec![byte; len]);
@@ -262,7 +330,7 @@ fn agrees(
                     let filled = one.buf.spare_mut_for(len).map(|bytes| bytes.fill(byte));
                     prop_assert_eq!(filled.is_ok(), len <= spare);
                     if len <= spare {
-                        one.behind[..len].fill(Some(byte));
+                        one.spare()[..len].fill(Some(byte));
                     }
                 }
                 Step::PutSome { byte, len, .. } => {
@@ -271,10 +339,10 @@ fn agrees(
                     one.write(byte, fits);
                 }
                 Step::Resize { byte, len, .. } => {
-                    let fits = len <= one.buf.capacity();
+                    let fits = len <= one.len() + spare;
                     prop_assert_eq!(one.buf.resize(len, byte).is_ok(), fits);
                     if fits {
-                        let more = len.saturating_sub(one.bytes.len());
+                        let more = len.saturating_sub(one.len());
                         one.truncate(len);
                         one.write(byte, more);
                     }
@@ -291,7 +359,7 @@ fn agrees(
                         })
                     }));
                     prop_assert_eq!(result.ok(), [Some(Ok(7)), Some(Err("fails")), None][end]);
-                    let before = one.bytes.len();
+                    let before = one.len();
                     one.write(byte, len.min(spare));
                     if end > 0 {
                         one.truncate(before);
@@ -311,6 +379,17 @@ fn agrees(
                     one.buf.consume(len);
                     one.consume(len);
                 }
+                Step::Prepend { byte, len, .. } => {
+                    let fits = len <= one.data.start;
+                    prop_assert_eq!(one.buf.prepend(&vec![byte; len]).is_ok(), fits);
+                    if fits {
+                        one.prepend(byte, len);
+                    }
+                }
+                Step::Compact { .. } => {
+                    one.buf.compact();
+                    one.compact();
+                }
                 Step::Clear { .. } => {
                     one.buf.clear();
                     one.truncate(0);
@@ -320,8 +399,7 @@ fn agrees(
         }
         // All contents are intact, whatever happened to one of them.
         for one in &held {
-            prop_assert_eq!(&one.buf[..], &one.bytes[..]);
-            prop_assert_eq!(one.buf.spare_len(), one.behind.len());
+            one.agrees()?;
         }
         let stats = pool.stats();
         prop_assert_eq!(stats.in_use, held.len());
@@ -347,8 +425,19 @@ fn magazine() -> impl Strategy<Value = usize> {
     prop_oneof![Just(0), Just(1), Just(2), Just(usize::MAX)]
 }
 
-fn single(size: usize, initial: usize, max: usize) -> Model {
-    Model::new(vec![Tier { size, initial, max }], Overflow::Refuse)
+/// None, or less or more than what is prepended at once.
+fn headroom() -> impl Strategy<Value = usize> {
+    prop_oneof![Just(0), 1..130_usize]
+}
+
+fn single(size: usize, headroom: usize, initial: usize, max: usize) -> Model {
+    let tier = Tier {
+        size,
+        headroom,
+        initial,
+        max,
+    };
+    Model::new(vec![tier], Overflow::Refuse)
 }
 
 proptest! {
@@ -358,37 +447,45 @@ proptest! {
         wipe in wipe(),
         magazine in magazine(),
         size in 1..130_usize,
+        headroom in headroom(),
         max in 1..16_usize,
         initial in 0..8_usize,
     ) {
         let initial = initial.min(max);
-        let config = PoolConfig::new(size).initial(initial).max(max).wipe(wipe);
-        let pool = BufferPool::with_config(config.magazine(magazine)).unwrap();
-        agrees(&pool, single(size, initial, max), 16, steps)?;
+        let config = PoolConfig::new(size).headroom(headroom).initial(initial).max(max);
+        let pool = BufferPool::with_config(config.wipe(wipe).magazine(magazine)).unwrap();
+        agrees(&pool, single(size, headroom, initial, max), 16, steps)?;
     }
 
     #[test]
     fn aligned_pool(
         steps in steps(),
         size in 1..130_usize,
+        headroom in headroom(),
         count in 1..8_usize,
         shift in 0..14_u32,
     ) {
         let alignment = 1 << shift;
-        let pool = AlignedPool::with_alignment(size, count, alignment).unwrap();
-        agrees(&pool, single(size, count, count), alignment.max(64), steps)?;
+        let config = PoolConfig::new(size).headroom(headroom).max(count).alignment(alignment);
+        let pool = AlignedPool::with_config(config).unwrap();
+        agrees(&pool, single(size, headroom, 0, count), alignment.max(64), steps)?;
     }
 
     #[test]
-    fn lock_free_pool(steps in steps(), wipe in wipe(), size in 1..130_usize) {
-        let config = || PoolConfig::new(size).wipe(wipe);
+    fn lock_free_pool(
+        steps in steps(),
+        wipe in wipe(),
+        size in 1..130_usize,
+        headroom in headroom(),
+    ) {
+        let config = || PoolConfig::new(size).headroom(headroom).wipe(wipe);
         let one = LockFreePool::<1>::with_config(config()).unwrap();
-        agrees(&one, single(size, 1, 1), 16, steps.clone())?;
+        agrees(&one, single(size, headroom, 1, 1), 16, steps.clone())?;
         let five = LockFreePool::<5>::with_config(config().initial(2)).unwrap();
-        agrees(&five, single(size, 2, 5), 16, steps.clone())?;
+        agrees(&five, single(size, headroom, 2, 5), 16, steps.clone())?;
         // Several shards.
         let sixteen = LockFreePool::<16>::with_config(config()).unwrap();
-        agrees(&sixteen, single(size, 16, 16), 16, steps)?;
+        agrees(&sixteen, single(size, headroom, 16, 16), 16, steps)?;
     }
 
     #[test]
@@ -396,21 +493,22 @@ proptest! {
         steps in steps(),
         wipe in wipe(),
         magazine in magazine(),
+        headroom in headroom(),
         tiers in prop::collection::btree_map(1..130_usize, (1..4_usize, 0..4_usize), 1..5),
         climb in any::<bool>(),
     ) {
         let overflow = if climb { Overflow::NextTier } else { Overflow::Refuse };
         let tiers: Vec<Tier> = tiers
             .into_iter()
-            .map(|(size, (max, initial))| Tier { size, initial: initial.min(max), max })
+            .map(|(size, (max, initial))| Tier { size, headroom, initial: initial.min(max), max })
             .collect();
         let config = MultiSizeConfig::new().overflow(overflow);
         let config = tiers
             .iter()
             .rev()
             .fold(config, |config, tier| {
-                let Tier { size, initial, max } = *tier;
-                let tier = PoolConfig::new(size).initial(initial).max(max);
+                let Tier { size, headroom, initial, max } = *tier;
+                let tier = PoolConfig::new(size).headroom(headroom).initial(initial).max(max);
                 config.tier(tier.wipe(wipe).magazine(magazine))
             });
         let pool = MultiSizePool::with_config(config).unwrap();

@@ -109,6 +109,7 @@ impl<F: FreeList> PoolHandle<F> {
                     } else {
                         release::release::<F>
                     },
+                    headroom: layout.headroom,
                 },
                 give_back: release::give_back::<F>,
             },

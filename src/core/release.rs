@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 
 use crate::core::PoolCore;
 use crate::free_list::{FreeList, Inlet, NotTaken, Slot};
-use crate::pooled_buf::ReleaseHeader;
+use crate::pooled_buf::{Place, ReleaseHeader};
 use crate::waiting::unlent_slot::LoanHeader;
 use crate::waiting::waker::{UserWaker, wake_all};
 use crate::wipe::Wipe;
@@ -19,8 +19,8 @@ use crate::wipe::Wipe;
 /// The values are what `PoolHandle::<F>::lend` made a guard from, and have not been released before.
 pub(super) unsafe fn release<F: FreeList>(
     header: NonNull<ReleaseHeader>,
-    _memory: NonNull<u8>,
-    _capacity: u32,
+    _data: NonNull<u8>,
+    _place: Place,
     index: u32,
     exposed: u32,
 ) {
@@ -41,8 +41,8 @@ pub(super) unsafe fn release<F: FreeList>(
 /// As for `release`.
 pub(super) unsafe fn release_with_extras<F: FreeList>(
     header: NonNull<ReleaseHeader>,
-    memory: NonNull<u8>,
-    capacity: u32,
+    data: NonNull<u8>,
+    place: Place,
     index: u32,
     exposed: u32,
 ) {
@@ -51,9 +51,13 @@ pub(super) unsafe fn release_with_extras<F: FreeList>(
     let exposed = match core.wipe {
         Wipe::Never => exposed,
         policy => {
-            // SAFETY: the guard gave up its buffer, whose first `exposed` bytes are initialised, and it is ours
-            // alone until it is pushed.
-            let bytes = unsafe { NonNull::slice_from_raw_parts(memory, exposed as usize).as_mut() };
+            let headroom = core.region.layout().headroom as usize;
+            // SAFETY: the guard gave up its buffer, which is initialised from the headroom before its first byte on,
+            // and it is ours alone until it is pushed.
+            let bytes = unsafe {
+                let first = core.region.buffer(index).sub(headroom);
+                NonNull::slice_from_raw_parts(first, headroom + exposed as usize).as_mut()
+            };
             policy.overwrite(bytes);
             0
         }
@@ -63,9 +67,12 @@ pub(super) unsafe fn release_with_extras<F: FreeList>(
     }
     // Before the buffer is back, as afterwards the core may be gone. What that serves is woken when it is: wakers
     // are a user's code, which may call the pool.
-    let served = core.budget.as_ref().map(|budget| budget.refund(capacity));
+    let served = core
+        .budget
+        .as_ref()
+        .map(|budget| budget.refund(core.buffer_size()));
     // SAFETY: passed on.
-    unsafe { release::<F>(header, memory, capacity, index, exposed) };
+    unsafe { release::<F>(header, data, place, index, exposed) };
     wake_all(served.unwrap_or_default());
 }
 

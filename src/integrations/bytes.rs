@@ -49,7 +49,8 @@ impl From<PooledBuf> for Bytes {
 /// when the guard is wiped.
 ///
 /// With it a guard goes into `tokio::io::AsyncReadExt::read_buf` and `tokio::net::TcpStream::try_read_buf`. Into a full
-/// guard these read 0 bytes, which looks like the end: ask [`spare_len`](PooledBuf::spare_len) first.
+/// guard these read 0 bytes, which looks like the end: call [`compact`](PooledBuf::compact) if some of it was consumed,
+/// and ask [`spare_len`](PooledBuf::spare_len) first.
 ///
 /// ```
 /// use poolbuf::{BufferPool, Pool};
@@ -84,7 +85,7 @@ unsafe impl BufMut for PooledBuf {
             self.spare_len(),
             self.capacity()
         );
-        // SAFETY: within the capacity; our caller has written these bytes, as the trait asks.
+        // SAFETY: within the buffer; our caller has written these bytes, as the trait asks.
         unsafe { self.set_len(self.len() + count) };
     }
 
@@ -97,9 +98,9 @@ unsafe impl BufMut for PooledBuf {
 
 /// With the feature `bytes`: reads the bytes written so far, and takes away what was read.
 ///
-/// Taking away moves the rest to the front, as [`consume`](PooledBuf::consume) does; to take a large message apart in
-/// many small pieces, [`freeze`](PooledBuf::freeze) it first, or read from a `&[u8]` of it, which only moves a pointer.
-/// `frame.advance(n)` does the same; it panics where there are fewer bytes, and `consume` takes what there is.
+/// Taking away costs a few instructions, however long the rest is, as [`consume`](PooledBuf::consume) does: the rest
+/// stays where it is. `frame.advance(n)` does the same; it panics where there are fewer bytes, and `consume` takes what
+/// there is.
 ///
 /// ```
 /// use bytes::Buf;
@@ -127,6 +128,7 @@ impl Buf for PooledBuf {
     /// # Panics
     ///
     /// If there are fewer bytes than that, as the trait has it.
+    #[inline]
     fn advance(&mut self, count: usize) {
         assert!(
             count <= self.len(),

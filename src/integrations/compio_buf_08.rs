@@ -40,14 +40,16 @@ impl SetLen for PooledBuf {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// `read` overwrites from the first byte, `append` adds behind the bytes written so far. Appending to a full
-/// guard reads 0 bytes, which looks like the end: ask [`spare_len`](PooledBuf::spare_len) first.
+/// `read` overwrites from the first byte of the data, `append` adds behind the bytes written so far. Appending to a full
+/// guard reads 0 bytes, which looks like the end: call [`compact`](PooledBuf::compact) if some of it was consumed, and
+/// ask [`spare_len`](PooledBuf::spare_len) first.
 ///
 /// A read that is dropped before it has completed gives its buffer back when the driver has seen the
 /// cancellation through; where a runtime is dropped in mid-read, whether and when the buffer comes back is
 /// up to compio. Don't wait for it.
 impl IoBufMut for PooledBuf {
-    /// The whole buffer, for the operating system to write to. All of it counts as exposed when the guard is wiped.
+    /// The data and what can be added behind them, for the operating system to write to; the whole buffer, where
+    /// nothing was consumed. All of it counts as exposed when the guard is wiped.
     ///
     /// *Cost.* Zeroes what earlier holders may have written, whatever then is received: a `MaybeUninit<u8>` can be
     /// copied, and so be brought where this holder reads it, by safe code.

@@ -14,8 +14,10 @@ const COLOURED_FROM: usize = 2048;
 pub(crate) struct BufferLayout {
     /// Bytes that a buffer holds.
     pub(crate) buffer_size: u32,
+    /// Bytes before the first of each buffer that belong to it too.
+    pub(crate) headroom: u32,
     pub(crate) stride: usize,
-    /// Every buffer starts at a multiple of this many bytes: a power of two.
+    /// Every buffer starts, behind its headroom, at a multiple of this many bytes: a power of two.
     pub(crate) alignment: usize,
     /// Buffers whose memory is touched at the start; at most `reserve`.
     pub(crate) initial: u32,
@@ -27,16 +29,19 @@ impl BufferLayout {
     /// `None` when there are not so many addresses.
     pub(crate) fn new(
         buffer_size: u32,
+        headroom: u32,
         alignment: usize,
         initial: u32,
         reserve: u32,
     ) -> Option<Self> {
-        let stride = stride(buffer_size as usize, alignment)?;
+        let both = (headroom as usize).checked_add(buffer_size as usize)?;
+        let stride = stride(both, alignment)?;
         // With room for the first buffer to start at a multiple of the alignment, wherever the memory lies.
         let bytes = stride.checked_mul(reserve as usize)?;
         isize::try_from(bytes.checked_add(alignment)?).ok()?;
         Some(BufferLayout {
             buffer_size,
+            headroom,
             stride,
             alignment,
             initial,

@@ -1,6 +1,6 @@
 //! One contiguous, aligned, zeroed reservation in which all buffers of a pool lie side by side.
 //!
-//! Buffer `i` starts at `base + i * stride`. The operating system commits a page when it is first
+//! Buffer `i` has the `stride` bytes from `base + i * stride` on, its headroom first. The operating system commits a page when it is first
 //! written, so what is reserved and not used costs address space only. The allocator is asked for a small
 //! alignment and the base is rounded up here: with a large one `alloc_zeroed` writes every byte.
 
@@ -22,8 +22,8 @@ const BATCH: usize = 1 << 20;
 /// Where the buffers of a pool lie: what [`BufferPool::region`](crate::BufferPool::region) returns, for handing all of
 /// them to the kernel or to a device at once.
 ///
-/// Buffer [`slot`](crate::PooledBuf::slot) of the pool starts `slot * stride` bytes behind the start; all buffers lie
-/// within `len` bytes. The addresses stay the same, and the memory stays there, while there is a handle of the pool or
+/// Buffer [`slot`](crate::PooledBuf::slot) of the pool starts `slot * stride` bytes behind the start, with its
+/// [headroom](crate::PoolConfig::headroom); all buffers lie within `len` bytes. The addresses stay the same, and the memory stays there, while there is a handle of the pool or
 /// a guard of one of its buffers: a registration with the kernel has to end before.
 ///
 /// ```
@@ -84,6 +84,8 @@ pub(crate) struct Region {
     allocation: NonNull<u8>,
     allocated: Layout,
     base: NonNull<u8>,
+    /// The first buffer, behind its headroom: a multiple of the alignment.
+    first: NonNull<u8>,
     layout: BufferLayout,
 }
 
@@ -97,22 +99,32 @@ impl Region {
     /// Reserves the buffers of `layout` and touches the initial ones.
     pub(crate) fn reserve(layout: BufferLayout) -> Result<Region, OutOfMemory> {
         let used = layout.stride * layout.reserve as usize;
-        let slack = layout.alignment.saturating_sub(ALLOCATION_ALIGNMENT);
+        let headroom = layout.headroom as usize;
+        let slack = match headroom {
+            0 => layout.alignment.saturating_sub(ALLOCATION_ALIGNMENT),
+            _ => layout.alignment - 1,
+        };
         let bytes = used + slack;
         let refused = OutOfMemory { bytes };
         let allocated =
             Layout::from_size_align(bytes, ALLOCATION_ALIGNMENT).map_err(|_| refused)?;
         // SAFETY: the size is not 0, since neither the stride nor the reserve of a layout is.
         let allocation = NonNull::new(unsafe { alloc_zeroed(allocated) }).ok_or(refused)?;
-        let padding = allocation.as_ptr().align_offset(layout.alignment);
+        // Until a headroom behind it is a multiple of the alignment.
+        let behind = allocation.as_ptr().wrapping_add(headroom);
+        let padding = behind.align_offset(layout.alignment);
         debug_assert!(padding <= slack);
-        // SAFETY: the allocation is aligned as asked, so rounding it up to the alignment skips at most
-        // `slack` of the `used + slack` bytes.
-        let base = unsafe { allocation.add(padding) };
+        // SAFETY: that skips less than the alignment, and without headroom whole multiples of what the allocation is
+        // aligned to: at most `slack` of the `used + slack` bytes. The headroom is part of the first buffer.
+        let (base, first) = unsafe {
+            let base = allocation.add(padding);
+            (base, base.add(headroom))
+        };
         let region = Region {
             allocation,
             allocated,
             base,
+            first,
             layout,
         };
         region.touch(layout.stride * layout.initial as usize);
@@ -142,13 +154,13 @@ impl Region {
         }
     }
 
-    /// Where buffer `index` starts. The `stride` bytes from there are inside the reservation, initialised,
-    /// and overlap with no other buffer's.
+    /// Where buffer `index` starts, behind its headroom. The `headroom` bytes before it and the `buffer_size` bytes
+    /// from there on are inside the reservation, initialised, and overlap with no other buffer's.
     #[inline]
     pub(crate) fn buffer(&self, index: u32) -> NonNull<u8> {
         debug_assert!(index < self.layout.reserve);
         // SAFETY: free lists hand out indices below `reserve` only, so this stays inside the reservation.
-        unsafe { self.base.add(index as usize * self.layout.stride) }
+        unsafe { self.first.add(index as usize * self.layout.stride) }
     }
 
     /// Buffers that are given back at once, and buffers that lie, at least in part, in the page where one begins.
@@ -221,13 +233,19 @@ mod tests {
     fn buffers_are_aligned_and_apart_at_every_alignment() {
         for shift in 0..=21 {
             let alignment = 1_usize << shift;
-            let layout = BufferLayout::new(100, alignment, 0, 3).unwrap();
-            let region = Region::reserve(layout).unwrap();
-            let starts = [0, 1, 2].map(|index| region.buffer(index).as_ptr() as usize);
-            assert!(starts.iter().all(|start| start % alignment == 0));
-            assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= 100));
-            let end = region.allocation.as_ptr() as usize + region.allocated.size();
-            assert!(starts[2] + 100 <= end);
+            for headroom in [0, 1, 16, 100] {
+                let layout = BufferLayout::new(100, headroom, alignment, 0, 3).unwrap();
+                let region = Region::reserve(layout).unwrap();
+                let starts = [0, 1, 2].map(|index| region.buffer(index).as_ptr() as usize);
+                let apart = 100 + headroom as usize;
+                assert!(starts.iter().all(|start| start % alignment == 0));
+                assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= apart));
+                let base = region.public().as_ptr() as usize;
+                assert_eq!(starts[0] - base, headroom as usize);
+                let allocated = region.allocation.as_ptr() as usize;
+                assert!(allocated <= base);
+                assert!(base + region.public().len() <= allocated + region.allocated.size());
+            }
         }
     }
 
@@ -235,7 +253,7 @@ mod tests {
     #[cfg(target_pointer_width = "64")]
     #[test]
     fn a_reservation_that_the_allocator_refuses_is_an_error() {
-        let huge = BufferLayout::new(u32::MAX, 16, 0, 2_000_000_000).unwrap();
+        let huge = BufferLayout::new(u32::MAX, 0, 16, 0, 2_000_000_000).unwrap();
         let refused = Region::reserve(huge).err().unwrap();
         assert!(refused.bytes >= u32::MAX as usize * 2_000_000_000);
     }

@@ -11,8 +11,10 @@ use crate::operation::{BufferOperation, Length};
 pub(crate) struct Held {
     pub(crate) buf: PooledBuf,
     capacity: usize,
+    /// What was consumed before the data, which the buffer still holds.
+    before: Vec<u8>,
     len: usize,
-    /// What the buffer holds from its start, as far as that is this holder's own: what it wrote, and what it was
+    /// What the buffer holds from the data's start, as far as that is this holder's own: what it wrote, and what it was
     /// shown. At least `len` bytes.
     own: Vec<u8>,
     /// Up to here it wrote without saying so: what of that is not its own by now is zeroed before it is shown.
@@ -78,6 +80,7 @@ impl Held {
         let held = Held {
             buf,
             capacity,
+            before: Vec::new(),
             len: 0,
             own: Vec::new(),
             raw: 0,
@@ -91,20 +94,16 @@ impl Held {
         let Held {
             buf,
             capacity,
+            before,
             len,
             own,
             ..
         } = self;
         assert_eq!(buf[..], own[..*len], "a byte changed");
         assert_eq!((buf.len(), buf.is_empty()), (*len, *len == 0));
-        assert_eq!(
-            (buf.capacity(), buf.spare_len()),
-            (*capacity, capacity - len)
-        );
-        assert_eq!(
-            (buf.remaining(), buf.remaining_mut()),
-            (*len, capacity - len)
-        );
+        assert_eq!((buf.capacity(), buf.spare_len()), (*capacity, self.spare()));
+        assert_eq!((buf.remaining(), buf.remaining_mut()), (*len, self.spare()));
+        assert_eq!(buf.headroom(), before.len());
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -113,11 +112,11 @@ impl Held {
 
     /// How many bytes, from the first, this holder may have written.
     pub(crate) fn written(&self) -> usize {
-        self.own.len().max(self.raw)
+        self.before.len() + self.own.len().max(self.raw)
     }
 
     fn spare(&self) -> usize {
-        self.capacity - self.len
+        self.capacity - self.before.len() - self.len
     }
 
     fn assert_refused(&self, requested: usize, result: Result<(), CapacityError>) {
@@ -126,6 +125,7 @@ impl Held {
             (error.requested, error.spare, error.capacity),
             (requested, self.spare(), self.capacity)
         );
+        assert_eq!(error.consumed, self.before.len());
     }
 
     /// Notes that the bytes from `at` on were overwritten.
@@ -220,6 +220,7 @@ impl Held {
                 let to = to.of(len);
                 self.buf.truncate(to);
                 self.len = len.min(to);
+                self.begin_again_if_empty();
             }
             BufferOperation::Consume(count) => {
                 let count = count.of(len);
@@ -229,6 +230,7 @@ impl Held {
             BufferOperation::Clear => {
                 self.buf.clear();
                 self.len = 0;
+                self.begin_again_if_empty();
             }
             BufferOperation::Rewrite => {
                 let bytes = stamps.bytes(len);
@@ -299,6 +301,29 @@ impl Held {
                 assert_eq!(copy, self.own[..count]);
                 self.consume(count);
             }
+            BufferOperation::Prepend(count) => {
+                let free = self.before.len();
+                let count = count.of(free).min(free + 40);
+                let bytes = stamps.bytes(count);
+                match self.buf.prepend(&bytes) {
+                    Ok(()) => {
+                        self.before.truncate(free - count);
+                        self.own.splice(0..0, bytes);
+                        self.len += count;
+                        self.raw += count;
+                    }
+                    Err(error) => {
+                        assert!(count > free);
+                        assert_eq!((error.requested, error.spare), (count, free));
+                    }
+                }
+            }
+            BufferOperation::Compact => {
+                self.buf.compact();
+                let data = self.own[..self.len].to_vec();
+                self.begin_again();
+                self.overwrite(0, &data);
+            }
         }
         self.check();
     }
@@ -323,10 +348,24 @@ impl Held {
         }
     }
 
-    /// The rest moves to the front; behind it stays what was there.
+    /// Nothing moves.
     fn consume(&mut self, count: usize) {
-        self.own.copy_within(count..self.len, 0);
+        self.before.extend(self.own.drain(..count));
         self.len -= count;
+        self.raw = self.raw.saturating_sub(count);
+        self.begin_again_if_empty();
+    }
+
+    fn begin_again_if_empty(&mut self) {
+        if self.len == 0 {
+            self.begin_again();
+        }
+    }
+
+    /// What was before the data is behind their start.
+    fn begin_again(&mut self) {
+        self.raw += self.before.len();
+        self.own.splice(0..0, self.before.drain(..));
     }
 
     fn read_from(&mut self, bytes: Vec<u8>, claimed: usize, interrupted: bool) {

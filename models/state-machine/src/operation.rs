@@ -148,6 +148,8 @@ pub(crate) enum BufferOperation {
     /// `bytes::Buf`.
     GetByte,
     CopyOut(Length),
+    Prepend(Length),
+    Compact,
 }
 
 /// What a max is set to.

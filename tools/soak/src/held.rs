@@ -95,6 +95,10 @@ impl Guard {
                 let rest = self.stamp.bytes(consumed, buf.len() - consumed);
                 buf.consume(consumed);
                 assert_eq!(**buf, *rest, "consume left something else");
+                if random.below(2) == 0 {
+                    buf.compact();
+                    assert_eq!(**buf, *rest, "compact left something else");
+                }
                 self.stamp = Stamp::new(random.next());
                 self.stamp.fill(0, buf.as_mut_slice());
             }
