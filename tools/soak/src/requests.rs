@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -14,6 +14,7 @@ use poolbuf::Acquire;
 
 use crate::held::Guard;
 use crate::ledger::{How, Request};
+use crate::panicking_waker::{Place, panicking_waker};
 use crate::pools::Entry;
 use poolbuf_support::random::Random;
 
@@ -68,13 +69,15 @@ pub(crate) fn cancel(
     for _ in 0..random.between(least, 4) {
         // Another one each time, which the pool is to use from then on.
         let waker = match random.once_in(4) {
-            true => Touchy::new(),
+            true => panicking_waker(Place::ALL[random.below(Place::ALL.len())]),
             false => Signal::new().1,
         };
-        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
-        // It may be the last one.
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            future.as_mut().poll(&mut Context::from_waker(&waker))
+        }));
         let _ = catch_unwind(AssertUnwindSafe(|| drop(waker)));
-        if let Poll::Ready(result) = polled {
+        // The panic of a clone is its user's to see; the request then waits as before, or not yet.
+        if let Ok(Poll::Ready(result)) = polled {
             return Guard::of_request(&entry.ledger, &request, result, random);
         }
         match random.once_in(2) {
@@ -111,30 +114,6 @@ pub(crate) fn request_from_all(entries: &[Arc<Entry>], random: &mut Random) {
             return;
         }
         signal.wait();
-    }
-}
-
-/// A waker that panics when it is woken, and when its last clone is dropped: a user's fault, which is to reach neither
-/// the pool nor what releases. It says nothing of it.
-struct Touchy;
-
-impl Touchy {
-    fn new() -> Waker {
-        Waker::from(Arc::new(Touchy))
-    }
-}
-
-impl Wake for Touchy {
-    fn wake(self: Arc<Self>) {
-        resume_unwind(Box::new("a waker that is woken"));
-    }
-}
-
-impl Drop for Touchy {
-    fn drop(&mut self) {
-        if !thread::panicking() {
-            resume_unwind(Box::new("a waker that is dropped"));
-        }
     }
 }
 
