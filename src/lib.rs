@@ -32,9 +32,9 @@
 //! | their settings | [`PoolConfig`], [`MultiSizeConfig`] |
 //! | what all pools can do | [`Pool`], object-safe; [`Recycler`] lends memory of your own through it |
 //! | the guard | [`PooledBuf`]; [`Wipe`] says what becomes of its bytes |
-//! | waiting | [`Pool::acquire_timeout`] parks the thread, [`Pool::acquire_async`] is a future |
+//! | waiting | [`Pool::acquire_timeout`] parks the thread, [`Pool::acquire_async`] is a future, [`Pool::acquire_owned`] one to keep |
 //! | a limit for several pools | [`Budget`] |
-//! | statistics | [`PoolStats`], and its advice, [`Health`]; [`Holders`] names the lines that hold buffers |
+//! | statistics | [`PoolStats`], and its advice, [`Health`]; [`BudgetStats`]; [`Holders`] names the lines that hold buffers |
 //! | errors | [`AcquireError`], [`CapacityError`], [`ConfigError`], [`ResizeError`] |
 //! | memory | [`MemoryRegion`], for registering all buffers with the kernel |
 //! | more | the [`guide`]: [sizing](guide::sizing), [waiting](guide::waiting), [how it works](guide::how_it_works), … |
@@ -62,6 +62,8 @@ mod sync;
 
 mod stats;
 mod wipe;
+
+mod budget_stats;
 
 mod memory;
 
@@ -93,6 +95,7 @@ mod must_not_compile;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub use budget_stats::BudgetStats;
 pub use config::PoolConfig;
 pub use error::{AcquireError, CapacityError, ConfigError, ResizeError};
 pub use holders::{HeldBy, Holder, Holders};
@@ -109,4 +112,5 @@ pub use recycler::{Recycle, Recycler};
 pub use stats::{Health, PoolStats};
 pub use waiting::acquire::Acquire;
 pub use waiting::budget::Budget;
+pub use waiting::within::Within;
 pub use wipe::{POISON, Wipe};

@@ -27,9 +27,9 @@ use crate::free_list::{Demand, Empty, FreeList, Slot};
 use crate::holders::Caller;
 use crate::pooled_buf::PooledBuf;
 use crate::sync::Ordering;
-use crate::waiting::acquire::{Left, Lender, Lent, Progress, Request};
+use crate::waiting::acquire::{Acquire, Left, Lender, LenderRef, Lent, Progress, Request};
 use crate::waiting::budget::{Budget, Granted};
-use crate::waiting::queue::{Claim, Clock, Ending, Outcome, Queue, Ticket};
+use crate::waiting::queue::{Claim, Ending, Outcome, Queue, Ticket, Wait};
 use crate::waiting::unlent_slot::UnlentSlot;
 use crate::waiting::waker::{UserWaker, wake_all};
 
@@ -142,6 +142,20 @@ impl<F: FreeList> PoolHandle<F> {
         Ok(())
     }
 
+    /// This pool, to be kept: another handle of it.
+    pub(crate) fn to_owned_lender(&self) -> LenderRef<'static> {
+        LenderRef::Owned(Box::new(self.clone()))
+    }
+
+    /// A request to `lender`, which is this pool, if it may wait.
+    #[track_caller]
+    pub(crate) fn request<'a>(&self, len: usize, lender: LenderRef<'a>) -> Acquire<'a> {
+        match self.may_wait(len) {
+            Ok(()) => Acquire::new(lender, None),
+            Err(error) => Acquire::ready(Err(error)),
+        }
+    }
+
     /// Takes a free buffer, or joins the queue.
     fn try_or_join(&self, request: &Request<'_>) -> Result<Tried, Empty> {
         let core = self.core();
@@ -185,14 +199,13 @@ impl<F: FreeList> PoolHandle<F> {
         )))
     }
 
-    /// The guard of a buffer that is charged if need be. `waited` is the clock of the wait, if it was one.
-    fn lend_unlent(&self, unlent: UnlentSlot, waited: Option<Option<Clock>>) -> PooledBuf {
-        let core = self.core();
+    /// The guard of a buffer that is charged if need be, for a request that `waited`, or did not.
+    fn lend_unlent(&self, unlent: UnlentSlot, waited: Option<Wait>) -> PooledBuf {
         match waited {
-            Some(clock) => core.waits.add(Ending::Served, clock),
+            Some(wait) => self.count_wait(Ending::Served, wait),
             // It was taken, and is lent after all.
             None => {
-                core.not_lent.fetch_sub(1, Ordering::Relaxed);
+                self.core().not_lent.fetch_sub(1, Ordering::Relaxed);
             }
         }
         // SAFETY: it was taken or handed over, and tracked then.
@@ -203,7 +216,7 @@ impl<F: FreeList> PoolHandle<F> {
     fn charge_and_lend(
         &self,
         unlent: UnlentSlot,
-        waited: Option<Option<Clock>>,
+        waited: Option<Wait>,
         progress: &mut Progress,
         request: &Request<'_>,
     ) -> Poll<Lent> {
@@ -217,15 +230,16 @@ impl<F: FreeList> PoolHandle<F> {
                     Granted::Queued(reservation) => {
                         // What closes the pool looks at the budget's queue after it has closed the pool's own. So
                         // either it finds this request there, or this finds the pool closed.
-                        core.waits.add_time(waited.flatten());
+                        core.waits.add_time(waited.and_then(|wait| wait.clock));
                         if core.waiters.lock().is_closed() {
-                            let (_, clock) = reservation.leave(false);
+                            let (_, wait) = reservation.leave(false);
                             if waited.is_none() {
-                                return self.closed_meanwhile(request, clock);
+                                return self.closed_meanwhile(request, wait);
                             }
-                            self.count_wait(Ending::Unserved, clock);
+                            self.count_wait(Ending::Closed, wait);
                             return Poll::Ready(Err(self.closed()));
                         }
+                        core.waiting_for_bytes.fetch_add(1, Ordering::Relaxed);
                         *progress = Progress::ForBytes(reservation);
                         return Poll::Pending;
                     }
@@ -235,10 +249,17 @@ impl<F: FreeList> PoolHandle<F> {
         Poll::Ready(Ok(self.lend_unlent(unlent, waited)))
     }
 
+    /// The request waits for bytes no more.
+    fn no_longer_for_bytes(&self, progress: &mut Progress) {
+        *progress = Progress::New;
+        let waiting = &self.core().waiting_for_bytes;
+        waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Counts a wait that ended since the pool was closed, unless the request goes on waiting for another.
-    fn closed_meanwhile(&self, request: &Request<'_>, clock: Option<Clock>) -> Poll<Lent> {
+    fn closed_meanwhile(&self, request: &Request<'_>, wait: Wait) -> Poll<Lent> {
         if request.claim.is_none() {
-            self.count_wait(Ending::Unserved, clock);
+            self.count_wait(Ending::Closed, wait);
         }
         Poll::Ready(Err(self.closed()))
     }
@@ -267,11 +288,11 @@ impl<F: FreeList> Lender for PoolHandle<F> {
                 Outcome::Waiting => Poll::Pending,
                 Outcome::Handed(unlent, clock) => {
                     *progress = Progress::Lost;
-                    self.charge_and_lend(unlent, Some(clock), progress, request)
+                    self.charge_and_lend(unlent, Some(Wait::for_buffer(clock)), progress, request)
                 }
                 Outcome::Closed(clock) => {
                     *progress = Progress::New;
-                    self.closed_meanwhile(request, clock)
+                    self.closed_meanwhile(request, Wait::for_buffer(clock))
                 }
             },
             // Begins anew before it asks.
@@ -279,12 +300,12 @@ impl<F: FreeList> Lender for PoolHandle<F> {
             Progress::ForBytes(reservation) => match reservation.check(request.waker) {
                 Outcome::Waiting => Poll::Pending,
                 Outcome::Handed(unlent, clock) => {
-                    *progress = Progress::New;
-                    Poll::Ready(Ok(self.lend_unlent(unlent, Some(clock))))
+                    self.no_longer_for_bytes(progress);
+                    Poll::Ready(Ok(self.lend_unlent(unlent, Some(Wait::for_bytes(clock)))))
                 }
                 Outcome::Closed(clock) => {
-                    *progress = Progress::New;
-                    self.closed_meanwhile(request, clock)
+                    self.no_longer_for_bytes(progress);
+                    self.closed_meanwhile(request, Wait::for_bytes(clock))
                 }
             },
         }
@@ -292,7 +313,7 @@ impl<F: FreeList> Lender for PoolHandle<F> {
 
     fn leave(&self, progress: &mut Progress, wants: bool) -> Left {
         let core = self.core();
-        let (charged, clock) = match std::mem::take(progress) {
+        let (charged, wait) = match std::mem::take(progress) {
             Progress::New => return Left::default(),
             Progress::InQueue(ticket) => {
                 let mut queue = core.waiters.lock();
@@ -301,20 +322,36 @@ impl<F: FreeList> Lender for PoolHandle<F> {
                 drop(queue);
                 let charge = |budget: &Budget| budget.charge(core.buffer_size()).is_ok();
                 let lends = |_: &_| wants && core.budget.as_ref().is_none_or(charge);
-                (left.handed.take().filter(lends), left.clock)
+                (
+                    left.handed.take().filter(lends),
+                    Wait::for_buffer(left.clock),
+                )
             }
-            Progress::ForBytes(reservation) => reservation.leave(wants),
-            Progress::Lost => (None, None),
+            Progress::ForBytes(reservation) => {
+                core.waiting_for_bytes.fetch_sub(1, Ordering::Relaxed);
+                reservation.leave(wants)
+            }
+            Progress::Lost => (None, Wait::for_buffer(None)),
         };
-        let waited_in_vain = charged.is_none();
         Left {
-            lent: charged.map(|unlent| self.lend_unlent(unlent, Some(clock))),
-            waited_in_vain,
-            clock,
+            in_vain: charged.is_none().then_some(wait),
+            lent: charged.map(|unlent| self.lend_unlent(unlent, Some(wait))),
         }
     }
 
-    fn count_wait(&self, ending: Ending, clock: Option<Clock>) {
-        self.core().waits.add(ending, clock);
+    fn count_wait(&self, ending: Ending, wait: Wait) {
+        let core = self.core();
+        if let Some(budget) = &core.budget {
+            let in_vain = matches!(ending, Ending::TimedOut | Ending::Abandoned);
+            // Behind those that keep the pool's buffers while they wait for bytes, it is bytes that it lacked.
+            let behind_such = in_vain && core.waiting_for_bytes.load(Ordering::Relaxed) > 0;
+            if wait.for_bytes || behind_such {
+                budget.count_wait(ending, wait.clock);
+                core.waits_for_bytes.fetch_add(1, Ordering::Relaxed);
+                core.over_budget
+                    .fetch_add(in_vain.into(), Ordering::Relaxed);
+            }
+        }
+        core.waits.add(ending, wait.clock);
     }
 }

@@ -75,10 +75,11 @@ macro_rules! public_pool {
             }
 
             fn acquire_async(&self, len: usize) -> $crate::waiting::acquire::Acquire<'_> {
-                match self.handle.may_wait(len) {
-                    Ok(()) => $crate::waiting::acquire::Acquire::new(&self.handle, None),
-                    Err(error) => $crate::waiting::acquire::Acquire::ready(Err(error)),
-                }
+                self.handle.request(len, $crate::waiting::acquire::LenderRef::Borrowed(&self.handle))
+            }
+
+            fn acquire_owned(&self, len: usize) -> $crate::waiting::acquire::Acquire<'static> {
+                self.handle.request(len, self.handle.to_owned_lender())
             }
 
             #[inline]

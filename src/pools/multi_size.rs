@@ -14,7 +14,7 @@ use crate::pool::Pool;
 use crate::pooled_buf::PooledBuf;
 use crate::pools::buffer::BufferPool;
 use crate::stats::PoolStats;
-use crate::waiting::acquire::{Acquire, Lender};
+use crate::waiting::acquire::{Acquire, LenderRef};
 
 /// A pool of buffers of several sizes. A request gets a buffer of the smallest tier that holds it.
 ///
@@ -225,6 +225,24 @@ impl MultiSizePool {
         }
     }
 
+    /// A request that may wait, to the tiers that may serve it.
+    #[track_caller]
+    fn request<'a, 'b>(
+        &'a self,
+        len: usize,
+        lender: impl Fn(&'a BufferPool) -> LenderRef<'b>,
+    ) -> Acquire<'b> {
+        let Some((home, next)) = self.serving(len) else {
+            return Acquire::ready(Err(self.too_large(len)));
+        };
+        if let Err(error) = home.handle.may_wait(len) {
+            return Acquire::ready(Err(error));
+        }
+        // A tier that is not waited for does not serve in another's place either.
+        let next = next.filter(|next| next.handle.may_wait(len).is_ok());
+        Acquire::new(lender(home), next.map(lender))
+    }
+
     /// Serves a request that the fast path of its tier could not.
     #[cold]
     #[inline(never)]
@@ -291,15 +309,11 @@ impl Pool for MultiSizePool {
 
     /// Of the tiers that [`MultiSizePool::overflow`] allows, whichever can lend first does.
     fn acquire_async(&self, len: usize) -> Acquire<'_> {
-        let Some((home, next)) = self.serving(len) else {
-            return Acquire::ready(Err(self.too_large(len)));
-        };
-        if let Err(error) = home.handle.may_wait(len) {
-            return Acquire::ready(Err(error));
-        }
-        // A tier that is not waited for does not serve in another's place either.
-        let next = next.filter(|next| next.handle.may_wait(len).is_ok());
-        Acquire::new(&home.handle, next.map(|next| &next.handle as &dyn Lender))
+        self.request(len, |tier| LenderRef::Borrowed(&tier.handle))
+    }
+
+    fn acquire_owned(&self, len: usize) -> Acquire<'static> {
+        self.request(len, |tier| tier.handle.to_owned_lender())
     }
 
     #[inline]

@@ -1,0 +1,118 @@
+//! A wait with a time limit that is a future of the user's.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use crate::error::AcquireError;
+use crate::pooled_buf::PooledBuf;
+use crate::sync::Instant;
+use crate::waiting::acquire::Acquire;
+
+/// A request that waits for its buffer until a timer is ready: what [`Acquire::within`] returns.
+///
+/// The timer is any future, of any runtime, and what it returns does not matter. When it is ready first, the request ends
+/// with [`TimedOut`](AcquireError::TimedOut) and counts as [that](crate::PoolStats::timed_out); a buffer that was handed
+/// to it just before is lent all the same. A `timeout` of the runtime's around the request would drop it instead: it
+/// would count as [abandoned](crate::PoolStats::abandoned), and its error would not know the pool.
+///
+/// It may be moved while it waits, whatever the timer is; so it can be kept in a struct and polled by hand. Dropped, it
+/// leaves the queue as [`Acquire`] does.
+///
+/// *Cost.* The timer is not polled while a buffer is free. Before its first poll it is moved to the heap: a request that
+/// has to wait pays for an allocation of the timer's size, and for a look at the clock.
+///
+/// ```
+/// use poolbuf::{AcquireError, BufferPool, Pool};
+/// use std::time::Duration;
+/// use tokio::time::sleep;
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+/// # runtime.block_on(async {
+/// let pool = BufferPool::new(1024, 1, 1)?;
+/// let limit = Duration::from_millis(5);
+/// let only = pool.acquire_async(1024).within(sleep(limit)).await?;
+///
+/// match pool.acquire_async(1024).within(sleep(limit)).await {
+///     Err(AcquireError::TimedOut { waited, .. }) => assert!(waited >= limit),
+///     other => panic!("{other:?}"), // answer 503, say
+/// }
+/// assert_eq!(pool.stats().timed_out, 1);
+/// # drop(only);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a future does nothing until it is polled"]
+pub struct Within<'a, T> {
+    acquire: Acquire<'a>,
+    timer: Timer<T>,
+}
+
+enum Timer<T> {
+    /// Not polled yet.
+    Set(T),
+    /// The request has to wait.
+    Running {
+        timer: Pin<Box<T>>,
+        since: Instant,
+    },
+    Over,
+}
+
+impl<'a, T: Future> Within<'a, T> {
+    pub(crate) fn new(acquire: Acquire<'a>, timer: T) -> Self {
+        Within {
+            acquire,
+            timer: Timer::Set(timer),
+        }
+    }
+}
+
+impl<T: Future> Timer<T> {
+    fn run(&mut self) {
+        *self = match std::mem::replace(self, Timer::Over) {
+            Timer::Set(timer) => Timer::Running {
+                timer: Box::pin(timer),
+                since: Instant::now(),
+            },
+            running => running,
+        };
+    }
+}
+
+// What is pinned is on the heap.
+impl<T> Unpin for Within<'_, T> {}
+
+/// Never ready again after it has been ready once.
+impl<T: Future> Future for Within<'_, T> {
+    type Output = Result<PooledBuf, AcquireError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Within { acquire, timer } = &mut *self;
+        let result = match acquire.poll_lenders(context.waker()) {
+            Poll::Ready(result) => result,
+            Poll::Pending => {
+                if acquire.is_done() {
+                    return Poll::Pending;
+                }
+                timer.run();
+                let Timer::Running { timer, since } = timer else {
+                    return Poll::Pending;
+                };
+                ready!(timer.as_mut().poll(context));
+                acquire.late(since.elapsed())
+            }
+        };
+        *timer = Timer::Over;
+        Poll::Ready(result)
+    }
+}
+
+impl<T> fmt::Debug for Within<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Within").field(&self.acquire).finish()
+    }
+}
