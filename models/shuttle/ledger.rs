@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use poolbuf::{AcquireError, Pool, PoolStats, PooledBuf};
+use poolbuf::{AcquireError, BudgetStats, Pool, PoolStats, PooledBuf};
 use shuttle::thread;
 
 use crate::pools::SIZE;
@@ -20,6 +20,7 @@ struct Entries {
     refused: u64,
     over_budget: u64,
     timed_out: u64,
+    abandoned: u64,
 }
 
 impl Ledger {
@@ -49,27 +50,42 @@ impl Ledger {
         None
     }
 
+    /// Enters that a request was dropped while it waited.
+    pub(crate) fn abandon(&self) {
+        self.0.lock().unwrap().abandoned += 1;
+    }
+
     /// Bytes of the buffers that are lent.
     pub(crate) fn bytes(&self) -> usize {
         self.0.lock().unwrap().lent.values().sum()
     }
 
-    pub(crate) fn assert_refused(&self, refused: u64, over_budget: u64) {
+    /// The figures of two pools with a budget, and the budget's own, are what was entered.
+    pub(crate) fn assert_budget(&self, pools: [&PoolStats; 2], budget: &BudgetStats) {
         let entries = self.0.lock().unwrap();
-        assert_eq!(
-            (refused, over_budget),
-            (entries.refused, entries.over_budget)
-        );
+        let sum = |figure: fn(&PoolStats) -> u64| pools.map(figure).into_iter().sum::<u64>();
+        assert_eq!(sum(|pool| pool.refused), entries.refused, "{pools:?}");
+        assert_eq!(sum(|pool| pool.timed_out), entries.timed_out, "{pools:?}");
+        assert_eq!(sum(|pool| pool.abandoned), entries.abandoned, "{pools:?}");
+        assert_eq!(budget.refused, entries.over_budget, "{budget:?}");
+        let over_budget = budget.refused + budget.timed_out + budget.abandoned;
+        assert_eq!(sum(|pool| pool.over_budget), over_budget, "{budget:?}");
+        assert_eq!(sum(|pool| pool.waits_for_bytes), budget.waits, "{budget:?}");
+        assert!(budget.high_water <= budget.limit, "{budget:?}");
     }
 
-    /// No more than what was lent counts as acquired, but see `assert_exact`.
-    pub(crate) fn assert_acquired(&self, stats: &PoolStats) {
-        let served = self.served();
-        let exact = stats.acquired == served;
-        assert!(
-            exact || stats.acquired > served && !stats.tiers.is_empty(),
-            "{stats:?}"
-        );
+    /// Of a pool that was closed: what else waited was told so.
+    pub(crate) fn assert_closed(&self, stats: &PoolStats) {
+        let entries = self.0.lock().unwrap();
+        assert_eq!(stats.acquired, entries.served, "{stats:?}");
+        Self::assert_ended(&entries, stats);
+        let ended = stats.handed_over + stats.timed_out + stats.abandoned;
+        assert!(ended <= stats.waits, "{stats:?}");
+    }
+
+    fn assert_ended(entries: &Entries, stats: &PoolStats) {
+        assert_eq!(stats.timed_out, entries.timed_out, "{stats:?}");
+        assert_eq!(stats.abandoned, entries.abandoned, "{stats:?}");
     }
 
     pub(crate) fn served(&self) -> u64 {
@@ -85,17 +101,10 @@ impl Ledger {
         assert_eq!(stats.waiting, 0, "{stats:?}");
         assert_eq!(stats.refused, entries.refused, "{stats:?}");
         assert_eq!(stats.over_budget, entries.over_budget, "{stats:?}");
-        // In a pool of several sizes a request that stands in two queues can be handed two buffers, or be late in one and
-        // served in the other.
-        if !stats.tiers.is_empty() {
-            assert!(stats.acquired >= entries.served, "{stats:?}");
-            assert!(stats.timed_out >= entries.timed_out, "{stats:?}");
-        } else {
-            assert_eq!(stats.acquired, entries.served, "{stats:?}");
-            assert_eq!(stats.timed_out, entries.timed_out, "{stats:?}");
-            let ended = stats.handed_over + stats.timed_out;
-            assert!(ended <= stats.waits, "{stats:?}");
-        }
+        Self::assert_ended(&entries, stats);
+        assert_eq!(stats.acquired, entries.served, "{stats:?}");
+        let ended = stats.handed_over + stats.timed_out + stats.abandoned;
+        assert_eq!(ended, stats.waits, "{stats:?}");
     }
 }
 
