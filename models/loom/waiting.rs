@@ -169,7 +169,8 @@ fn joining_against_a_request<P: Pool + Clone + 'static>(pool: P) {
     let joining = spawn_with(pool.clone(), |pool| wait_and_leave(&pool));
     drop(held);
     drop(pool.acquire().unwrap());
-    assert_eq!(pool.stats().abandoned, joining.join().unwrap());
+    let abandoned = joining.join().unwrap();
+    assert_eq!(pool.stats().abandoned, abandoned);
     assert_whole(&pool, 2);
 }
 
