@@ -177,6 +177,36 @@ fn waits_behind_those_for_bytes_lack_bytes() {
     ));
 }
 
+/// A time limit that is over once a buffer came back, and another pool has taken its bytes.
+struct Outpaced<'a>(Option<PooledBuf>, &'a BufferPool, Option<PooledBuf>);
+
+impl Future for Outpaced<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        self.0 = None;
+        self.2 = Some(self.1.acquire().unwrap());
+        Poll::Ready(())
+    }
+}
+
+#[test]
+fn a_wait_that_ends_with_a_buffer_and_no_bytes_lacked_bytes() {
+    let budget = Budget::new(100);
+    let (one, other) = (pool(100, 1, &budget), pool(100, 1, &budget));
+    let limit = Outpaced(Some(one.acquire().unwrap()), &other, None);
+    // Of the buffers there is none: the only one is lent.
+    let mut waiting = one.acquire_async(100).within(limit);
+    let late = Pin::new(&mut waiting).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(
+        late,
+        Poll::Ready(Err(AcquireError::TimedOut { .. }))
+    ));
+    let stats = one.stats();
+    assert_eq!((stats.in_use, stats.timed_out), (0, 1));
+    assert_eq!((stats.over_budget, budget.stats().timed_out), (1, 1));
+}
+
 /// A hundred failures of any kind: the advice is about what lacks.
 #[test]
 fn advice_says_whether_buffers_or_bytes_are_lacking() {

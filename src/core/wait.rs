@@ -320,12 +320,14 @@ impl<F: FreeList> Lender for PoolHandle<F> {
                 let mut left = queue.leave(ticket);
                 core.stop_waiting_if_empty(&queue);
                 drop(queue);
+                let mut wait = Wait::for_buffer(left.clock);
                 let charge = |budget: &Budget| budget.charge(core.buffer_size()).is_ok();
-                let lends = |_: &_| wants && core.budget.as_ref().is_none_or(charge);
-                (
-                    left.handed.take().filter(lends),
-                    Wait::for_buffer(left.clock),
-                )
+                let charged = left.handed.take().filter(|_| {
+                    let charged = wants && core.budget.as_ref().is_none_or(charge);
+                    wait.for_bytes = wants && !charged;
+                    charged
+                });
+                (charged, wait)
             }
             Progress::ForBytes(reservation) => {
                 core.waiting_for_bytes.fetch_sub(1, Ordering::Relaxed);
