@@ -271,6 +271,10 @@ fn a_limit_ends_a_wait_as_timed_out() {
             other => panic!("{other:?}"),
         }
         assert!(poll(&mut *waiting, &bell).is_pending(), "ready once");
+        // Nor is one that ended before it was given a limit.
+        let mut ended = pool.acquire_async(SIZE + 1);
+        assert!(poll(&mut ended, &bell).is_ready());
+        assert!(poll(&mut ended.within(future::ready(())), &bell).is_pending());
         drop(waiting);
         let stats = pool.stats();
         assert_eq!((stats.waiting, stats.waits), (0, 1));
