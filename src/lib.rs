@@ -34,6 +34,7 @@
 //! | the guard | [`PooledBuf`]; [`Wipe`] says what becomes of its bytes |
 //! | waiting | [`Pool::acquire_timeout`] parks the thread, [`Pool::acquire_async`] is a future |
 //! | a limit for several pools | [`Budget`] |
+//! | a stream as frames | [`frames`] |
 //! | statistics | [`PoolStats`], and its advice, [`Health`]; [`Holders`] names the lines that hold buffers |
 //! | errors | [`AcquireError`], [`CapacityError`], [`ConfigError`], [`ResizeError`] |
 //! | memory | [`MemoryRegion`], for registering all buffers with the kernel |
@@ -78,6 +79,8 @@ mod config;
 mod pool;
 
 mod core;
+
+pub mod frames;
 
 mod integrations;
 mod pools;
