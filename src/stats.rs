@@ -159,6 +159,8 @@ impl PoolStats {
         }
         let comfortable = self.high_water.saturating_mul(4).div_ceil(3);
         let half_again = self.max.saturating_add(self.max.div_ceil(2));
+        // If the max has been lowered, more was in use before.
+        let half_again = half_again.max(self.high_water);
         let unserved = self.refused.saturating_add(self.timed_out);
         let requests = self.acquired.saturating_add(unserved);
         let unserved = percent(unserved, requests, 10_000);
@@ -403,6 +405,35 @@ mod tests {
                 raise_max_to: 1500
             }
         );
+    }
+
+    #[test]
+    fn a_max_below_what_was_in_use_is_never_advised() {
+        let lowered = PoolStats {
+            high_water: 100,
+            ..stats(10, 10, 1, 1)
+        };
+        assert_eq!(
+            lowered.health(),
+            Health::Refusing {
+                refused_basis_points: 5000,
+                raise_initial_to: 100,
+                raise_max_to: 100
+            }
+        );
+        let waits = PoolStats {
+            waits: 1,
+            waited: Duration::from_secs(1),
+            refused: 0,
+            ..lowered
+        };
+        assert!(matches!(
+            waits.health(),
+            Health::Waiting {
+                raise_max_to: 100,
+                ..
+            }
+        ));
     }
 
     #[test]
