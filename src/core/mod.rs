@@ -21,7 +21,7 @@ use crate::free_list::{FreeList, Limits};
 use crate::holders::{Caller, Holders, Tracker};
 use crate::memory::decay::Decay;
 use crate::memory::region::{MemoryRegion, Region};
-use crate::pooled_buf::ReleaseHeader;
+use crate::pooled_buf::header::ReleaseHeader;
 use crate::stats::PoolStats;
 use crate::sync::{AtomicU64, AtomicUsize, LeakTracker, Ordering, Witness, fence};
 use crate::waiting::budget::Budget;
