@@ -44,24 +44,19 @@ impl Framing for Lines {
         let mut unseen = received.get(seen..).unwrap_or_default();
         // A search by vectors, as `position` is not. Reading from memory does not fail.
         let skipped = unseen.skip_until(b'\n').unwrap_or(0);
-        let found = &received[..received.len() - unseen.len()];
-        let (line, trailer) = match found {
-            _ if skipped == 0 => (received, 0),
-            [line @ .., b'\r', b'\n'] => (line, 2),
-            [line @ .., b'\n'] => (line, 1),
+        let (line, trailer) = match &received[..received.len() - unseen.len()] {
+            [line @ .., b'\r', b'\n'] if skipped > 0 => (line, 2),
+            [line @ .., b'\n'] if skipped > 0 => (line, 1),
+            // It has not ended: a carriage return may be the first half of its end.
+            [line @ .., b'\r'] => (line, 0),
             line => (line, 0),
         };
-        // Without its end: a carriage return may be the first half of one.
-        let payload = match line {
-            [line @ .., b'\r'] if trailer == 0 => line.len(),
-            line => line.len(),
-        };
-        if payload > self.max {
+        if line.len() > self.max {
             return Err(FrameError::LineTooLong { max: self.max });
         }
         Ok((trailer > 0).then_some(Extent {
             header: 0,
-            payload,
+            payload: line.len(),
             trailer,
         }))
     }

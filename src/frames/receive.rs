@@ -7,7 +7,7 @@ use std::panic::Location;
 
 use super::error::ReceiveError;
 use super::framing::Framing;
-use super::stream::{Asked, Frames};
+use super::stream::Frames;
 use crate::holders::Caller;
 use crate::pool::Pool;
 use crate::pooled_buf::PooledBuf;
@@ -91,11 +91,7 @@ impl<F: Framing> Frames<F> {
                 return Ok(Some(self.given(payload)));
             }
             readable().await?;
-            let acquired = match self.ask(pool)? {
-                Asked::Has => None,
-                Asked::Got(larger) => Some(larger),
-                Asked::Waits(request) => Some(request.for_caller(caller).await?),
-            };
+            let acquired = self.ask(pool, caller)?.acquired().await?;
             match read(self.hold(acquired, pool)?) {
                 Ok(0) => {
                     self.end()?;

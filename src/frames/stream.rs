@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::mem;
 use std::ops::Range;
+use std::panic::Location;
 use std::time::Duration;
 
 use super::carry::Carry;
@@ -12,6 +13,7 @@ use super::error::{Cut, ReceiveError};
 use super::framing::Framing;
 use super::held::Held;
 use crate::error::AcquireError;
+use crate::holders::Caller;
 use crate::pool::Pool;
 use crate::pooled_buf::PooledBuf;
 use crate::waiting::acquire::Acquire;
@@ -115,7 +117,7 @@ impl<F: Framing> Frames<F> {
     /// Those of the framing; again, at each further call, since it is not known then where the next frame begins.
     pub fn next_frame(&mut self) -> Result<Option<&[u8]>, F::Error> {
         let payload = self.locate()?;
-        Ok(payload.map(|payload| &self.held.bytes()[payload]))
+        Ok(payload.map(|payload| self.given(payload)))
     }
 
     /// The next frame, if it is whole, as a guard of its own, to be handed to another thread or sent to several (with
@@ -241,13 +243,9 @@ impl<F: Framing> Frames<F> {
         &'a mut self,
         pool: &'a P,
     ) -> impl Future<Output = Result<&'a mut PooledBuf, AcquireError>> {
-        let asked = self.ask(pool);
+        let asked = self.ask(pool, Location::caller());
         async move {
-            let acquired = match asked? {
-                Asked::Has => None,
-                Asked::Got(larger) => Some(larger),
-                Asked::Waits(request) => Some(request.await?),
-            };
+            let acquired = asked?.acquired().await?;
             self.hold(acquired, pool)
         }
     }
@@ -367,16 +365,17 @@ impl<F: Framing> Frames<F> {
         }
     }
 
-    /// Asks for a buffer, if there is none with room.
+    /// Asks for a buffer, if there is none with room. One that is waited for is acquired on behalf of `caller`.
     #[track_caller]
     pub(super) fn ask<'a, P: Pool + ?Sized>(
         &mut self,
         pool: &'a P,
+        caller: Caller,
     ) -> Result<Asked<'a>, AcquireError> {
         Ok(match self.room(pool) {
             Room::Enough => Asked::Has,
             Room::TooSmall(bytes) => Asked::Got(pool.acquire_for(bytes)?),
-            Room::NoBuffer(bytes) => Asked::Waits(pool.acquire_async(bytes)),
+            Room::NoBuffer(bytes) => Asked::Waits(pool.acquire_async(bytes).for_caller(caller)),
         })
     }
 
@@ -413,6 +412,17 @@ pub(super) enum Asked<'a> {
     Got(PooledBuf),
     /// None is held.
     Waits(Acquire<'a>),
+}
+
+impl Asked<'_> {
+    /// The buffer that was asked for, once it is there; `None` if none was.
+    pub(super) async fn acquired(self) -> Result<Option<PooledBuf>, AcquireError> {
+        Ok(match self {
+            Asked::Has => None,
+            Asked::Got(larger) => Some(larger),
+            Asked::Waits(request) => Some(request.await?),
+        })
+    }
 }
 
 /// Copies `bytes` into `buf`, which the pool lent for as many.
