@@ -120,14 +120,11 @@ impl Write for PooledBuf {
 
     #[inline]
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let spare = self.spare_len();
-        match self.put_some(bytes) {
-            written if written == bytes.len() => Ok(()),
-            _ => {
-                let consumed = self.consumed();
-                Err(CapacityError::behind(bytes.len(), spare, consumed, self.capacity()).into())
-            }
+        let whole = self.extend_from_slice(bytes);
+        if whole.is_err() {
+            self.put_some(bytes);
         }
+        Ok(whole?)
     }
 
     #[inline]
