@@ -90,7 +90,7 @@ impl<F: FreeList> PoolHandle<F> {
         }
         let bytes = core.buffer_size();
         if let Some(budget) = &core.budget {
-            budget.charge(bytes).map_err(|exceeded| {
+            budget.charge(bytes.into()).map_err(|exceeded| {
                 // That a pool is closed says more: waiting for bytes would not help.
                 match core.free_list.is_closed() {
                     true => Refusal::Empty(Empty::Closed),
@@ -108,7 +108,10 @@ impl<F: FreeList> PoolHandle<F> {
                 Ok(slot)
             }
             Err(empty) => {
-                let refunded = core.budget.as_ref().map(|budget| budget.refund(bytes));
+                let refunded = core
+                    .budget
+                    .as_ref()
+                    .map(|budget| budget.refund(bytes.into()));
                 wake_all(refunded.unwrap_or_default());
                 Err(Refusal::Empty(empty))
             }

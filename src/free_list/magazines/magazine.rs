@@ -136,6 +136,34 @@ impl Magazine {
         Some(slot)
     }
 
+    /// Takes the `count` buffers that came last, and returns true, if so many are here. Adds what `make` makes of each to
+    /// `out`.
+    #[inline(always)]
+    pub(crate) fn pop_many<T>(
+        &self,
+        count: usize,
+        out: &mut Vec<T>,
+        make: impl Fn(Slot) -> T,
+    ) -> bool {
+        let length = self.length();
+        let front = self.front();
+        let behind = count - usize::from(front.is_some());
+        if behind > length {
+            return false;
+        }
+        if let Some(front) = front {
+            self.clear_front();
+            out.push(make(front));
+        }
+        let rest = length - behind;
+        let words = self.slots[rest..length].iter().rev();
+        out.extend(words.map(|word| make(Slot::from_word(word.load(Ordering::Relaxed)))));
+        self.set_length(rest);
+        // At most `LARGEST`.
+        self.count(count as i64);
+        true
+    }
+
     /// Puts the buffer of a [`Slot::word`] here, and returns true, unless the magazine is full.
     #[inline(always)]
     pub(crate) fn push(&self, word: u64) -> bool {
@@ -172,6 +200,26 @@ impl Magazine {
         self.set_length(length);
         self.count(most as i64 - 1 - length as i64);
         taken
+    }
+
+    /// Takes `count` buffers, at least 1, those that are here and the rest from `depot`: all or none.
+    pub(crate) fn pop_many_with<T>(
+        &self,
+        depot: &Depot,
+        count: u32,
+        out: &mut Vec<T>,
+        make: impl Fn(Slot) -> T,
+    ) -> Result<(), Empty> {
+        if self.pop_many(count as usize, out, &make) {
+            return Ok(());
+        }
+        // Fewer than `count`. From the depot first: if that has too few, none has been taken.
+        let resting = self.resting();
+        depot.pop_exactly(count - resting as u32, out, &make)?;
+        if resting > 0 {
+            self.pop_many(resting, out, make);
+        }
+        Ok(())
     }
 
     /// Puts the buffer of a [`Slot::word`] here, and returns true, if need be after moving the half that lies longest
