@@ -40,8 +40,9 @@ impl<F: FreeList> PoolHandle<F> {
             return None;
         }
         let mut bufs = Vec::with_capacity(count as usize);
+        let lending = self.lending();
         // SAFETY: just popped.
-        let lend = |slot| unsafe { self.lend(slot) };
+        let lend = |slot| unsafe { lending.lend(slot) };
         let lent = core.free_list.pop_many_fast(count, &mut bufs, lend);
         lent.then_some(bufs)
     }
@@ -77,8 +78,9 @@ impl<F: FreeList> PoolHandle<F> {
         }
         let mut wakers = Vec::new();
         let mut bufs = Vec::with_capacity(count as usize);
+        let lending = self.lending();
         // SAFETY: just popped; tracked below.
-        let lend = |slot| unsafe { self.lend(slot) };
+        let lend = |slot| unsafe { lending.lend(slot) };
         let popped = if core.free_list.demand() == Demand::Waiting {
             Err(Empty::AllInUse(core.free_list.max()))
         } else {
