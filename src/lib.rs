@@ -32,7 +32,7 @@
 //! | their settings | [`PoolConfig`], [`MultiSizeConfig`] |
 //! | what all pools can do | [`Pool`], object-safe; [`Recycler`] lends memory of your own through it |
 //! | the guard | [`PooledBuf`]; [`Wipe`] says what becomes of its bytes |
-//! | waiting | [`Pool::acquire_timeout`] parks the thread, [`Pool::acquire_async`] is a future |
+//! | waiting | [`Pool::acquire_timeout`] parks the thread, [`Pool::acquire_async`] is a future; [`Pool::acquire_many`] takes several at once |
 //! | a limit for several pools | [`Budget`] |
 //! | statistics | [`PoolStats`], and its advice, [`Health`]; [`Holders`] names the lines that hold buffers |
 //! | errors | [`AcquireError`], [`CapacityError`], [`ConfigError`], [`ResizeError`] |

@@ -40,7 +40,7 @@ pub struct PoolStats {
     /// Buffers that exist and are free: `total - in_use`. The pool can still lend `max - in_use`,
     /// or none where a lowered `max` is below what is in use.
     pub available: usize,
-    /// Buffers that are lent.
+    /// Buffers that are lent, or collected for a request that waits for [many](crate::Pool::acquire_many_async).
     pub in_use: usize,
     /// Buffers that were ever lent, counting each once. Exactly the most that were lent at the same time if
     /// one thread uses the pool; with several it may be more, since a thread takes a new buffer rather than
@@ -50,7 +50,7 @@ pub struct PoolStats {
     /// Buffers lent since the pool was made. A [`LockFreePool<N>`](crate::LockFreePool) counts modulo 2
     /// to the power of its tag's bits (2⁴⁸ for `N` up to 65,535).
     pub acquired: u64,
-    /// Requests refused since the pool was made because all buffers were in use. Requests that were too
+    /// Requests refused since the pool was made because all buffers were in use; one for many counts once. Requests that were too
     /// large, or came after the pool was closed, do not count.
     pub refused: u64,
     /// How many of those were refused because the [`Budget`](crate::Budget) of several pools was used up.
@@ -59,7 +59,8 @@ pub struct PoolStats {
     /// and have ended, with a buffer or without. In a multi-size pool each counts in one tier: in that which lent the
     /// buffer, or else in the first in which it waited to the end.
     pub waits: u64,
-    /// How many of them were served: buffers lent after a wait, which count as acquired too.
+    /// Buffers lent after a wait, which count as acquired too: one for each request that was served, or as many as it
+    /// asked for.
     pub handed_over: u64,
     /// How long all of them together waited. From the 1,024th on, one wait in 16 is timed and stands for all of
     /// them.
