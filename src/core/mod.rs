@@ -225,6 +225,7 @@ impl<F: FreeList> PoolHandle<F> {
             waited: core.waits.waited(),
             timed_out: core.waits.timed_out(),
             waiting: core.waiters.waiting(),
+            stalled: core.waiters.lock().stalled(|wanted| wanted.collected.len()),
             resident_bytes: (total * layout.stride).saturating_sub(counts.given_back),
             tiers: Vec::new(),
         }
