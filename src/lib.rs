@@ -32,7 +32,7 @@
 //! | their settings | [`PoolConfig`], [`MultiSizeConfig`] |
 //! | what all pools can do | [`Pool`], object-safe; [`Recycler`] lends memory of your own through it |
 //! | the guard | [`PooledBuf`]; [`Wipe`] says what becomes of its bytes |
-//! | waiting | [`Pool::acquire_timeout`] parks the thread, [`Pool::acquire_async`] is a future |
+//! | waiting | [`Pool::acquire_timeout`] parks the thread, [`Pool::acquire_async`] is a future; [`Pool::acquire_many`] takes several at once |
 //! | a limit for several pools | [`Budget`] |
 //! | a stream as frames | [`frames`] |
 //! | statistics | [`PoolStats`], and its advice, [`Health`]; [`Holders`] names the lines that hold buffers |
@@ -110,6 +110,6 @@ pub use pools::lock_free::LockFreePool;
 pub use pools::multi_size::{MultiSizeConfig, MultiSizePool, Overflow};
 pub use recycler::{Recycle, Recycler};
 pub use stats::{Health, PoolStats};
-pub use waiting::acquire::Acquire;
+pub use waiting::acquire::{Acquire, AcquireMany};
 pub use waiting::budget::Budget;
 pub use wipe::{POISON, Wipe};
