@@ -32,8 +32,9 @@
 //! | their settings | [`PoolConfig`], [`MultiSizeConfig`] |
 //! | what all pools can do | [`Pool`], object-safe; [`Recycler`] lends memory of your own through it |
 //! | the guard | [`PooledBuf`]; [`Wipe`] says what becomes of its bytes |
-//! | waiting | [`Pool::acquire_timeout`] parks the thread, [`Pool::acquire_async`] is a future, [`Pool::acquire_owned`] one to keep |
+//! | waiting | [`Pool::acquire_timeout`] parks the thread, [`Pool::acquire_async`] is a future, [`Pool::acquire_owned`] one to keep; [`Pool::acquire_many`] takes several at once |
 //! | a limit for several pools | [`Budget`] |
+//! | a stream as frames | [`frames`] |
 //! | statistics | [`PoolStats`], and its advice, [`Health`]; [`BudgetStats`]; [`Holders`] names the lines that hold buffers |
 //! | errors | [`AcquireError`], [`CapacityError`], [`ConfigError`], [`ResizeError`] |
 //! | memory | [`MemoryRegion`], for registering all buffers with the kernel |
@@ -81,6 +82,8 @@ mod pool;
 
 mod core;
 
+pub mod frames;
+
 mod integrations;
 mod pools;
 mod recycler;
@@ -110,7 +113,7 @@ pub use pools::lock_free::LockFreePool;
 pub use pools::multi_size::{MultiSizeConfig, MultiSizePool, Overflow};
 pub use recycler::{Recycle, Recycler};
 pub use stats::{Health, PoolStats};
-pub use waiting::acquire::Acquire;
+pub use waiting::acquire::{Acquire, AcquireMany};
 pub use waiting::budget::Budget;
 pub use waiting::within::Within;
 pub use wipe::{POISON, Wipe};

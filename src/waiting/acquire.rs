@@ -17,7 +17,6 @@ use crate::sync::Instant;
 use crate::waiting::budget::Reservation;
 use crate::waiting::queue::{Claim, Ending, Ticket, Wait};
 use crate::waiting::thread_waker::ThreadWaker;
-use crate::waiting::within::Within;
 
 /// A request that waits for its buffer: what [`Pool::acquire_async`](crate::Pool::acquire_async) returns, and, as
 /// `Acquire<'static>`, [`Pool::acquire_owned`](crate::Pool::acquire_owned).
@@ -58,11 +57,12 @@ use crate::waiting::within::Within;
 #[must_use = "a future does nothing until it is polled"]
 pub struct Acquire<'a> {
     state: State<'a>,
+    count: u32,
     caller: Caller,
 }
 
 enum State<'a> {
-    Done(Option<Result<PooledBuf, AcquireError>>),
+    Done(Option<Lent>),
     /// The first lender that can lend does. A place is empty when its lender is closed.
     Asking {
         asked: [Option<Asked<'a>>; 2],
@@ -102,7 +102,47 @@ impl<'a> Deref for LenderRef<'a> {
 }
 
 /// What a lender answers.
-pub(crate) type Lent = Result<PooledBuf, AcquireError>;
+pub(crate) type Lent = Result<Loan, AcquireError>;
+
+/// As many buffers as a request asked for.
+pub(crate) struct Loan {
+    pub(crate) first: PooledBuf,
+    /// Has room for the first, if there are others.
+    pub(crate) others: Vec<PooledBuf>,
+}
+
+impl Loan {
+    pub(crate) fn one(first: PooledBuf) -> Self {
+        Loan {
+            first,
+            others: Vec::new(),
+        }
+    }
+
+    /// `None` if there are none.
+    pub(crate) fn many(mut bufs: Vec<PooledBuf>) -> Option<Self> {
+        let first = bufs.pop()?;
+        Some(Loan {
+            first,
+            others: bufs,
+        })
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<PooledBuf> {
+        let mut bufs = self.others;
+        bufs.push(self.first);
+        bufs
+    }
+}
+
+/// A request that can be told that its time is up.
+pub(crate) trait Waits: Future {
+    /// Whether the result has been taken.
+    fn is_done(&self) -> bool;
+
+    /// The time is up, after so much of it. Returns what was handed over just before.
+    fn late(&mut self, waited: Duration) -> Self::Output;
+}
 
 /// What has a queue for its buffers.
 pub(crate) trait Lender: Send + Sync {
@@ -112,7 +152,7 @@ pub(crate) trait Lender: Send + Sync {
     /// Lends a buffer, or queues for one: the waker is woken when it is worth asking again.
     fn poll_acquire(&self, progress: &mut Progress, request: &Request<'_>) -> Poll<Lent>;
 
-    /// Leaves the queue. A buffer that has been handed over already is lent if the request `wants` it still, or goes to
+    /// Leaves the queue. Buffers that have been handed over already are lent if the request `wants` them still, or go to
     /// the next one.
     fn leave(&self, progress: &mut Progress, wants: bool) -> Left;
 
@@ -123,13 +163,15 @@ pub(crate) trait Lender: Send + Sync {
 /// What came of leaving a queue.
 #[derive(Default)]
 pub(crate) struct Left {
-    pub(crate) lent: Option<PooledBuf>,
+    pub(crate) lent: Option<Loan>,
     /// The request was in a queue, and was not lent a buffer. Not counted yet.
     pub(crate) in_vain: Option<Wait>,
 }
 
 /// A request as a lender sees it.
 pub(crate) struct Request<'a> {
+    /// Buffers that it asks for, at least 1.
+    pub(crate) count: u32,
     pub(crate) waker: &'a Waker,
     pub(crate) caller: Caller,
     /// Whether the request counts here, and not with another lender that is asked too.
@@ -144,9 +186,9 @@ pub(crate) enum Progress {
     #[default]
     New,
     InQueue(Ticket),
-    /// Has a buffer, and waits for the bytes of a budget.
+    /// Has its buffers, and waits for the bytes of a budget.
     ForBytes(Reservation),
-    /// Was handed a buffer, and had to give it back. Other queues may have passed the request over meanwhile.
+    /// Was handed its buffers, and had to give them back. Other queues may have passed the request over meanwhile.
     Lost,
 }
 
@@ -155,7 +197,8 @@ impl<'a> Acquire<'a> {
     #[track_caller]
     pub fn ready(result: Result<PooledBuf, AcquireError>) -> Self {
         Acquire {
-            state: State::Done(Some(result)),
+            state: State::Done(Some(result.map(Loan::one))),
+            count: 1,
             caller: Location::caller(),
         }
     }
@@ -163,6 +206,12 @@ impl<'a> Acquire<'a> {
     /// A request to `first`, or to `second` if that can lend earlier.
     #[track_caller]
     pub(crate) fn new(first: LenderRef<'a>, second: Option<LenderRef<'a>>) -> Self {
+        Acquire::of(1, first, second)
+    }
+
+    /// As `new`, for `count` buffers of one of the two.
+    #[track_caller]
+    fn of(count: u32, first: LenderRef<'a>, second: Option<LenderRef<'a>>) -> Self {
         let ask = |lender| Asked {
             lender,
             progress: Progress::New,
@@ -172,14 +221,15 @@ impl<'a> Acquire<'a> {
                 asked: [Some(ask(first)), second.map(ask)],
                 claim: OnceLock::new(),
             },
+            count,
             caller: Location::caller(),
         }
     }
 
-    /// This request with a time limit: any future that is ready when the time is up, such as a sleep of the runtime's.
-    /// See [`Within`].
-    pub fn within<T: Future>(self, timer: T) -> Within<'a, T> {
-        Within::new(self, timer)
+    /// On behalf of that line of code, which the pool names as the buffer's holder.
+    pub(crate) fn for_caller(mut self, caller: Caller) -> Self {
+        self.caller = caller;
+        self
     }
 
     /// Parks the thread until the buffer is there, for at most `timeout`; `Duration::MAX` is for ever.
@@ -188,7 +238,11 @@ impl<'a> Acquire<'a> {
     ///
     /// [`TimedOut`](AcquireError::TimedOut), and those of [`Pool::acquire_for`](crate::Pool::acquire_for) but for
     /// `Exhausted`.
-    pub fn wait_timeout(mut self, timeout: Duration) -> Result<PooledBuf, AcquireError> {
+    pub fn wait_timeout(self, timeout: Duration) -> Result<PooledBuf, AcquireError> {
+        self.wait(timeout).map(|loan| loan.first)
+    }
+
+    fn wait(mut self, timeout: Duration) -> Lent {
         let thread = ThreadWaker::take();
         let result = self.park(&thread, timeout);
         thread.keep();
@@ -207,7 +261,7 @@ impl<'a> Acquire<'a> {
                 Some(left) if !left.is_zero() => {
                     thread.park((timeout != Duration::MAX).then_some(left));
                 }
-                _ => return self.late(waited),
+                _ => return self.timed_out(waited),
             }
             if let Poll::Ready(result) = self.poll_lenders(thread.waker()) {
                 return result;
@@ -239,6 +293,7 @@ impl<'a> Acquire<'a> {
                 continue;
             };
             let request = Request {
+                count: self.count,
                 waker,
                 caller: self.caller,
                 counted,
@@ -246,15 +301,15 @@ impl<'a> Acquire<'a> {
             };
             match lender.poll_acquire(progress, &request) {
                 Poll::Pending if matches!(progress, Progress::ForBytes(_)) => {
-                    // Has its buffer: it needs none of the others'.
+                    // Has its buffers: it needs none of the others'.
                     asked[1 - number] = None;
                     return Poll::Pending;
                 }
                 Poll::Pending => {}
-                Poll::Ready(Ok(buf)) => {
+                Poll::Ready(Ok(loan)) => {
                     // Leaves the other queue.
                     self.state = State::Done(None);
-                    return Poll::Ready(Ok(buf));
+                    return Poll::Ready(Ok(loan));
                 }
                 Poll::Ready(Err(error)) => {
                     if matches!(progress, Progress::Lost) {
@@ -289,20 +344,15 @@ impl<'a> Acquire<'a> {
         asked.map_or_else(|| Arc::from(""), |asked| Arc::clone(asked.lender.name()))
     }
 
-    /// Whether the result has been taken.
-    pub(crate) fn is_done(&self) -> bool {
-        matches!(self.state, State::Done(None))
-    }
-
-    /// The time is up, after so much of it. Lends a buffer that was handed over just before.
-    pub(crate) fn late(&mut self, waited: Duration) -> Lent {
+    /// The time is up, after so much of it. Lends what was handed over just before.
+    fn timed_out(&mut self, waited: Duration) -> Lent {
         let pool = self.pool_name();
         let lent = self.end(true, Ending::TimedOut);
         lent.ok_or(AcquireError::TimedOut { pool, waited })
     }
 
     /// Leaves all queues, and counts the wait, if it was one and ends without a buffer, where it counts.
-    fn end(&mut self, wants: bool, ending: Ending) -> Option<PooledBuf> {
+    fn end(&mut self, wants: bool, ending: Ending) -> Option<Loan> {
         let mut asked = match std::mem::replace(&mut self.state, State::Done(None)) {
             State::Done(result) => return result?.ok(),
             State::Asking { asked, .. } => asked,
@@ -326,7 +376,18 @@ impl Future for Acquire<'_> {
     type Output = Result<PooledBuf, AcquireError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.poll_lenders(context.waker())
+        let polled = self.poll_lenders(context.waker());
+        polled.map_ok(|loan| loan.first)
+    }
+}
+
+impl Waits for Acquire<'_> {
+    fn is_done(&self) -> bool {
+        matches!(self.state, State::Done(None))
+    }
+
+    fn late(&mut self, waited: Duration) -> Self::Output {
+        self.timed_out(waited).map(|loan| loan.first)
     }
 }
 
@@ -344,6 +405,108 @@ impl fmt::Debug for Acquire<'_> {
             State::Asking { .. } => "waiting",
         };
         f.debug_tuple("Acquire").field(&state).finish()
+    }
+}
+
+/// A request that waits for many buffers at once: what [`Pool::acquire_many_async`](crate::Pool::acquire_many_async)
+/// returns.
+///
+/// As [`Acquire`], in all that is said there. The request has one place in the queue, and when it is the first there, what
+/// is released is collected for it until it is whole; then the task is woken, once. Dropped, at whatever moment, it gives
+/// all that was collected to those behind it.
+///
+/// ```
+/// use poolbuf::{BufferPool, Pool};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(async {
+/// let pool = BufferPool::new(1024, 0, 4)?;
+/// let held = pool.acquire_many(3, 1024)?;
+/// let waiting = pool.clone();
+/// let other = tokio::spawn(async move { waiting.acquire_many_async(4, 1024).await });
+/// tokio::task::yield_now().await; // the other task has the fourth by now, and waits for the rest …
+/// drop(held); // … which it is handed
+/// assert_eq!(other.await?.unwrap().len(), 4);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a future does nothing until it is polled"]
+pub struct AcquireMany<'a>(Many<'a>);
+
+enum Many<'a> {
+    Ready(Option<Result<Vec<PooledBuf>, AcquireError>>),
+    Asking(Acquire<'a>),
+}
+
+impl<'a> AcquireMany<'a> {
+    /// A request with its result, for pools that don't wait.
+    pub fn ready(result: Result<Vec<PooledBuf>, AcquireError>) -> Self {
+        AcquireMany(Many::Ready(Some(result)))
+    }
+
+    /// A request for `count` buffers, at least 1, to `first`, or to `second` if that can lend them earlier.
+    #[track_caller]
+    pub(crate) fn new(count: u32, first: LenderRef<'a>, second: Option<LenderRef<'a>>) -> Self {
+        AcquireMany(Many::Asking(Acquire::of(count, first, second)))
+    }
+
+    /// Parks the thread until the buffers are there, for at most `timeout`; `Duration::MAX` is for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](AcquireError::TimedOut), and those of [`Pool::acquire_many`](crate::Pool::acquire_many) but for
+    /// `Exhausted`.
+    pub fn wait_timeout(self, timeout: Duration) -> Result<Vec<PooledBuf>, AcquireError> {
+        match self.0 {
+            Many::Asking(request) => request.wait(timeout).map(Loan::into_vec),
+            // Not polled before: polling it, and this, take it.
+            Many::Ready(result) => result.unwrap_or_else(|| Ok(Vec::new())),
+        }
+    }
+}
+
+/// Never ready again after it has been ready once.
+impl Future for AcquireMany<'_> {
+    type Output = Result<Vec<PooledBuf>, AcquireError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Many::Ready(result) => result.take().map_or(Poll::Pending, Poll::Ready),
+            Many::Asking(request) => {
+                let polled = request.poll_lenders(context.waker());
+                polled.map_ok(Loan::into_vec)
+            }
+        }
+    }
+}
+
+impl Waits for AcquireMany<'_> {
+    fn is_done(&self) -> bool {
+        match &self.0 {
+            Many::Ready(result) => result.is_none(),
+            Many::Asking(request) => request.is_done(),
+        }
+    }
+
+    fn late(&mut self, waited: Duration) -> Self::Output {
+        match &mut self.0 {
+            // It never waits.
+            Many::Ready(result) => result.take().unwrap_or_else(|| Ok(Vec::new())),
+            Many::Asking(request) => request.timed_out(waited).map(Loan::into_vec),
+        }
+    }
+}
+
+impl fmt::Debug for AcquireMany<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut tuple = f.debug_tuple("AcquireMany");
+        match &self.0 {
+            Many::Ready(None) => tuple.field(&"done"),
+            Many::Ready(Some(_)) => tuple.field(&"ready"),
+            Many::Asking(request) => tuple.field(request),
+        };
+        tuple.finish()
     }
 }
 
@@ -387,7 +550,7 @@ mod tests {
             let handed = self.handed.lock().take();
             Left {
                 in_vain: handed.is_none().then_some(Wait::for_buffer(None)),
-                lent: handed.filter(|_| wants),
+                lent: handed.filter(|_| wants).map(Loan::one),
             }
         }
 
@@ -407,7 +570,7 @@ mod tests {
         )
     }
 
-    fn timed_out(first: &Busy, second: &Busy) -> Lent {
+    fn timed_out(first: &Busy, second: &Busy) -> Result<PooledBuf, AcquireError> {
         acquire(first, second).wait_timeout(Duration::ZERO)
     }
 

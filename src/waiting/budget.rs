@@ -7,8 +7,8 @@ use std::task::Waker;
 
 use crate::budget_stats::BudgetStats;
 use crate::sync::{AtomicU64, Ordering};
+use crate::waiting::parcel::Parcel;
 use crate::waiting::queue::{Clock, Ending, Locked, Outcome, Ticket, Wait, WaitCounts, Waiters};
-use crate::waiting::unlent_slot::UnlentSlot;
 use crate::waiting::waker::{UserWaker, wake_all};
 
 /// A limit, in bytes, on what several pools lend together: give it to each of them with
@@ -70,15 +70,15 @@ struct Shared {
     high_water: AtomicU64,
     refused: AtomicU64,
     waits: WaitCounts,
-    waiters: Waiters<Want, UnlentSlot>,
+    waiters: Waiters<Want, Parcel>,
     name: Arc<str>,
 }
 
-/// What a request waits for, for which pool, and the buffer that it has already.
+/// What a request waits for, for which pool, and the buffers that it has already.
 struct Want {
     bytes: u64,
     pool: usize,
-    buffer: UnlentSlot,
+    buffers: Parcel,
 }
 
 const WANTED: u64 = 1;
@@ -98,15 +98,15 @@ pub(crate) struct Exceeded {
 
 /// Whether bytes were granted at once.
 pub(crate) enum Granted {
-    Now(UnlentSlot),
+    Now(Parcel),
     Queued(Reservation),
 }
 
-/// A request's place in the queue for the bytes of its buffer. Dropped, it leaves the queue, gives bytes back that were
-/// granted meanwhile, and the buffer.
+/// A request's place in the queue for the bytes of its buffers. Dropped, it leaves the queue, gives bytes back that were
+/// granted meanwhile, and the buffers.
 pub(crate) struct Reservation {
     budget: Budget,
-    bytes: u32,
+    bytes: u64,
     /// `None` when it is void.
     ticket: Option<Ticket>,
 }
@@ -177,7 +177,7 @@ impl Budget {
     }
 
     /// Counts `bytes` as lent for a buffer that is there, unless that is too much or other requests wait.
-    pub(crate) fn charge(&self, bytes: u32) -> Result<(), Exceeded> {
+    pub(crate) fn charge(&self, bytes: u64) -> Result<(), Exceeded> {
         let charged = self.charge_ahead(bytes);
         if charged.is_ok() {
             self.note_lent();
@@ -186,8 +186,8 @@ impl Budget {
     }
 
     /// As `charge`, for a buffer that is looked for afterwards: it is followed by `note_lent` or by `refund`.
-    pub(crate) fn charge_ahead(&self, bytes: u32) -> Result<(), Exceeded> {
-        self.take(bytes.into(), |state| state & WANTED == 0)
+    pub(crate) fn charge_ahead(&self, bytes: u64) -> Result<(), Exceeded> {
+        self.take(bytes, |state| state & WANTED == 0)
     }
 
     /// What was charged is lent: keeps the high-water mark. The last of several charges sees the bytes of the others,
@@ -215,7 +215,7 @@ impl Budget {
             .shared
             .state
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
-                // Both are below 2^62.
+                // Both are below 2^62: a request for more than the limit has been refused.
                 let fits = lent(state) + bytes <= self.shared.limit;
                 (fits && may(state)).then_some(state + (bytes << 1))
             });
@@ -225,12 +225,9 @@ impl Budget {
     }
 
     /// Counts `bytes` as lent no more. Returns what to wake.
-    pub(crate) fn refund(&self, bytes: u32) -> Vec<UserWaker> {
-        let before = self
-            .shared
-            .state
-            .fetch_sub(u64::from(bytes) << 1, Ordering::Relaxed);
-        debug_assert!(lent(before) >= u64::from(bytes));
+    pub(crate) fn refund(&self, bytes: u64) -> Vec<UserWaker> {
+        let before = self.shared.state.fetch_sub(bytes << 1, Ordering::Relaxed);
+        debug_assert!(lent(before) >= bytes);
         if before & WANTED == 0 {
             return Vec::new();
         }
@@ -239,15 +236,16 @@ impl Budget {
 
     /// Grants what there is to the requests that came first, and lets go of the lock. Returns what to wake.
     #[cold]
-    fn serve(&self, mut queue: Locked<'_, Want, UnlentSlot>) -> Vec<UserWaker> {
+    fn serve(&self, mut queue: Locked<'_, Want, Parcel>) -> Vec<UserWaker> {
         let mut wakers = Vec::new();
-        while let Some(first) = queue.first_wants() {
+        // None of these requests is in two queues: none is passed over.
+        while let Some(first) = queue.first_wants(&mut Vec::new()) {
             if self.take(first.bytes, |_| true).is_err() {
                 break;
             }
             self.note_lent();
             let first = queue.next();
-            wakers.extend(first.map(|first| first.hand(|want| want.buffer)));
+            wakers.extend(first.map(|first| first.hand(|want| want.buffers)));
         }
         if queue.is_empty() {
             self.shared.state.fetch_and(!WANTED, Ordering::Relaxed);
@@ -255,23 +253,23 @@ impl Budget {
         wakers
     }
 
-    /// Counts `bytes` as lent for `buffer`, which is one of `pool`'s, or joins the queue.
+    /// Counts `bytes` as lent for `buffers`, which are `pool`'s, or joins the queue.
     pub(crate) fn charge_or_join(
         &self,
-        bytes: u32,
+        bytes: u64,
         pool: usize,
-        buffer: UnlentSlot,
+        buffers: Parcel,
         waker: &Waker,
     ) -> Granted {
         if self.charge(bytes).is_ok() {
-            return Granted::Now(buffer);
+            return Granted::Now(buffers);
         }
         // Before the lock: a user's code.
         let waker = UserWaker::clone_of(waker);
         let want = Want {
-            bytes: bytes.into(),
+            bytes,
             pool,
-            buffer,
+            buffers,
         };
         let mut queue = self.shared.waiters.lock();
         if queue.is_empty() {
@@ -280,7 +278,7 @@ impl Budget {
                 self.note_lent();
                 self.shared.state.fetch_and(!WANTED, Ordering::Relaxed);
                 drop(queue);
-                return Granted::Now(want.buffer);
+                return Granted::Now(want.buffers);
             }
         }
         Granted::Queued(Reservation {
@@ -302,7 +300,7 @@ impl Budget {
 
 impl Reservation {
     /// Whether the bytes have been granted. While not, the request will be woken with `waker`.
-    pub(crate) fn check(&mut self, waker: &Waker) -> Outcome<UnlentSlot> {
+    pub(crate) fn check(&mut self, waker: &Waker) -> Outcome<Parcel> {
         let Some(ticket) = &self.ticket else {
             return Outcome::Closed(None);
         };
@@ -313,14 +311,14 @@ impl Reservation {
         outcome
     }
 
-    /// Leaves the queue. Returns the buffer if its bytes have been granted already and the request `wants` it still;
+    /// Leaves the queue. Returns the buffers if their bytes have been granted already and the request `wants` them still;
     /// else both go back.
-    pub(crate) fn leave(mut self, wants: bool) -> (Option<UnlentSlot>, Wait) {
+    pub(crate) fn leave(mut self, wants: bool) -> (Option<Parcel>, Wait) {
         let (granted, clock) = self.give_up(wants);
         (granted, Wait::for_bytes(clock))
     }
 
-    fn give_up(&mut self, wants: bool) -> (Option<UnlentSlot>, Option<Clock>) {
+    fn give_up(&mut self, wants: bool) -> (Option<Parcel>, Option<Clock>) {
         let Some(ticket) = self.ticket.take() else {
             return (None, None);
         };

@@ -3,6 +3,9 @@
 //! What comes free is *handed* to the request that has waited longest, not put where any may take it: so a thread in a
 //! tight loop can't starve those that wait, and there is no wake-up that finds nothing. All changes are made under
 //! one lock; what has to be woken is woken after it has been let go, and no waker is dropped under it.
+//!
+//! A request may want many things. Only the first in the queue collects: what comes free goes into its want until that is
+//! complete, and then to the next. Two that want many thus never hold what the other lacks.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -32,6 +35,10 @@ pub(crate) struct Queue<W, T> {
     closed: bool,
     /// How many have joined.
     joined: u64,
+    /// How often another request became the first.
+    turns: u64,
+    /// The turn, and how much the first had, when it was last asked; and when it was first found so.
+    seen: Option<(u64, usize, Instant)>,
     /// Requests that wait now, or have been handed something and not come for it. A request that waits in two queues
     /// counts in one.
     waiting: usize,
@@ -82,6 +89,10 @@ impl Claim {
         // Relaxed: says which queue serves, and hands nothing on.
         !self.0.swap(true, Ordering::Relaxed)
     }
+
+    fn is_taken(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// What became of a request that waits.
@@ -127,6 +138,8 @@ impl Clock {
 #[derive(Default)]
 pub(crate) struct WaitCounts {
     served: AtomicU64,
+    /// Buffers that were lent to them, but for one each.
+    more: AtomicU64,
     timed_out: AtomicU64,
     abandoned: AtomicU64,
     closed: AtomicU64,
@@ -193,6 +206,19 @@ impl WaitCounts {
         self.served.load(Ordering::Relaxed)
     }
 
+    /// Notes that a request that is about to count as served was lent so many buffers.
+    pub(crate) fn add_buffers(&self, count: u32) {
+        if count > 1 {
+            let more = u64::from(count) - 1;
+            self.more.fetch_add(more, Ordering::Relaxed);
+        }
+    }
+
+    /// Buffers that were lent after a wait.
+    pub(crate) fn handed_over(&self) -> u64 {
+        self.served() + self.more.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn timed_out(&self) -> u64 {
         self.timed_out.load(Ordering::Relaxed)
     }
@@ -222,6 +248,8 @@ impl<W, T> Waiters<W, T> {
                 occupied: 0,
                 closed: false,
                 joined: 0,
+                turns: 0,
+                seen: None,
                 waiting: 0,
             }),
         }
@@ -325,7 +353,10 @@ impl<W, T> Queue<W, T> {
         };
         match self.last {
             Some(last) => self.places[last].after = Some(number),
-            None => self.first = Some(number),
+            None => {
+                self.first = Some(number);
+                self.turns += 1;
+            }
         }
         self.last = Some(number);
         self.occupied += 1;
@@ -348,32 +379,70 @@ impl<W, T> Queue<W, T> {
         })
     }
 
-    /// What the first request wants.
-    pub(crate) fn first_wants(&self) -> Option<&W> {
-        match &self.places[self.first?].state {
-            State::Waiting(entry) => Some(&entry.want),
-            _ => None,
-        }
-    }
-
-    /// Takes the first request that no other queue has served out of the list, to be handed something.
-    pub(crate) fn next(&mut self) -> Option<Next<'_, W, T>> {
-        while let Some(number) = self.first {
+    /// What the first request wants. Those that another queue has served are passed over, and what they wanted is added
+    /// to `passed_over`, to be dropped after the lock has been let go.
+    pub(crate) fn first_wants(&mut self, passed_over: &mut Vec<W>) -> Option<&mut W> {
+        while self
+            .first_entry()?
+            .claim
+            .as_ref()
+            .is_some_and(Claim::is_taken)
+        {
+            let number = self.first?;
             self.unlink(number);
             let state = &mut self.places[number].state;
             // Only places that wait are linked.
             if let State::Waiting(entry) = std::mem::replace(state, State::Closed) {
-                if entry.claim.as_ref().is_none_or(Claim::take) {
-                    return Some(Next {
-                        queue: self,
-                        number,
-                        entry,
-                    });
-                }
                 *state = State::Claimed(entry.waker);
+                passed_over.push(entry.want);
             }
         }
-        None
+        Some(&mut self.first_entry()?.want)
+    }
+
+    /// For how long, at least, the same request has been the first and been handed nothing, by what `has` says of what it
+    /// has; zero if none waits. Counted from the first call that finds it so: what waits need not look at the clock.
+    pub(crate) fn stalled(&mut self, has: impl Fn(&W) -> usize) -> Duration {
+        let turn = self.turns;
+        let Some(first) = self.first_entry() else {
+            return Duration::ZERO;
+        };
+        let has = has(&first.want);
+        match self.seen {
+            Some((seen, had, since)) if (seen, had) == (turn, has) => since.elapsed(),
+            _ => {
+                self.seen = Some((turn, has, Instant::now()));
+                Duration::ZERO
+            }
+        }
+    }
+
+    fn first_entry(&mut self) -> Option<&mut Entry<W>> {
+        match &mut self.places[self.first?].state {
+            State::Waiting(entry) => Some(entry),
+            _ => None,
+        }
+    }
+
+    /// Takes the first request out of the list, to be handed what it wants. `None` if there is none, or another queue has
+    /// served it.
+    pub(crate) fn next(&mut self) -> Option<Next<'_, W, T>> {
+        let number = self.first?;
+        let claim = self.first_entry()?.claim.as_ref();
+        if !claim.is_none_or(Claim::take) {
+            return None;
+        }
+        self.unlink(number);
+        let state = &mut self.places[number].state;
+        match std::mem::replace(state, State::Closed) {
+            State::Waiting(entry) => Some(Next {
+                queue: self,
+                number,
+                entry,
+            }),
+            // Only places that wait are linked.
+            _ => None,
+        }
     }
 
     /// Gives up a place.
@@ -394,10 +463,11 @@ impl<W, T> Queue<W, T> {
         }
     }
 
-    /// No request waits any more, and none will. Returns what to wake.
-    pub(crate) fn close(&mut self) -> Vec<UserWaker> {
+    /// No request waits any more, and none will. Returns what to wake, and the wants, to be dropped after the lock has been
+    /// let go.
+    pub(crate) fn close(&mut self) -> (Vec<UserWaker>, Vec<W>) {
         self.closed = true;
-        self.close_where(|_| true).0
+        self.close_where(|_| true)
     }
 
     /// There is nothing more to wait for, for those whose want is such. Returns what to wake, and the wants.
@@ -439,7 +509,10 @@ impl<W, T> Queue<W, T> {
         let Place { before, after, .. } = self.places[number];
         match before {
             Some(before) => self.places[before].after = after,
-            None => self.first = after,
+            None => {
+                self.first = after;
+                self.turns += 1;
+            }
         }
         match after {
             Some(after) => self.places[after].before = before,
@@ -468,6 +541,7 @@ mod tests {
     fn hand(line: &Line, thing: u32) -> Option<char> {
         let mut name = None;
         let mut queue = line.lock();
+        queue.first_wants(&mut Vec::new())?;
         let waker = queue.next()?.hand(|first| {
             name = Some(first);
             thing
@@ -526,7 +600,7 @@ mod tests {
             Outcome::Waiting
         ));
         // Closing means nothing to it any more.
-        assert!(other.lock().close().is_empty());
+        assert!(other.lock().close().0.is_empty());
         assert_eq!(handed(&one, &in_one), Some(1));
         assert_eq!(leave(&other, in_other), None);
         assert_eq!(handed(&other, &behind), Some(2));
@@ -576,6 +650,23 @@ mod tests {
             assert_eq!(leave(&line, ticket), None);
         }
         assert!(line.lock().places.capacity() >= KEPT);
+    }
+
+    #[test]
+    fn a_first_request_that_is_handed_nothing_is_stalled_until_another_is_first_or_it_gets_more() {
+        let line = Line::new();
+        let stalled = |had| line.lock().stalled(|_| had);
+        assert_eq!(stalled(0), Duration::ZERO);
+        let _first = join(&line, 'a');
+        assert_eq!(stalled(0), Duration::ZERO, "noted now");
+        let since = Instant::now();
+        while since.elapsed().is_zero() {}
+        assert!(stalled(0) > Duration::ZERO);
+        let _second = join(&line, 'b');
+        assert!(stalled(0) > Duration::ZERO, "the first is the same");
+        assert_eq!(stalled(1), Duration::ZERO, "it got one more");
+        hand(&line, 1);
+        assert_eq!(stalled(1), Duration::ZERO, "another is first");
     }
 
     #[test]

@@ -6,12 +6,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use crate::error::AcquireError;
-use crate::pooled_buf::PooledBuf;
 use crate::sync::Instant;
-use crate::waiting::acquire::Acquire;
+use crate::waiting::acquire::{Acquire, AcquireMany, Waits};
 
-/// A request that waits for its buffer until a timer is ready: what [`Acquire::within`] returns.
+/// A request that waits until a timer is ready: what [`Acquire::within`] and [`AcquireMany::within`] return.
 ///
 /// The timer is any future, of any runtime, and what it returns does not matter. When it is ready first, the request ends
 /// with [`TimedOut`](AcquireError::TimedOut) and counts as [that](crate::PoolStats::timed_out); a buffer that was handed
@@ -44,8 +42,8 @@ use crate::waiting::acquire::Acquire;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a future does nothing until it is polled"]
-pub struct Within<'a, T> {
-    acquire: Acquire<'a>,
+pub struct Within<R, T> {
+    request: R,
     timer: Timer<T>,
 }
 
@@ -60,10 +58,26 @@ enum Timer<T> {
     Over,
 }
 
-impl<'a, T: Future> Within<'a, T> {
-    pub(crate) fn new(acquire: Acquire<'a>, timer: T) -> Self {
+impl Acquire<'_> {
+    /// This request with a time limit: any future that is ready when the time is up, such as a sleep of the runtime's.
+    /// See [`Within`].
+    pub fn within<T: Future>(self, timer: T) -> Within<Self, T> {
+        Within::new(self, timer)
+    }
+}
+
+impl AcquireMany<'_> {
+    /// This request with a time limit: any future that is ready when the time is up, such as a sleep of the runtime's.
+    /// See [`Within`].
+    pub fn within<T: Future>(self, timer: T) -> Within<Self, T> {
+        Within::new(self, timer)
+    }
+}
+
+impl<R, T: Future> Within<R, T> {
+    fn new(request: R, timer: T) -> Self {
         Within {
-            acquire,
+            request,
             timer: Timer::Set(timer),
         }
     }
@@ -82,18 +96,18 @@ impl<T: Future> Timer<T> {
 }
 
 // What is pinned is on the heap.
-impl<T> Unpin for Within<'_, T> {}
+impl<R, T> Unpin for Within<R, T> {}
 
 /// Never ready again after it has been ready once.
-impl<T: Future> Future for Within<'_, T> {
-    type Output = Result<PooledBuf, AcquireError>;
+impl<R: Waits + Unpin, T: Future> Future for Within<R, T> {
+    type Output = R::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Within { acquire, timer } = &mut *self;
-        let result = match acquire.poll_lenders(context.waker()) {
-            Poll::Ready(result) => result,
+        let Within { request, timer } = &mut *self;
+        let output = match Pin::new(&mut *request).poll(context) {
+            Poll::Ready(output) => output,
             Poll::Pending => {
-                if acquire.is_done() {
+                if request.is_done() {
                     return Poll::Pending;
                 }
                 timer.run();
@@ -101,16 +115,16 @@ impl<T: Future> Future for Within<'_, T> {
                     return Poll::Pending;
                 };
                 ready!(timer.as_mut().poll(context));
-                acquire.late(since.elapsed())
+                request.late(since.elapsed())
             }
         };
         *timer = Timer::Over;
-        Poll::Ready(result)
+        Poll::Ready(output)
     }
 }
 
-impl<T> fmt::Debug for Within<'_, T> {
+impl<R: fmt::Debug, T> fmt::Debug for Within<R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Within").field(&self.acquire).finish()
+        f.debug_tuple("Within").field(&self.request).finish()
     }
 }

@@ -18,6 +18,9 @@ const WINDOW: Duration = Duration::from_secs(2 * 60 * 60);
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Figures {
     pub(crate) binary: String,
+    /// Measured with one busy neighbour.
+    #[serde(default)]
+    pub(crate) busy: bool,
     /// Seconds since the epoch at which it was done.
     pub(crate) made: u64,
     /// Seconds that it took.
@@ -92,15 +95,19 @@ impl Figures {
 
     pub(crate) fn store(&self) -> io::Result<()> {
         fs::create_dir_all(directory())?;
-        fs::write(file(&self.binary), serde_json::to_vec_pretty(&self)?)
+        fs::write(
+            file(&self.binary, self.busy),
+            serde_json::to_vec_pretty(&self)?,
+        )
     }
 }
 
-/// What the binaries of this run have stored, in the order of [`BINARIES`].
-pub(crate) fn stored() -> Vec<Figures> {
+/// What the binaries of this run have stored, in the order of [`BINARIES`], quiet or with one busy neighbour.
+pub(crate) fn stored(busy: bool) -> Vec<Figures> {
     let now = seconds_since(UNIX_EPOCH);
     let stored = BINARIES.iter().filter_map(|binary| {
-        let figures: Figures = serde_json::from_slice(&fs::read(file(binary)).ok()?).ok()?;
+        let figures = fs::read(file(binary, busy)).ok()?;
+        let figures: Figures = serde_json::from_slice(&figures).ok()?;
         let age = now.saturating_sub(figures.made);
         (age < WINDOW.as_secs()).then_some(figures)
     });
@@ -115,8 +122,9 @@ pub(crate) fn directory() -> PathBuf {
     target.join("poolbuf-peers")
 }
 
-fn file(binary: &str) -> PathBuf {
-    directory().join(format!("{binary}.json"))
+fn file(binary: &str, busy: bool) -> PathBuf {
+    let state = if busy { "-busy" } else { "" };
+    directory().join(format!("{binary}{state}.json"))
 }
 
 fn seconds_since(time: SystemTime) -> u64 {

@@ -2,10 +2,13 @@
 //! ten minutes. Each is used as its documentation says, in the fastest way that makes sense, with its buffers
 //! made beforehand and none of them zeroed if that can be avoided.
 //!
-//! `cargo bench -p poolbuf-peers` measures for eight minutes and writes docs/peers.md, docs/charts/, the section
-//! `peers` of docs/BENCHMARKS.md and that of README.md. Each binary measures ours, the floor and its own candidates in turn, and all
-//! ratios are taken within one binary. `cargo bench -p poolbuf-peers --bench peers -- --render` writes the
-//! report again from the figures of the last two hours.
+//! `cargo bench -p poolbuf-peers` measures for ten minutes and writes docs/peers.md, docs/charts/, the section `peers`
+//! of docs/BENCHMARKS.md and that of README.md. Each binary measures ours, the floor and its own candidates in turn, and
+//! all ratios are taken within one binary. `cargo bench -p poolbuf-peers --bench peers -- --render` writes the report
+//! again from the figures of the last two hours.
+//!
+//! With `POOLBUF_PEERS_BUSY=1` in the environment one process spins beside all that is measured: the busy state of a
+//! machine, which `--bench peers` is enough for. The targets are shown in both states.
 //!
 //! Left out: commonware-runtime's buffer pool, which needs some 350 crates. Left out of what needs it: whatever
 //! has guards that cannot leave their thread (sharded-slab's plain ones), and whatever never refuses.
@@ -15,6 +18,7 @@ mod charts;
 mod comparison;
 mod figures;
 mod measure;
+mod neighbour;
 mod options;
 mod overview;
 #[path = "../../common/page.rs"]
@@ -30,6 +34,7 @@ mod workloads;
 
 use std::time::SystemTime;
 
+use neighbour::Neighbour;
 use options::Options;
 
 /// Which candidates a binary measures.
@@ -43,6 +48,7 @@ pub enum Set {
 
 /// The whole of a binary: measures, stores and reports.
 pub fn run(binary: &str, set: Set) {
+    neighbour::spin_if_it_is_one();
     if measure::was_burst(set) {
         return;
     }
@@ -52,7 +58,10 @@ pub fn run(binary: &str, set: Set) {
         return;
     }
     let began = SystemTime::now();
+    let neighbour = options.busy.then(Neighbour::start);
+    let neighbour = neighbour.transpose().expect("this program can be run");
     let mut figures = measure::all(binary, set, &options);
+    drop(neighbour);
     figures.done(began);
     if options.plain {
         figures

@@ -45,6 +45,7 @@ pub(crate) fn was_burst(set: Set) -> bool {
 pub(crate) fn all(binary: &str, set: Set, options: &Options) -> Figures {
     let mut figures = Figures {
         binary: binary.into(),
+        busy: options.busy,
         rounds: options.rounds(),
         ..Figures::default()
     };

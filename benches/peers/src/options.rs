@@ -3,11 +3,16 @@
 /// Rounds of a run: in each, every candidate is measured once.
 const ROUNDS: usize = 5;
 
+/// In the environment, since criterion reads the arguments too and takes no others.
+const BUSY: &str = "POOLBUF_PEERS_BUSY";
+
 pub(crate) struct Options {
     /// Run everything once, and measure nothing.
     pub(crate) test: bool,
     /// Measure nothing, and write the report of what was stored.
     pub(crate) render: bool,
+    /// With one process beside that spins, for the whole time.
+    pub(crate) busy: bool,
     /// What the names of what is measured must contain.
     filter: Option<String>,
     /// Nothing but what cargo adds by itself, so all is measured as it is meant to be.
@@ -21,6 +26,7 @@ impl Options {
         Options {
             test: has("--test") || has("--list"),
             render: has("--render"),
+            busy: std::env::var_os(BUSY).is_some_and(|value| value != "0"),
             filter: arguments
                 .iter()
                 .find(|argument| !argument.starts_with('-'))

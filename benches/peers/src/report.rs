@@ -6,28 +6,40 @@ use std::{fs, io};
 
 use crate::comparison::Comparison;
 use crate::figures::{self, Figures};
-use crate::{charts, overview, page, results, summary, targets};
+use crate::targets::{self, Targets};
+use crate::{charts, overview, page, results, summary};
 
 /// Prints what a part of a run measured; nothing is kept.
 pub(crate) fn print(figures: Figures) {
     if figures.workloads.is_empty() {
         return;
     }
+    let busy = figures.busy;
     let comparison = Comparison::new(vec![figures]);
-    println!(
-        "{}",
-        results::render(&comparison, &targets::all(&comparison))
-    );
+    let targets = Targets::new(&comparison, busy);
+    println!("{}", results::render(&comparison, &targets));
 }
 
 /// Writes docs/peers.md and the charts from what all binaries have stored, and the sections of docs/BENCHMARKS.md and
 /// README.md when all have.
 pub(crate) fn write() -> io::Result<()> {
-    let comparison = Comparison::new(figures::stored());
-    for own in comparison.figures() {
-        println!("{}: measured {} minutes ago", own.binary, own.minutes_ago());
+    let [comparison, busy] = [false, true].map(|busy| Comparison::new(figures::stored(busy)));
+    for own in comparison.figures().iter().chain(busy.figures()) {
+        let state = if own.busy {
+            ", with a busy neighbour"
+        } else {
+            ""
+        };
+        println!(
+            "{}{state}: measured {} minutes ago",
+            own.binary,
+            own.minutes_ago()
+        );
     }
-    let targets = targets::all(&comparison);
+    let targets = Targets {
+        quiet: targets::all(&comparison),
+        busy: targets::all(&busy),
+    };
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
     let charts = charts::write(&comparison, &docs.join("charts"))?;
     fs::write(
@@ -35,7 +47,7 @@ pub(crate) fn write() -> io::Result<()> {
         results::render(&comparison, &targets),
     )?;
     println!("wrote docs/peers.md and {} charts", charts.len());
-    println!("{}", targets::summary(&targets));
+    println!("{}", targets.summary());
     if !comparison.is_complete() {
         return Ok(());
     }

@@ -5,14 +5,18 @@ use std::thread;
 use crate::comparison::{Comparison, Entrant, Kind};
 use crate::figures::BINARIES;
 use crate::table::{Table, multiple};
-use crate::targets::{self, Target, per_core};
+use crate::targets::{Targets, per_core};
 use crate::workloads::CHAPTER_THREADS;
 use crate::workloads::burst::MOMENTS;
 use crate::workloads::latency::PERCENTILES;
 use crate::workloads::one_at_a_time::{CHAPTER, ONE_AT_A_TIME};
 use crate::workloads::{
-    THREADS, alternating::ALTERNATING, handed_over::HANDED_OVER, held::HELD,
-    near_exhaustion::NEAR_EXHAUSTION, ring, threaded,
+    THREADS,
+    alternating::ALTERNATING,
+    handed_over::{HANDED_OVER, HANDED_OVER_MANY},
+    held::HELD,
+    near_exhaustion::NEAR_EXHAUSTION,
+    ring, threaded,
 };
 
 /// What was left out, and how to read some rows.
@@ -44,7 +48,7 @@ fn number(figure: f64) -> String {
     }
 }
 
-pub(crate) fn render(comparison: &Comparison, targets: &[Target]) -> String {
+pub(crate) fn render(comparison: &Comparison, targets: &Targets) -> String {
     let mut text = header(comparison);
     let mut section = |title: &str, explanation: &str, table: Option<String>| {
         if let Some(table) = table {
@@ -53,8 +57,9 @@ pub(crate) fn render(comparison: &Comparison, targets: &[Target]) -> String {
     };
     section(
         "Targets",
-        "Each ratio within one binary's run.",
-        targets::table(targets),
+        "Each ratio within one binary's run, on a quiet machine and with one process beside that spins \
+         (`POOLBUF_PEERS_BUSY=1 cargo bench -p poolbuf-peers --bench peers`).",
+        targets.table(),
     );
     section(
         "One at a time",
@@ -91,6 +96,11 @@ pub(crate) fn render(comparison: &Comparison, targets: &[Target]) -> String {
         "Released on another thread",
         "Acquired on one thread, released on another; each with the channel between them.",
         one(comparison, HANDED_OVER),
+    );
+    section(
+        "Released on another thread, 32 at once",
+        "The same, 32 acquired, sent in one step, and released; for each buffer.",
+        one(comparison, HANDED_OVER_MANY),
     );
     section(
         "Latency",

@@ -4,7 +4,7 @@ use std::thread;
 
 use crate::comparison::{Comparison, Entrant, Kind};
 use crate::table::{Table, multiple};
-use crate::targets::{self, Target};
+use crate::targets::Targets;
 use crate::workloads::{
     alternating::ALTERNATING, handed_over::HANDED_OVER, held::HELD, one_at_a_time::ONE_AT_A_TIME,
     ring, threaded,
@@ -13,7 +13,7 @@ use crate::workloads::{
 /// One table, what came of the targets, and the charts.
 pub(crate) fn render(
     comparison: &Comparison,
-    targets: &[Target],
+    targets: &Targets,
     charts: &[(&str, String)],
 ) -> String {
     let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -47,7 +47,7 @@ pub(crate) fn render(
          written, {os}, {arch}, {cores} cores; all tables are in [peers.md](peers.md).\n\n"
     );
     text.push_str(&table.render().unwrap_or_default());
-    text.push_str(&format!("\n{}\n", targets::summary(targets)));
+    text.push_str(&format!("\n{}\n", targets.summary()));
     for (title, file) in charts {
         text.push_str(&format!("\n![{title}](charts/{file})\n"));
     }

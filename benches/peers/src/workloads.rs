@@ -55,11 +55,16 @@ pub(crate) const CHAPTER_MESSAGE: &[u8] = &[7; 64];
 /// The thread counts of the workloads that have several.
 pub(crate) const THREADS: [usize; 4] = [1, 2, 4, 8];
 
-/// `function::<C>` for each candidate C.
+/// `function::<C>`, or `function::<C, CONSTANT>`, for each candidate C.
 macro_rules! candidates {
     ($function:ident as $measure:ty: $($candidate:ty),* $(,)?) => {
         vec![$($crate::workloads::Candidate::of::<$candidate>(
             $function::<$candidate> as $measure
+        )),*]
+    };
+    ($function:ident, $constant:ident as $measure:ty: $($candidate:ty),* $(,)?) => {
+        vec![$($crate::workloads::Candidate::of::<$candidate>(
+            $function::<$candidate, $constant> as $measure
         )),*]
     };
 }
@@ -104,7 +109,7 @@ pub(crate) fn all(set: Set) -> Vec<Workload> {
     let mut workloads = vec![one_at_a_time::workload(set), held::workload(set)];
     workloads.extend(THREADS.map(|threads| threaded::workload(set, threads)));
     workloads.extend(THREADS.map(|threads| ring::workload(set, threads)));
-    workloads.push(handed_over::workload(set));
+    workloads.extend(handed_over::workloads(set));
     workloads.extend(one_at_a_time::chapter(set));
     workloads.push(alternating::workload(set));
     workloads.extend(near_exhaustion::workload(set));

@@ -3,11 +3,14 @@
 //! changes of max, trimming, closing, handles that go before their guards, and guards as `Bytes`. `several_threads` has
 //! no model; it checks what must be so whatever the others do.
 //!
-//! `fuzz/` runs both on the bytes of a fuzzer; `tests/state_machine.rs` on random ones, and on those that the fuzzer kept
+//! `frames` cuts a stream anywhere, and compares the frames with those of the whole.
+//!
+//! `fuzz/` runs them on the bytes of a fuzzer; `tests/state_machine.rs` on random ones, and on those that the fuzzer kept
 //! because they reach code that no other reaches.
 
 mod any_pool;
 mod bell;
+pub mod frames;
 mod held;
 mod model;
 pub mod one_thread;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use poolbuf_state_machine::{one_thread, several_threads};
+use poolbuf_state_machine::{frames, one_thread, several_threads};
 use proptest::prelude::*;
 
 proptest! {
@@ -20,6 +20,11 @@ proptest! {
     #[test]
     fn nothing_is_lost_among_threads(data in prop::collection::vec(any::<u8>(), 0..1500)) {
         several_threads::run(&data);
+    }
+
+    #[test]
+    fn a_stream_cut_anywhere_has_the_frames_of_the_whole(data in prop::collection::vec(any::<u8>(), 0..1500)) {
+        frames::run(&data);
     }
 }
 
@@ -46,4 +51,9 @@ fn pools_do_what_a_model_of_them_does_on_what_the_fuzzer_kept() {
 #[test]
 fn nothing_is_lost_among_threads_on_what_the_fuzzer_kept() {
     replay("threads", several_threads::run);
+}
+
+#[test]
+fn a_stream_cut_anywhere_has_the_frames_of_the_whole_on_what_the_fuzzer_kept() {
+    replay("frames", frames::run);
 }

@@ -1,6 +1,7 @@
 //! Buffers acquired on one thread and released on another, through a channel of rtrb's, whose own cost is a
 //! row of its own. Guards that cannot leave their thread are left out.
 
+use std::array;
 use std::hint::{self, black_box};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId};
 use poolbuf::{BufferPool, LockFreePool, PooledBuf};
-use rtrb::{PushError, RingBuffer};
+use rtrb::RingBuffer;
 
 use super::{Candidate, Measure, Workload, candidates};
 use crate::Set;
@@ -26,42 +27,51 @@ use crate::candidates::zeropool::{Uninitialised, Zeroed};
 use crate::strategy::{BUFFERS, MESSAGE, Strategy, acquire_and_write};
 
 pub(crate) const HANDED_OVER: &str = "handed-over";
+pub(crate) const HANDED_OVER_MANY: &str = "handed-over-32-at-once";
 /// The row that shows what the channel alone costs.
 pub(crate) const CHANNEL: &str = "channel-alone";
 
-const OPERATIONS: u64 = 50_000;
+/// A multiple of [`BATCH`].
+const OPERATIONS: u64 = 51_200;
 /// Before anything is measured, on both threads.
-const WARM_UP: u64 = 2_000;
+const WARM_UP: u64 = 2_048;
 /// Places of the channel.
 const IN_FLIGHT: usize = 128;
 
-/// The wall time of `count` values made here and used on another thread.
+/// How many are sent at once where it is not each by itself: an I/O thread's harvest of a ring.
+const BATCH: usize = 32;
+
+/// The wall time of `count` values made here and used on another thread, of which `AT_ONCE` are made, then sent in one
+/// step, and then used.
 ///
 /// Neither thread sleeps, since what that costs would hide all else.
-fn through_channel<T: Send>(count: u64, make: impl Fn() -> T, take: impl Fn(T) + Send) -> Duration {
+fn through_channel<T: Send, const AT_ONCE: usize>(
+    count: u64,
+    make: impl Fn() -> T,
+    take: impl Fn(T) + Send,
+) -> Duration {
     let (mut sender, mut receiver) = RingBuffer::new(IN_FLIGHT);
+    let steps = |count: u64| count / AT_ONCE as u64;
     thread::scope(|scope| {
         let other = scope.spawn(move || {
-            for _ in 0..WARM_UP + count {
-                take(insist(|| receiver.pop().ok()));
+            for _ in 0..steps(WARM_UP) + steps(count) {
+                insist(|| receiver.slots() >= AT_ONCE);
+                let values = receiver.read_chunk(AT_ONCE).expect("they are there");
+                values.into_iter().for_each(&take);
             }
             Instant::now()
         });
         let mut send = || {
-            let mut unsent = Some(make());
-            insist(|| match sender.push(unsent.take()?) {
-                Ok(()) => Some(()),
-                Err(PushError::Full(value)) => {
-                    unsent = Some(value);
-                    None
-                }
-            });
+            let values: [T; AT_ONCE] = array::from_fn(|_| make());
+            insist(|| sender.slots() >= AT_ONCE);
+            let places = sender.write_chunk_uninit(AT_ONCE);
+            places.expect("they are there").fill_from_iter(values);
         };
-        for _ in 0..WARM_UP {
+        for _ in 0..steps(WARM_UP) {
             send();
         }
         let start = Instant::now();
-        for _ in 0..count {
+        for _ in 0..steps(count) {
             send();
         }
         let end = other.join().expect("the other thread does not panic");
@@ -69,12 +79,12 @@ fn through_channel<T: Send>(count: u64, make: impl Fn() -> T, take: impl Fn(T) +
     })
 }
 
-/// Tries until there is something, with short pauses, and lets others run now and then.
-fn insist<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+/// Asks until it is so, with short pauses, and lets others run now and then.
+fn insist(mut is_so: impl FnMut() -> bool) {
     loop {
         for _ in 0..64 {
-            if let Some(value) = attempt() {
-                return value;
+            if is_so() {
+                return;
             }
             for _ in 0..32 {
                 hint::spin_loop();
@@ -84,7 +94,7 @@ fn insist<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-fn measure<S: Strategy + Sync>(
+fn measure<S: Strategy + Sync, const AT_ONCE: usize>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     id: BenchmarkId,
     _threads: usize,
@@ -94,7 +104,7 @@ fn measure<S: Strategy + Sync>(
     let strategy = S::new(BUFFERS);
     group.bench_function(id, |bencher| {
         bencher.iter_custom(|iterations| {
-            through_channel(
+            through_channel::<_, AT_ONCE>(
                 iterations * OPERATIONS,
                 || acquire_and_write(&strategy, MESSAGE),
                 drop,
@@ -103,11 +113,15 @@ fn measure<S: Strategy + Sync>(
     });
 }
 
-fn measure_channel(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, _threads: usize) {
+fn measure_channel<const AT_ONCE: usize>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    id: BenchmarkId,
+    _threads: usize,
+) {
     const GUARD: [u8; size_of::<PooledBuf>()] = [0; size_of::<PooledBuf>()];
     group.bench_function(id, |bencher| {
         bencher.iter_custom(|iterations| {
-            through_channel(
+            through_channel::<_, AT_ONCE>(
                 iterations * OPERATIONS,
                 || black_box(GUARD),
                 |guard| {
@@ -118,16 +132,23 @@ fn measure_channel(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, _t
     });
 }
 
-pub(super) fn workload(set: Set) -> Workload {
+pub(super) fn workloads(set: Set) -> [Workload; 2] {
+    [
+        workload::<1>(set, HANDED_OVER),
+        workload::<BATCH>(set, HANDED_OVER_MANY),
+    ]
+}
+
+fn workload<const AT_ONCE: usize>(set: Set, id: &str) -> Workload {
     let mut candidates: Vec<Candidate<Measure>> = match set {
         Set::Allocator => candidates!(
-            measure as Measure:
+            measure, AT_ONCE as Measure:
             BufferPool,
             LockFreePool<BUFFERS>,
             FreshVector,
         ),
         Set::Peers => candidates!(
-            measure as Measure:
+            measure, AT_ONCE as Measure:
             BufferPool,
             LockFreePool<BUFFERS>,
             FreshVector,
@@ -148,10 +169,10 @@ pub(super) fn workload(set: Set) -> Workload {
     candidates.push(Candidate {
         id: CHANNEL,
         label: "the channel alone",
-        measure: measure_channel,
+        measure: measure_channel::<AT_ONCE>,
     });
     Workload {
-        id: HANDED_OVER.into(),
+        id: id.into(),
         operations: OPERATIONS,
         threads: 2,
         candidates,
