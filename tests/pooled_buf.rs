@@ -291,7 +291,7 @@ fn the_spare_bytes_of_a_vec_show_nothing_that_was_not_written() {
                     Ok(bytes.len())
                 }
             }
-            buf.read_from(&mut Claims).unwrap();
+            buf.read_from_any(&mut Claims).unwrap();
             assert!(buf[3..].iter().all(|byte| *byte == 0));
         },
         |buf| {

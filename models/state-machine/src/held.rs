@@ -376,7 +376,7 @@ impl Held {
             claimed,
             shown: Vec::new(),
         };
-        let result = self.buf.read_from(&mut reader);
+        let result = self.buf.read_from_any(&mut reader);
         if spare == 0 {
             assert_eq!(result.unwrap_err().kind(), io::ErrorKind::WriteZero);
             return;
