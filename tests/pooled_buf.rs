@@ -96,7 +96,7 @@ fn a_guard_is_seen_and_changed_as_a_slice() {
     for byte in &mut buf {
         *byte *= 2;
     }
-    buf.as_mut()[0] = 9;
+    buf.as_mut_slice()[0] = 9;
     buf.as_mut_slice()[1] = 8;
     let bytes: Vec<_> = (&buf).into_iter().copied().collect();
     assert_eq!(bytes, [9, 8, 6]);

@@ -76,10 +76,12 @@ fn exposed_by(holder: impl FnOnce(&mut PooledBuf)) -> usize {
     lent(0, holder).1
 }
 
+type Ends = fn(&[u8]) -> io::Result<usize>;
+
 /// Writes `writes` bytes, and then does what `ends` says.
 struct Scripted {
     writes: usize,
-    ends: fn(&[u8]) -> io::Result<usize>,
+    ends: Ends,
 }
 
 impl Read for Scripted {
@@ -92,10 +94,9 @@ impl Read for Scripted {
 // SAFETY: it writes 40 bytes, and says so, or fails in a way that allows for them; or it writes none.
 unsafe impl TrustedRead for Scripted {}
 
-fn receives() -> [(
-    &'static str,
-    fn(&mut PooledBuf, Scripted) -> io::Result<usize>,
-); 4] {
+type Receive = fn(&mut PooledBuf, Scripted) -> io::Result<usize>;
+
+fn receives() -> [(&'static str, Receive); 4] {
     [
         ("read_from", |buf, mut reader| buf.read_from(&mut reader)),
         ("a wrapper", |buf, mut reader| {
@@ -128,7 +129,7 @@ fn a_receive_zeroes_nothing_and_exposes_what_came() {
         });
         assert!(memory[40..].iter().all(|byte| *byte == STALE), "{name}");
         assert_eq!(exposed, SIZE, "what earlier holders left still counts");
-        let ends: [(usize, fn(&[u8]) -> io::Result<usize>, usize); 9] = [
+        let ends: [(usize, Ends, usize); 9] = [
             (40, |_| Ok(40), 40),
             (0, |_| Ok(0), 0),
             (0, |_| Err(ErrorKind::WouldBlock.into()), 0),
@@ -710,7 +711,9 @@ fn what_std_wraps_readers_in_reads_the_same() {
     let dynamic: Box<dyn TrustedRead> = Box::new(&bytes[..]);
     let deque: VecDeque<u8> = bytes.iter().copied().collect();
     assert_eq!(all(&bytes[..]), bytes);
-    assert_eq!(all(&mut &bytes[..]), bytes);
+    let mut slice = &bytes[..];
+    assert_eq!(all(slice.by_ref()), bytes);
+    assert!(slice.is_empty());
     assert_eq!(all(dynamic), bytes);
     assert_eq!(all(deque), bytes);
     assert_eq!(all(Cursor::new(bytes.clone())), bytes);
