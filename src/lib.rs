@@ -71,6 +71,7 @@ mod holders;
 mod error;
 
 mod pooled_buf;
+mod pooled_chain;
 
 mod waiting;
 
@@ -101,6 +102,7 @@ pub use integrations::metrics;
 pub use memory::region::MemoryRegion;
 pub use pool::Pool;
 pub use pooled_buf::PooledBuf;
+pub use pooled_chain::PooledChain;
 pub use pools::aligned::AlignedPool;
 pub use pools::buffer::BufferPool;
 pub use pools::lock_free::LockFreePool;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::error::AcquireError;
 use crate::holders::Holders;
 use crate::pooled_buf::PooledBuf;
+use crate::pooled_chain::PooledChain;
 use crate::stats::PoolStats;
 use crate::waiting::acquire::Acquire;
 
@@ -118,6 +119,26 @@ pub trait Pool: fmt::Debug + Send + Sync {
     #[track_caller]
     fn acquire(&self) -> Result<PooledBuf, AcquireError> {
         self.acquire_for(self.max_len())
+    }
+
+    /// Lends buffers that can hold at least `len` bytes together, all or none: as many of the largest size as are
+    /// needed, and for the rest the smallest one that holds it. Never waits. At least one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`acquire_for`](Pool::acquire_for) but for `TooLarge`.
+    #[track_caller]
+    fn acquire_chain(&self, len: usize) -> Result<PooledChain, AcquireError> {
+        let largest = self.max_len().max(1);
+        let mut chain = PooledChain::default();
+        let mut left = len;
+        loop {
+            chain.push(self.acquire_for(left.min(largest))?);
+            left = left.saturating_sub(largest);
+            if left == 0 {
+                return Ok(chain);
+            }
+        }
     }
 
     /// Waits until there is a buffer that can hold at least `len` bytes, for at most `timeout`, and parks the
