@@ -1,13 +1,14 @@
 //! Arbitrary operations on arbitrary pools, decoded from bytes. `one_thread` compares the pools with a model of them
 //! after each operation: beside what the crate's `tests/model.rs` does, waiting in the order of arrival, budgets,
 //! changes of max, trimming, closing, handles that go before their guards, and guards as `Bytes`. `several_threads` has
-//! no model; it checks what must be so whatever the others do.
+//! no model; it checks what must be so whatever the others do. `chains` compares a chain with a queue of bytes.
 //!
-//! `fuzz/` runs both on the bytes of a fuzzer; `tests/state_machine.rs` on random ones, and on those that the fuzzer kept
+//! `fuzz/` runs them on the bytes of a fuzzer; `tests/state_machine.rs` on random ones, and on those that the fuzzer kept
 //! because they reach code that no other reaches.
 
 mod any_pool;
 mod bell;
+pub mod chains;
 mod held;
 mod model;
 pub mod one_thread;
