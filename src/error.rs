@@ -17,7 +17,7 @@ use crate::memory::OutOfMemory;
 /// [`MultiSizePool`](crate::MultiSizePool) is what has no buffer, what that tier is called.
 ///
 /// Converts to [`std::io::Error`], with the kind [`InvalidInput`](io::ErrorKind::InvalidInput) for
-/// [`TooLarge`](AcquireError::TooLarge), [`ResourceBusy`](io::ErrorKind::ResourceBusy) for
+/// [`TooLarge`](AcquireError::TooLarge) and [`TooMany`](AcquireError::TooMany), [`ResourceBusy`](io::ErrorKind::ResourceBusy) for
 /// [`Exhausted`](AcquireError::Exhausted) and [`OverBudget`](AcquireError::OverBudget), [`TimedOut`](io::ErrorKind::TimedOut) for
 /// [`TimedOut`](AcquireError::TimedOut), [`Unsupported`](io::ErrorKind::Unsupported) for
 /// [`WaitingOff`](AcquireError::WaitingOff) and [`Other`](io::ErrorKind::Other) for
@@ -57,7 +57,18 @@ pub enum AcquireError {
         /// Bytes that the largest buffer of the pool has.
         max: usize,
     },
-    /// Every buffer that could serve the request is in use.
+    /// The request is for more buffers at once than the pool ever lends, so it can never be served: more than its max, or
+    /// than its [`Budget`](crate::Budget) has bytes for.
+    TooMany {
+        /// What the pool (of a [`MultiSizePool`](crate::MultiSizePool): the tier that fits the request) is called.
+        pool: Arc<str>,
+        /// Buffers that were asked for.
+        requested: usize,
+        /// Buffers that can be lent at once at most.
+        max: usize,
+    },
+    /// Every buffer that could serve the request is in use; or, of those that a request for many asked for, too few are
+    /// free. What is collected for a request that came earlier, and waits, is in use.
     Exhausted {
         /// What the pool (of a [`MultiSizePool`](crate::MultiSizePool): the tier that fits the request) is called.
         pool: Arc<str>,
@@ -73,7 +84,7 @@ pub enum AcquireError {
     OverBudget {
         /// What the pool that was asked is called.
         pool: Arc<str>,
-        /// Bytes of the buffer that was to be lent.
+        /// Bytes of the buffers that were to be lent.
         requested: usize,
         /// Bytes that are lent already.
         lent: usize,
@@ -105,6 +116,7 @@ impl AcquireError {
     pub fn pool(&self) -> &str {
         match self {
             AcquireError::TooLarge { pool, .. }
+            | AcquireError::TooMany { pool, .. }
             | AcquireError::Exhausted { pool, .. }
             | AcquireError::OverBudget { pool, .. }
             | AcquireError::TimedOut { pool, .. }
@@ -126,17 +138,29 @@ impl fmt::Display for AcquireError {
                 "{requested} bytes requested, but the largest buffer of {pool} has {max}: \
                  ask for less, or make it with larger buffers"
             ),
+            AcquireError::TooMany {
+                pool,
+                requested,
+                max,
+            } => write!(
+                f,
+                "{requested} buffers requested at once, but {pool} lends {max} at most: \
+                 ask for fewer, or raise its max, or the budget that it shares"
+            ),
             AcquireError::Exhausted {
                 pool,
                 in_use,
                 max,
                 held_by,
             } => {
-                write!(
-                    f,
-                    "all buffers of {pool} are in use ({in_use} of {max}): \
-                     release some, shed load, or raise its max"
-                )?;
+                match in_use < max {
+                    true => write!(
+                        f,
+                        "too few buffers of {pool} are free ({in_use} of {max} in use)"
+                    )?,
+                    false => write!(f, "all buffers of {pool} are in use ({in_use} of {max})")?,
+                }
+                write!(f, ": release some, shed load, or raise its max")?;
                 match held_by {
                     Some(held_by) => write!(f, "; {held_by}"),
                     None => Ok(()),
@@ -149,7 +173,7 @@ impl fmt::Display for AcquireError {
                 budget,
             } => write!(
                 f,
-                "{requested} bytes for a buffer of {pool}, beside the {lent} that are lent, \
+                "{requested} bytes of {pool}, beside the {lent} that are lent, \
                  would exceed the budget of {budget}: release some, shed load, or raise the budget"
             ),
             AcquireError::WaitingOff { pool } => write!(
@@ -173,7 +197,9 @@ impl Error for AcquireError {}
 impl From<AcquireError> for io::Error {
     fn from(error: AcquireError) -> Self {
         let kind = match error {
-            AcquireError::TooLarge { .. } => io::ErrorKind::InvalidInput,
+            AcquireError::TooLarge { .. } | AcquireError::TooMany { .. } => {
+                io::ErrorKind::InvalidInput
+            }
             AcquireError::Exhausted { .. } | AcquireError::OverBudget { .. } => {
                 io::ErrorKind::ResourceBusy
             }

@@ -109,6 +109,6 @@ pub use pools::lock_free::LockFreePool;
 pub use pools::multi_size::{MultiSizeConfig, MultiSizePool, Overflow};
 pub use recycler::{Recycle, Recycler};
 pub use stats::{Health, PoolStats};
-pub use waiting::acquire::Acquire;
+pub use waiting::acquire::{Acquire, AcquireMany};
 pub use waiting::budget::Budget;
 pub use wipe::{POISON, Wipe};

@@ -10,7 +10,7 @@ use crate::holders::Holders;
 use crate::pooled_buf::PooledBuf;
 use crate::pooled_chain::PooledChain;
 use crate::stats::PoolStats;
-use crate::waiting::acquire::Acquire;
+use crate::waiting::acquire::{Acquire, AcquireMany};
 
 /// A pool of buffers: what every pool can do, from lending a buffer to closing.
 ///
@@ -184,6 +184,100 @@ pub trait Pool: fmt::Debug + Send + Sync {
         Acquire::ready(self.acquire_for(len))
     }
 
+    /// Lends `count` empty buffers that can hold at least `len` bytes each, all or none; 0 are an empty `Vec`. Never waits.
+    ///
+    /// For whatever needs several buffers for one thing. Taken one at a time, each by a request that waits while it
+    /// holds the ones before, they can end up with requests that all wait for one more: see
+    /// [`guide::waiting`](crate::guide::waiting). Afterwards each buffer is like any other, and goes back by itself.
+    ///
+    /// In a [`MultiSizePool`](crate::MultiSizePool) all are of one tier: of that which fits, or, if
+    /// [`Overflow`](crate::Overflow) allows it and that tier can't lend so many, of the next.
+    ///
+    /// *Cost.* One allocation, of 40 bytes a buffer, for the `Vec`. Beside that less than half of what as many
+    /// single requests cost: in a [`BufferPool`](crate::BufferPool) all are taken from the thread's magazine at once, or
+    /// with one lock from the stack behind it; in a [`LockFreePool`](crate::LockFreePool) with one compare-and-swap, or,
+    /// where one of its stacks has too few, under a lock from several. `cargo bench --bench instructions` counts it.
+    /// Pools of your own that don't say otherwise lend one after the other, and give back what they have if one is refused.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMany`](AcquireError::TooMany) when the pool could never lend so many at once,
+    /// [`Exhausted`](AcquireError::Exhausted) when at one moment fewer were free, and the others of
+    /// [`acquire_for`](Pool::acquire_for). A budget is charged for all of them before the first is taken.
+    ///
+    /// ```
+    /// use poolbuf::{AcquireError, BufferPool, Pool};
+    ///
+    /// let pool = BufferPool::new(1024, 0, 10)?;
+    /// let message = pool.acquire_many(6, 1024)?; // a message of 6 KiB
+    /// assert_eq!(message.len(), 6);
+    ///
+    /// let refused = pool.acquire_many(5, 1024).unwrap_err();
+    /// assert!(matches!(refused, AcquireError::Exhausted { in_use: 6, max: 10, .. }));
+    /// assert_eq!(pool.stats().in_use, 6);
+    ///
+    /// let never = pool.acquire_many(11, 1024).unwrap_err();
+    /// assert!(matches!(never, AcquireError::TooMany { requested: 11, max: 10, .. }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    fn acquire_many(&self, count: usize, len: usize) -> Result<Vec<PooledBuf>, AcquireError> {
+        let mut bufs = Vec::new();
+        for _ in 0..count {
+            bufs.push(self.acquire_for(len)?);
+        }
+        Ok(bufs)
+    }
+
+    /// Waits until `count` buffers that can hold at least `len` bytes each can be lent, all at once, for at most
+    /// `timeout`; see [`acquire_many_async`](Pool::acquire_many_async) for how, and
+    /// [`acquire_timeout`](Pool::acquire_timeout) for how the thread waits.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](AcquireError::TimedOut) and [`TooMany`](AcquireError::TooMany), the latter also when the max is
+    /// lowered below `count` meanwhile, and the others of [`acquire_timeout`](Pool::acquire_timeout).
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    /// use std::time::Duration;
+    ///
+    /// let pool = BufferPool::new(1024, 0, 4)?;
+    /// let held = pool.acquire_many(3, 1024)?;
+    /// assert!(pool.acquire_many_timeout(2, 1024, Duration::from_millis(1)).is_err());
+    ///
+    /// std::thread::scope(|scope| {
+    ///     let waiting = scope.spawn(|| pool.acquire_many_timeout(4, 1024, Duration::MAX).map(drop));
+    ///     drop(held);
+    ///     waiting.join().unwrap()
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    fn acquire_many_timeout(
+        &self,
+        count: usize,
+        len: usize,
+        timeout: Duration,
+    ) -> Result<Vec<PooledBuf>, AcquireError> {
+        self.acquire_many_async(count, len).wait_timeout(timeout)
+    }
+
+    /// Waits as [`acquire_many_timeout`](Pool::acquire_many_timeout) does, but holds up no thread: a future for any
+    /// runtime, which can be dropped at any moment.
+    ///
+    /// First come, first served, in one queue with the requests for single buffers. The first request in the
+    /// queue, and it alone, collects: it gets what is free when it comes and then each buffer that is released, until it has
+    /// all. So two that want many never each hold what the other lacks. Those behind it wait meanwhile, and requests that
+    /// don't wait are refused; what is collected counts as in use. If it is dropped, all of that goes to those behind it.
+    ///
+    /// Pools of your own that don't say otherwise do not wait: their future is ready at once with what
+    /// `acquire_many` says.
+    #[track_caller]
+    fn acquire_many_async(&self, count: usize, len: usize) -> AcquireMany<'_> {
+        AcquireMany::ready(self.acquire_many(count, len))
+    }
+
     /// What holds the buffers that are out: the lines of code that acquired them, if the pool
     /// [tracks](crate::PoolConfig::track_holders) that; else only how many are out. Looks at every buffer of the pool.
     fn holders(&self) -> Holders {
@@ -222,6 +316,18 @@ macro_rules! forward {
 
             fn acquire_async(&self, len: usize) -> Acquire<'_> {
                 (**self).acquire_async(len)
+            }
+
+            fn acquire_many(
+                &self,
+                count: usize,
+                len: usize,
+            ) -> Result<Vec<PooledBuf>, AcquireError> {
+                (**self).acquire_many(count, len)
+            }
+
+            fn acquire_many_async(&self, count: usize, len: usize) -> AcquireMany<'_> {
+                (**self).acquire_many_async(count, len)
             }
 
             fn holders(&self) -> Holders {

@@ -1,13 +1,15 @@
 //! Lending without waiting.
 
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::core::{PoolCore, PoolHandle};
 use crate::error::AcquireError;
 use crate::free_list::{Demand, Empty, FreeList, Resizable, Slot};
 use crate::holders::{Caller, Tracker};
-use crate::pooled_buf::PooledBuf;
-use crate::sync::{Ordering, fence};
+use crate::memory::region::Places;
+use crate::pooled_buf::{PooledBuf, ReleaseHeader};
+use crate::sync::{Ordering, Witness, fence};
 use crate::waiting::budget::{Budget, Exceeded};
 use crate::waiting::waker::wake_all;
 
@@ -90,7 +92,7 @@ impl<F: FreeList> PoolHandle<F> {
         }
         let bytes = core.buffer_size();
         if let Some(budget) = &core.budget {
-            budget.charge(bytes).map_err(|exceeded| {
+            budget.charge(bytes.into()).map_err(|exceeded| {
                 // That a pool is closed says more: waiting for bytes would not help.
                 match core.free_list.is_closed() {
                     true => Refusal::Empty(Empty::Closed),
@@ -108,7 +110,10 @@ impl<F: FreeList> PoolHandle<F> {
                 Ok(slot)
             }
             Err(empty) => {
-                let refunded = core.budget.as_ref().map(|budget| budget.refund(bytes));
+                let refunded = core
+                    .budget
+                    .as_ref()
+                    .map(|budget| budget.refund(bytes.into()));
                 wake_all(refunded.unwrap_or_default());
                 Err(Refusal::Empty(empty))
             }
@@ -122,20 +127,19 @@ impl<F: FreeList> PoolHandle<F> {
     /// `slot` was taken from the free list, or from the guard that released it, and is charged and tracked if need be.
     #[inline(always)]
     pub(super) unsafe fn lend(&self, slot: Slot) -> PooledBuf {
+        // SAFETY: passed on.
+        unsafe { self.lending().lend(slot) }
+    }
+
+    /// To make guards.
+    #[inline(always)]
+    pub(super) fn lending(&self) -> Lending<'_> {
         let core = self.core();
-        core.witness.holds(slot.index);
-        // SAFETY: the header lies at the start of the core, which lives until all buffers are released
-        // (see the module). The region's bytes at `slot` are initialised, at least `buffer_size` many behind the
-        // headroom, and ours alone until `release` pushes `slot`; what their last holder did has happened before. The core
-        // is `Sync`. `exposed` was a guard's.
-        unsafe {
-            PooledBuf::from_parts(
-                self.core.cast(),
-                core.region.buffer(slot.index),
-                core.buffer_size(),
-                slot.index,
-                slot.exposed,
-            )
+        Lending {
+            header: self.core.cast(),
+            places: core.region.places(),
+            buffer_size: core.buffer_size(),
+            witness: &core.witness,
         }
     }
 
@@ -165,6 +169,40 @@ impl<F: FreeList> PoolHandle<F> {
                     budget: core.budget.as_ref().map_or(0, Budget::limit),
                 }
             }
+        }
+    }
+}
+
+/// What the guards of a pool have in common. A copy, so that a loop over many need not read it anew for each.
+#[derive(Clone, Copy)]
+pub(super) struct Lending<'a> {
+    header: NonNull<ReleaseHeader>,
+    places: Places,
+    buffer_size: u32,
+    witness: &'a Witness,
+}
+
+impl Lending<'_> {
+    /// See [`PoolHandle::lend`].
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    #[inline(always)]
+    pub(super) unsafe fn lend(self, slot: Slot) -> PooledBuf {
+        self.witness.holds(slot.index);
+        // SAFETY: the header lies at the start of the core, which lives until all buffers are released
+        // (see the module). The region's bytes at `slot` are initialised, at least `buffer_size` many behind the
+        // headroom, and ours alone until `release` pushes `slot`; what their last holder did has happened before. The core
+        // is `Sync`. `exposed` was a guard's.
+        unsafe {
+            PooledBuf::from_parts(
+                self.header,
+                self.places.buffer(slot.index),
+                self.buffer_size,
+                slot.index,
+                slot.exposed,
+            )
         }
     }
 }

@@ -6,6 +6,7 @@
 //! none back, so each later release counts one down instead, and the last of them frees the core.
 
 mod acquire;
+mod many;
 mod release;
 mod resize;
 mod trim;
@@ -25,6 +26,7 @@ use crate::pooled_buf::ReleaseHeader;
 use crate::stats::PoolStats;
 use crate::sync::{AtomicU64, AtomicUsize, LeakTracker, Ordering, Witness, fence};
 use crate::waiting::budget::Budget;
+use crate::waiting::parcel::Parcel;
 use crate::waiting::queue::{WaitCounts, Waiters};
 use crate::waiting::unlent_slot::{LoanHeader, UnlentSlot};
 use crate::waiting::waker::wake_all;
@@ -47,8 +49,8 @@ struct PoolCore<F: FreeList> {
     wipe: Wipe,
     free_list: F,
     region: Region,
-    /// Requests that wait for a buffer, by the line of code that made them.
-    waiters: Waiters<Caller, UnlentSlot>,
+    /// Requests that wait for buffers.
+    waiters: Waiters<Wanted, Parcel>,
     waits: WaitCounts,
     /// Whether requests may wait.
     waiting: bool,
@@ -70,6 +72,15 @@ struct PoolCore<F: FreeList> {
     witness: Witness,
     decay: Option<Decay>,
     _leak: LeakTracker,
+}
+
+/// What a request waits for, and the line of code that made it. The first one in the queue collects.
+struct Wanted {
+    caller: Caller,
+    /// Buffers, at least 1.
+    count: u32,
+    /// What it has of them: fewer.
+    collected: Vec<UnlentSlot>,
 }
 
 /// What all handles together count in `keepers`. Larger than any number of buffers, so that a release
@@ -210,7 +221,7 @@ impl<F: FreeList> PoolHandle<F> {
             refused: core.refused.load(Ordering::Relaxed),
             over_budget: core.over_budget.load(Ordering::Relaxed),
             waits: core.waits.all(),
-            handed_over: core.waits.served(),
+            handed_over: core.waits.handed_over(),
             waited: core.waits.waited(),
             timed_out: core.waits.timed_out(),
             waiting: core.waiters.waiting(),
@@ -224,7 +235,7 @@ impl<F: FreeList> PoolHandle<F> {
     pub(crate) fn close(&self) {
         let core = self.core();
         let mut queue = core.waiters.lock();
-        let wakers = queue.close();
+        let (wakers, wanted) = queue.close();
         core.stop_waiting_if_empty(&queue);
         let out = core.free_list.close();
         drop(queue);
@@ -234,6 +245,8 @@ impl<F: FreeList> PoolHandle<F> {
         // Relaxed: a handle is held until after this, so none can bring the count to 0 before the last
         // handle's own subtraction, which this is ordered before.
         core.keepers.fetch_add(u64::from(out), Ordering::Relaxed);
+        // What was collected is given back.
+        drop(wanted);
         wake_all(wakers);
     }
 }
@@ -247,7 +260,7 @@ impl<F: FreeList> PoolCore<F> {
     /// How many buffers were lent, if the free list has just said that so many were taken: exact while no other thread
     /// uses the pool, and otherwise never too high, nor lower than it was shown before.
     fn acquired(&self, taken: u64) -> u64 {
-        let lent = taken.saturating_add(self.waits.served());
+        let lent = taken.saturating_add(self.waits.handed_over());
         // What is taken and not lent counts there before it is taken, so this is read afterwards: the fence pairs with
         // the one in `take`, and with the Release of `WaitCounts::add`.
         fence(Ordering::Acquire);

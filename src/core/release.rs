@@ -70,7 +70,7 @@ pub(super) unsafe fn release_with_extras<F: FreeList>(
     let served = core
         .budget
         .as_ref()
-        .map(|budget| budget.refund(core.buffer_size()));
+        .map(|budget| budget.refund(core.buffer_size().into()));
     // SAFETY: passed on.
     unsafe { release::<F>(header, data, place, index, exposed) };
     wake_all(served.unwrap_or_default());
@@ -108,7 +108,8 @@ unsafe fn release_slow<F: FreeList>(core: NonNull<PoolCore<F>>, slot: Slot) {
 }
 
 /// Takes a buffer back: hands it to the first request that waits, puts it into the free list, or counts it down if the
-/// pool is closed. Returns the waker of the request that was served.
+/// pool is closed. Returns the waker of the request that was
+/// served, if it has all that it waits for.
 ///
 /// # Safety
 ///
@@ -124,7 +125,7 @@ pub(super) unsafe fn return_slot<F: FreeList>(
     loop {
         // SAFETY: passed on.
         match unsafe { PoolCore::hand_over(core, slot) } {
-            Ok(waker) => return Some(waker),
+            Ok(waker) => return waker,
             // None waits, or the max was lowered.
             Err(unwanted) => slot = unwanted,
         }

@@ -25,6 +25,7 @@ impl<F: Resizable> PoolHandle<F> {
             }
         };
         let before = core.free_list.set_max(max);
+        self.refuse_waiters_for_more_than(max);
         self.serve_waiters();
         Ok(before as usize)
     }

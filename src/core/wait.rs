@@ -15,20 +15,25 @@
 //!    no demand any more, and T pushes again.
 //!
 //! *What is handed over* is still out, as the free list sees it: it was not pushed, and is not popped.
+//!
+//! *Many.* A request for many takes its place in the queue like any other. As the first there it collects: what is free
+//! when it joins, and then each buffer that is released, until it has all. Those behind it wait, and requests that don't
+//! wait are refused: what it has collected is out, as if it had been lent, so the rule stays that none is free while
+//! the queue is not empty. If it leaves, what it has collected is given back, one buffer after the other as by releases.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::Poll;
 
 use crate::core::release::return_slot;
-use crate::core::{PoolCore, PoolHandle, Refusal};
+use crate::core::{PoolCore, PoolHandle, Refusal, Wanted};
 use crate::error::AcquireError;
 use crate::free_list::{Demand, Empty, FreeList, Slot};
 use crate::holders::Caller;
-use crate::pooled_buf::PooledBuf;
 use crate::sync::Ordering;
-use crate::waiting::acquire::{Left, Lender, Lent, Progress, Request};
+use crate::waiting::acquire::{Left, Lender, Lent, Loan, Progress, Request};
 use crate::waiting::budget::{Budget, Granted};
+use crate::waiting::parcel::Parcel;
 use crate::waiting::queue::{Claim, Clock, Ending, Outcome, Queue, Ticket};
 use crate::waiting::unlent_slot::UnlentSlot;
 use crate::waiting::waker::{UserWaker, wake_all};
@@ -39,14 +44,17 @@ impl<F: FreeList> PoolCore<F> {
         self.free_list.demand() == Demand::Waiting
     }
 
-    /// Hands a buffer to the first request that waits, and returns its waker. The buffer again if none waits, or none
-    /// may have it, since more are out than the max.
+    /// Hands a buffer to the first request that waits, and returns its waker if it has all that it wants. The buffer again
+    /// if none waits, or none may have it, since more are out than the max.
     ///
     /// # Safety
     ///
     /// `slot` is that of a buffer that is out of `this` pool and has no guard. If it is handed over, the core may be gone
     /// afterwards.
-    pub(super) unsafe fn hand_over(this: NonNull<Self>, slot: Slot) -> Result<UserWaker, Slot> {
+    pub(super) unsafe fn hand_over(
+        this: NonNull<Self>,
+        slot: Slot,
+    ) -> Result<Option<UserWaker>, Slot> {
         // SAFETY: the core is alive because the buffer is out, until the lock has been let go.
         let core = unsafe { this.as_ref() };
         let mut queue = core.waiters.lock();
@@ -55,13 +63,45 @@ impl<F: FreeList> PoolCore<F> {
         if !core.free_list.may_lend_again() {
             return Err(slot);
         }
-        let handed = match queue.next() {
-            // SAFETY: passed on.
-            Some(next) => Ok(next.hand(|caller| unsafe { Self::hand(this, slot, caller) })),
-            None => Err(slot),
-        };
+        let mut passed_over = Vec::new();
+        // SAFETY: passed on.
+        let handed = unsafe { Self::give_to_first(this, slot, &mut queue, &mut passed_over) };
         core.stop_waiting_if_empty(&queue);
+        drop(queue);
+        // Each buffer that these have collected keeps the core alive.
+        drop(passed_over);
         handed
+    }
+
+    /// Does what `hand_over` does, in the queue. What is passed over, as [`Queue::first_wants`] says, is to be dropped after
+    /// the lock has been let go.
+    ///
+    /// # Safety
+    ///
+    /// As for `hand_over`.
+    unsafe fn give_to_first(
+        this: NonNull<Self>,
+        slot: Slot,
+        queue: &mut Queue<Wanted, Parcel>,
+        passed_over: &mut Vec<Wanted>,
+    ) -> Result<Option<UserWaker>, Slot> {
+        while let Some(first) = queue.first_wants(passed_over) {
+            if first.collected.len() + 1 < first.count as usize {
+                // SAFETY: passed on.
+                let unlent = unsafe { Self::hand(this, slot, first.caller) };
+                first.collected.push(unlent);
+                return Ok(None);
+            }
+            // If another queue has just served it, the next look passes it over.
+            if let Some(next) = queue.next() {
+                return Ok(Some(next.hand(|wanted| Parcel {
+                    // SAFETY: passed on.
+                    last: unsafe { Self::hand(this, slot, wanted.caller) },
+                    others: wanted.collected,
+                })));
+            }
+        }
+        Err(slot)
     }
 
     /// A buffer that is on its way to `caller`, and is tracked as its from now on: if the request is never polled, it
@@ -78,7 +118,7 @@ impl<F: FreeList> PoolCore<F> {
         }
     }
 
-    pub(super) fn stop_waiting_if_empty(&self, queue: &Queue<Caller, UnlentSlot>) {
+    pub(super) fn stop_waiting_if_empty(&self, queue: &Queue<Wanted, Parcel>) {
         if queue.is_empty() && self.free_list.demand() != Demand::None {
             self.free_list.stop_waiting();
         }
@@ -88,9 +128,9 @@ impl<F: FreeList> PoolCore<F> {
 /// What came of a first attempt.
 enum Tried {
     /// Charged, if need be.
-    Popped(Slot),
+    Lent(Loan),
     /// Not charged.
-    Taken(UnlentSlot),
+    Taken(Parcel),
     Queued(Ticket),
 }
 
@@ -99,22 +139,27 @@ impl<F: FreeList> PoolHandle<F> {
     pub(super) fn serve_waiters(&self) {
         let core = self.core();
         let mut wakers = Vec::new();
+        let mut passed_over = Vec::new();
         let mut queue = core.waiters.lock();
         let mut left_over = None;
         while !queue.is_empty() {
             let Ok(slot) = core.take() else {
                 break;
             };
-            let Some(next) = queue.next() else {
-                // All have been served by other queues.
-                left_over = Some(slot);
-                break;
-            };
             // SAFETY: just taken.
-            wakers.push(next.hand(|caller| unsafe { PoolCore::hand(self.core, slot, caller) }));
+            match unsafe { PoolCore::give_to_first(self.core, slot, &mut queue, &mut passed_over) }
+            {
+                Ok(waker) => wakers.extend(waker),
+                Err(slot) => {
+                    // All have been served by other queues.
+                    left_over = Some(slot);
+                    break;
+                }
+            }
         }
         core.stop_waiting_if_empty(&queue);
         drop(queue);
+        drop(passed_over);
         if let Some(slot) = left_over {
             // SAFETY: just taken.
             wakers.extend(unsafe { return_slot(self.core, slot) });
@@ -122,11 +167,67 @@ impl<F: FreeList> PoolHandle<F> {
         wake_all(wakers);
     }
 
-    /// Takes a buffer for a request that is to be charged for it.
-    fn take_for(&self, request: &Request<'_>) -> Result<UnlentSlot, Empty> {
-        let slot = self.core().take()?;
-        // SAFETY: just taken.
-        Ok(unsafe { PoolCore::hand(self.core, slot, request.caller) })
+    /// Tells the requests that wait for more buffers than `max`, to which it was lowered, that they wait in vain.
+    pub(super) fn refuse_waiters_for_more_than(&self, max: u32) {
+        let core = self.core();
+        let mut queue = core.waiters.lock();
+        let (wakers, wanted) = queue.close_where(|wanted| wanted.count > max);
+        core.stop_waiting_if_empty(&queue);
+        drop(queue);
+        // What they have collected goes to those behind them.
+        drop(wanted);
+        wake_all(wakers);
+    }
+
+    /// Lends what a request asks for, if it is free, with its bytes.
+    fn try_lend(&self, request: &Request<'_>) -> Result<Loan, Refusal> {
+        if request.count == 1 {
+            let slot = self.try_pop(request.caller)?;
+            // SAFETY: just popped.
+            return Ok(Loan::one(unsafe { self.lend(slot) }));
+        }
+        let bufs = self.try_acquire_many(request.count, request.caller)?;
+        // There is at least one.
+        Loan::many(bufs).ok_or(Refusal::Empty(Empty::AllInUse(0)))
+    }
+
+    /// Takes the buffers for a request that is to be charged for them: all or none.
+    fn take_for(&self, request: &Request<'_>) -> Result<Parcel, Empty> {
+        let (last, others) = match request.count {
+            1 => (self.core().take()?, Vec::new()),
+            count => {
+                let mut taken = self.take_many(count)?;
+                // There is at least one.
+                (taken.pop().ok_or(Empty::AllInUse(0))?, taken)
+            }
+        };
+        // SAFETY: each was just taken.
+        let hand = |slot| unsafe { PoolCore::hand(self.core, slot, request.caller) };
+        Ok(Parcel {
+            last: hand(last),
+            others: others.into_iter().map(hand).collect(),
+        })
+    }
+
+    /// Takes what is free for a request that is about to wait. If that is not all, it is in `collected`.
+    fn collect_for(
+        &self,
+        request: &Request<'_>,
+        collected: &mut Vec<UnlentSlot>,
+    ) -> Result<Parcel, Empty> {
+        loop {
+            let slot = self.core().take()?;
+            // SAFETY: just taken.
+            let unlent = unsafe { PoolCore::hand(self.core, slot, request.caller) };
+            if collected.len() + 1 == request.count as usize {
+                let others = std::mem::take(collected);
+                return Ok(Parcel {
+                    last: unlent,
+                    others,
+                });
+            }
+            collected.push(unlent);
+        }
     }
 
     /// Whether a request for `len` bytes may wait here.
@@ -142,17 +243,18 @@ impl<F: FreeList> PoolHandle<F> {
         Ok(())
     }
 
-    /// Takes a free buffer, or joins the queue.
-    fn try_or_join(&self, request: &Request<'_>) -> Result<Tried, Empty> {
+    /// Takes what is free, or joins the queue.
+    fn try_or_join(&self, request: &Request<'_>) -> Result<Tried, AcquireError> {
         let core = self.core();
-        match self.try_pop(request.caller) {
-            Ok(slot) => return Ok(Tried::Popped(slot)),
-            Err(Refusal::Empty(Empty::Closed)) => return Err(Empty::Closed),
+        match self.try_lend(request) {
+            Ok(loan) => return Ok(Tried::Lent(loan)),
+            Err(Refusal::Empty(Empty::Closed)) => return Err(self.closed()),
             Err(Refusal::Empty(Empty::AllInUse(_))) => {}
-            // It waits for the bytes with its buffer in hand.
+            // It waits for the bytes with its buffers in hand.
             Err(Refusal::OverBudget(_)) if !core.has_waiters() => match self.take_for(request) {
+                Ok(buffers) => return Ok(Tried::Taken(buffers)),
+                Err(Empty::Closed) => return Err(self.closed()),
                 Err(Empty::AllInUse(_)) => {}
-                result => return result.map(Tried::Taken),
             },
             Err(Refusal::OverBudget(_)) => {}
         }
@@ -161,59 +263,84 @@ impl<F: FreeList> PoolHandle<F> {
         let claim = request
             .claim
             .map(|claim| claim.get_or_init(Claim::new).clone());
+        // Room for all, before the lock.
+        let mut collected = Vec::with_capacity(request.count as usize - 1);
         let mut queue = core.waiters.lock();
         if queue.is_closed() {
             drop(queue);
-            return Err(Empty::Closed);
+            return Err(self.closed());
+        }
+        // Under the lock: what lowers the max refuses those that are in the queue by then.
+        if request.count > core.free_list.max() {
+            drop(queue);
+            return Err(self.too_many(request.count as usize));
         }
         if queue.is_empty() {
             core.free_list.start_waiting();
-            match self.take_for(request) {
+            match self.collect_for(request, &mut collected) {
                 Err(Empty::AllInUse(_)) => core.free_list.confirm_waiting(),
                 result => {
                     core.free_list.stop_waiting();
                     drop(queue);
-                    return result.map(Tried::Taken);
+                    return result.map(Tried::Taken).map_err(|_| self.closed());
                 }
             }
         }
+        let wanted = Wanted {
+            caller: request.caller,
+            count: request.count,
+            collected,
+        };
         Ok(Tried::Queued(queue.join(
-            request.caller,
+            wanted,
             waker,
             claim,
             request.counted,
         )))
     }
 
-    /// The guard of a buffer that is charged if need be. `waited` is the clock of the wait, if it was one.
-    fn lend_unlent(&self, unlent: UnlentSlot, waited: Option<Option<Clock>>) -> PooledBuf {
+    /// The guards of buffers that are charged if need be. `waited` is the clock of the wait, if it was one.
+    fn lend_unlent(&self, buffers: Parcel, waited: Option<Option<Clock>>) -> Loan {
         let core = self.core();
+        let count = buffers.count();
         match waited {
-            Some(clock) => core.waits.add(Ending::Served, clock),
-            // It was taken, and is lent after all.
+            Some(clock) => {
+                core.waits.add_buffers(count);
+                core.waits.add(Ending::Served, clock);
+            }
+            // They were taken, and are lent after all.
             None => {
-                core.not_lent.fetch_sub(1, Ordering::Relaxed);
+                core.not_lent.fetch_sub(count.into(), Ordering::Relaxed);
             }
         }
-        // SAFETY: it was taken or handed over, and tracked then.
-        unsafe { self.lend(unlent.into_slot()) }
+        // SAFETY: each was taken or handed over, and tracked then.
+        let lend = |unlent: UnlentSlot| unsafe { self.lend(unlent.into_slot()) };
+        let Parcel { last, others } = buffers;
+        // With room for the first, see `Loan`.
+        let room = if count == 1 { 0 } else { count as usize };
+        let mut loan = Loan {
+            first: lend(last),
+            others: Vec::with_capacity(room),
+        };
+        loan.others.extend(others.into_iter().map(lend));
+        loan
     }
 
-    /// Charges the budget for a buffer, if there is one, and lends it; or waits for the bytes.
+    /// Charges the budget for buffers, if there is one, and lends them; or waits for the bytes.
     fn charge_and_lend(
         &self,
-        unlent: UnlentSlot,
+        buffers: Parcel,
         waited: Option<Option<Clock>>,
         progress: &mut Progress,
         request: &Request<'_>,
     ) -> Poll<Lent> {
         let core = self.core();
-        let unlent = match &core.budget {
-            None => unlent,
+        let buffers = match &core.budget {
+            None => buffers,
             Some(budget) => {
-                let bytes = core.buffer_size();
-                match budget.charge_or_join(bytes, self.id(), unlent, request.waker) {
-                    Granted::Now(unlent) => unlent,
+                let bytes = core.bytes_of(request.count);
+                match budget.charge_or_join(bytes, self.id(), buffers, request.waker) {
+                    Granted::Now(buffers) => buffers,
                     Granted::Queued(reservation) => {
                         // What closes the pool looks at the budget's queue after it has closed the pool's own. So
                         // either it finds this request there, or this finds the pool closed.
@@ -232,7 +359,24 @@ impl<F: FreeList> PoolHandle<F> {
                 }
             }
         };
-        Poll::Ready(Ok(self.lend_unlent(unlent, waited)))
+        Poll::Ready(Ok(self.lend_unlent(buffers, waited)))
+    }
+
+    /// Asks again for what is more than the max was when it was lowered, and may be so still.
+    fn shrunk_meanwhile(
+        &self,
+        progress: &mut Progress,
+        request: &Request<'_>,
+        clock: Option<Clock>,
+    ) -> Poll<Lent> {
+        if request.count <= self.core().free_list.max() {
+            self.core().waits.add_time(clock);
+            return self.poll_acquire(progress, request);
+        }
+        if request.claim.is_none() {
+            self.count_wait(Ending::Unserved, clock);
+        }
+        Poll::Ready(Err(self.too_many(request.count as usize)))
     }
 
     /// Counts a wait that ended since the pool was closed, unless the request goes on waiting for another.
@@ -254,33 +398,36 @@ impl<F: FreeList> Lender for PoolHandle<F> {
         // A user's waker may panic in `check`; the request is where it was then.
         match progress {
             Progress::New => match self.try_or_join(request) {
-                // SAFETY: just popped.
-                Ok(Tried::Popped(slot)) => Poll::Ready(Ok(unsafe { self.lend(slot) })),
-                Ok(Tried::Taken(unlent)) => self.charge_and_lend(unlent, None, progress, request),
+                Ok(Tried::Lent(loan)) => Poll::Ready(Ok(loan)),
+                Ok(Tried::Taken(buffers)) => self.charge_and_lend(buffers, None, progress, request),
                 Ok(Tried::Queued(ticket)) => {
                     *progress = Progress::InQueue(ticket);
                     Poll::Pending
                 }
-                Err(empty) => Poll::Ready(Err(self.refuse(Refusal::Empty(empty)))),
+                Err(error) => Poll::Ready(Err(error)),
             },
             Progress::InQueue(ticket) => match core.waiters.check(ticket, request.waker) {
                 Outcome::Waiting => Poll::Pending,
-                Outcome::Handed(unlent, clock) => {
+                Outcome::Handed(buffers, clock) => {
                     *progress = Progress::Lost;
-                    self.charge_and_lend(unlent, Some(clock), progress, request)
+                    self.charge_and_lend(buffers, Some(clock), progress, request)
                 }
                 Outcome::Closed(clock) => {
                     *progress = Progress::New;
-                    self.closed_meanwhile(request, clock)
+                    if core.waiters.lock().is_closed() {
+                        self.closed_meanwhile(request, clock)
+                    } else {
+                        self.shrunk_meanwhile(progress, request, clock)
+                    }
                 }
             },
             // Begins anew before it asks.
             Progress::Lost => Poll::Pending,
             Progress::ForBytes(reservation) => match reservation.check(request.waker) {
                 Outcome::Waiting => Poll::Pending,
-                Outcome::Handed(unlent, clock) => {
+                Outcome::Handed(buffers, clock) => {
                     *progress = Progress::New;
-                    Poll::Ready(Ok(self.lend_unlent(unlent, Some(clock))))
+                    Poll::Ready(Ok(self.lend_unlent(buffers, Some(clock))))
                 }
                 Outcome::Closed(clock) => {
                     *progress = Progress::New;
@@ -299,8 +446,11 @@ impl<F: FreeList> Lender for PoolHandle<F> {
                 let mut left = queue.leave(ticket);
                 core.stop_waiting_if_empty(&queue);
                 drop(queue);
-                let charge = |budget: &Budget| budget.charge(core.buffer_size()).is_ok();
-                let lends = |_: &_| wants && core.budget.as_ref().is_none_or(charge);
+                let lends = |buffers: &Parcel| {
+                    let bytes = core.bytes_of(buffers.count());
+                    let charge = |budget: &Budget| budget.charge(bytes).is_ok();
+                    wants && core.budget.as_ref().is_none_or(charge)
+                };
                 (left.handed.take().filter(lends), left.clock)
             }
             Progress::ForBytes(reservation) => reservation.leave(wants),
@@ -308,7 +458,7 @@ impl<F: FreeList> Lender for PoolHandle<F> {
         };
         let waited_in_vain = charged.is_none();
         Left {
-            lent: charged.map(|unlent| self.lend_unlent(unlent, Some(clock))),
+            lent: charged.map(|buffers| self.lend_unlent(buffers, Some(clock))),
             waited_in_vain,
             clock,
         }

@@ -126,6 +126,20 @@ pub(crate) trait FreeList: Send + Sync + Sized + 'static {
     /// Does what `pop` does if that takes a few instructions only, to be inlined where a buffer is acquired.
     fn pop_fast(&self) -> Option<Slot>;
 
+    /// Takes `count` free buffers, at least 1, all or none, and adds what `make` makes of each to `out`. Fails only at a
+    /// moment when fewer are free, or more than `max - count` are taken, or after `close`. What it took in vain and could
+    /// not put back by `push` it gives to `put_back`. `make` calls nothing that takes a lock.
+    fn pop_many<T>(
+        &self,
+        count: u32,
+        out: &mut Vec<T>,
+        make: impl Fn(Slot) -> T,
+        put_back: impl FnMut(Slot),
+    ) -> Result<(), Empty>;
+
+    /// Does what `pop_many` does, and returns true, if that takes a few instructions for each buffer only.
+    fn pop_many_fast<T>(&self, count: u32, out: &mut Vec<T>, make: impl Fn(Slot) -> T) -> bool;
+
     fn inlet(&self) -> Self::Inlet<'_>;
 
     /// From now on until `stop_waiting`, a `push` either has put its buffer where a `pop` that begins later finds

@@ -79,6 +79,24 @@ impl MemoryRegion {
     }
 }
 
+/// Where the buffers of a [`Region`] lie. A copy, so that a loop over many need not read it anew for each.
+#[derive(Clone, Copy)]
+pub(crate) struct Places {
+    first: NonNull<u8>,
+    stride: usize,
+    reserve: u32,
+}
+
+impl Places {
+    /// As [`Region::buffer`].
+    #[inline]
+    pub(crate) fn buffer(self, index: u32) -> NonNull<u8> {
+        debug_assert!(index < self.reserve);
+        // SAFETY: free lists hand out indices below `reserve` only, so this stays inside the reservation.
+        unsafe { self.first.add(index as usize * self.stride) }
+    }
+}
+
 /// The reservation, freed when this is dropped.
 pub(crate) struct Region {
     allocation: NonNull<u8>,
@@ -158,9 +176,16 @@ impl Region {
     /// from there on are inside the reservation, initialised, and overlap with no other buffer's.
     #[inline]
     pub(crate) fn buffer(&self, index: u32) -> NonNull<u8> {
-        debug_assert!(index < self.layout.reserve);
-        // SAFETY: free lists hand out indices below `reserve` only, so this stays inside the reservation.
-        unsafe { self.first.add(index as usize * self.layout.stride) }
+        self.places().buffer(index)
+    }
+
+    #[inline]
+    pub(crate) fn places(&self) -> Places {
+        Places {
+            first: self.first,
+            stride: self.layout.stride,
+            reserve: self.layout.reserve,
+        }
     }
 
     /// Buffers that are given back at once, and buffers that lie, at least in part, in the page where one begins.

@@ -82,6 +82,29 @@ macro_rules! public_pool {
             }
 
             #[inline]
+            fn acquire_many(
+                &self,
+                count: usize,
+                len: usize,
+            ) -> Result<Vec<$crate::pooled_buf::PooledBuf>, $crate::error::AcquireError> {
+                let caller = std::panic::Location::caller();
+                self.handle.acquire_many(count, len, caller)
+            }
+
+            fn acquire_many_async(
+                &self,
+                count: usize,
+                len: usize,
+            ) -> $crate::waiting::acquire::AcquireMany<'_> {
+                use $crate::waiting::acquire::AcquireMany;
+                match self.handle.may_wait_for_many(count, len) {
+                    _ if count == 0 => AcquireMany::ready(Ok(Vec::new())),
+                    Ok(count) => AcquireMany::new(count, &self.handle, None),
+                    Err(error) => AcquireMany::ready(Err(error)),
+                }
+            }
+
+            #[inline]
             fn max_len(&self) -> usize {
                 self.handle.buffer_size()
             }

@@ -14,7 +14,7 @@ use crate::pool::Pool;
 use crate::pooled_buf::PooledBuf;
 use crate::pools::buffer::BufferPool;
 use crate::stats::PoolStats;
-use crate::waiting::acquire::{Acquire, Lender};
+use crate::waiting::acquire::{Acquire, AcquireMany, Lender};
 
 /// A pool of buffers of several sizes. A request gets a buffer of the smallest tier that holds it.
 ///
@@ -232,28 +232,44 @@ impl MultiSizePool {
         let Some((home, next)) = self.serving(len) else {
             return Err(self.too_large(len));
         };
-        loop {
-            let returns = home.handle.returns();
-            let refusal = match (home.handle.try_acquire(caller), next) {
-                (Ok(buf), _) => return Ok(buf),
-                (Err(refusal @ Refusal::Empty(_)), Some(next)) => {
-                    match next.handle.try_acquire(caller) {
-                        Ok(buf) => return Ok(buf),
-                        // A tier that is closed is passed over; both are, or this one alone is in use.
-                        Err(in_next) if matches!(refusal, Refusal::Empty(Empty::Closed)) => {
-                            return Err(next.handle.refuse(in_next));
-                        }
-                        Err(_) => refusal,
+        from_either(
+            home,
+            next,
+            |tier| tier.handle.try_acquire(caller),
+            |tier, refusal| tier.handle.refuse(refusal),
+        )
+    }
+}
+
+/// What `attempt` gets from the tier `home`, or from `next` in its place; or what `refuse` makes of the reason why it gets
+/// nothing.
+fn from_either<T>(
+    home: &BufferPool,
+    next: Option<&BufferPool>,
+    attempt: impl Fn(&BufferPool) -> Result<T, Refusal>,
+    refuse: impl Fn(&BufferPool, Refusal) -> AcquireError,
+) -> Result<T, AcquireError> {
+    loop {
+        let returns = home.handle.returns();
+        let refusal = match (attempt(home), next) {
+            (Ok(lent), _) => return Ok(lent),
+            (Err(refusal @ Refusal::Empty(_)), Some(next)) => {
+                match attempt(next) {
+                    Ok(lent) => return Ok(lent),
+                    // A tier that is closed is passed over; both are, or this one alone is in use.
+                    Err(in_next) if matches!(refusal, Refusal::Empty(Empty::Closed)) => {
+                        return Err(refuse(next, in_next));
                     }
+                    Err(_) => refusal,
                 }
-                // A larger buffer would cost more of the budget.
-                (Err(refusal), _) => return Err(home.handle.refuse(refusal)),
-            };
-            // The tiers were looked at one after the other. If a buffer came back to the first one meanwhile, that may
-            // have been free when the next one was found empty: then both are looked at again.
-            if home.handle.returns() == returns {
-                return Err(home.handle.refuse(refusal));
             }
+            // A larger buffer would cost more of the budget.
+            (Err(refusal), _) => return Err(refuse(home, refusal)),
+        };
+        // The tiers were looked at one after the other. If a buffer came back to the first one meanwhile, that may
+        // have been free when the next one was found empty: then both are looked at again.
+        if home.handle.returns() == returns {
+            return Err(refuse(home, refusal));
         }
     }
 }
@@ -300,6 +316,50 @@ impl Pool for MultiSizePool {
         // A tier that is not waited for does not serve in another's place either.
         let next = next.filter(|next| next.handle.may_wait(len).is_ok());
         Acquire::new(&home.handle, next.map(|next| &next.handle as &dyn Lender))
+    }
+
+    fn acquire_many(&self, count: usize, len: usize) -> Result<Vec<PooledBuf>, AcquireError> {
+        let caller = Location::caller();
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let (home, next) = self.serving(len).ok_or_else(|| self.too_large(len))?;
+        let may_lend = |tier: &&BufferPool| tier.handle.may_lend_at_once(count, len).is_ok();
+        let next = next.filter(may_lend);
+        let many = match (home.handle.may_lend_at_once(count, len), next) {
+            (Ok(many), _) => many,
+            (Err(_), Some(next)) => return next.handle.acquire_many(count, len, caller),
+            (Err(error), None) => return Err(error),
+        };
+        if let Some(bufs) = home.handle.acquire_many_fast(many) {
+            return Ok(bufs);
+        }
+        from_either(
+            home,
+            next,
+            |tier| tier.handle.try_acquire_many(many, caller),
+            |tier, refusal| tier.handle.refuse_many(refusal, many),
+        )
+    }
+
+    /// Of the tiers that [`MultiSizePool::overflow`] allows, whichever can lend all first does.
+    fn acquire_many_async(&self, count: usize, len: usize) -> AcquireMany<'_> {
+        if count == 0 {
+            return AcquireMany::ready(Ok(Vec::new()));
+        }
+        let Some((home, next)) = self.serving(len) else {
+            return AcquireMany::ready(Err(self.too_large(len)));
+        };
+        let next = next.filter(|next| next.handle.may_wait_for_many(count, len).is_ok());
+        let next = next.map(|next| &next.handle as &dyn Lender);
+        match (home.handle.may_wait_for_many(count, len), next) {
+            (Ok(many), _) => AcquireMany::new(many, &home.handle, next),
+            // At most what that tier lends, a `u32`.
+            (Err(AcquireError::TooMany { .. }), Some(next)) => {
+                AcquireMany::new(count as u32, next, None)
+            }
+            (Err(error), _) => AcquireMany::ready(Err(error)),
+        }
     }
 
     #[inline]

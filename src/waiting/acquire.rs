@@ -54,11 +54,12 @@ use crate::waiting::thread_waker::ThreadWaker;
 #[must_use = "a future does nothing until it is polled"]
 pub struct Acquire<'a> {
     state: State<'a>,
+    count: u32,
     caller: Caller,
 }
 
 enum State<'a> {
-    Done(Option<Result<PooledBuf, AcquireError>>),
+    Done(Option<Lent>),
     /// The first lender that can lend does. A place is empty when its lender is closed.
     Asking {
         asked: [Option<Asked<'a>>; 2],
@@ -81,7 +82,38 @@ impl Drop for Asked<'_> {
 }
 
 /// What a lender answers.
-pub(crate) type Lent = Result<PooledBuf, AcquireError>;
+pub(crate) type Lent = Result<Loan, AcquireError>;
+
+/// As many buffers as a request asked for.
+pub(crate) struct Loan {
+    pub(crate) first: PooledBuf,
+    /// Has room for the first, if there are others.
+    pub(crate) others: Vec<PooledBuf>,
+}
+
+impl Loan {
+    pub(crate) fn one(first: PooledBuf) -> Self {
+        Loan {
+            first,
+            others: Vec::new(),
+        }
+    }
+
+    /// `None` if there are none.
+    pub(crate) fn many(mut bufs: Vec<PooledBuf>) -> Option<Self> {
+        let first = bufs.pop()?;
+        Some(Loan {
+            first,
+            others: bufs,
+        })
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<PooledBuf> {
+        let mut bufs = self.others;
+        bufs.push(self.first);
+        bufs
+    }
+}
 
 /// What has a queue for its buffers.
 pub(crate) trait Lender: Send + Sync {
@@ -91,7 +123,7 @@ pub(crate) trait Lender: Send + Sync {
     /// Lends a buffer, or queues for one: the waker is woken when it is worth asking again.
     fn poll_acquire(&self, progress: &mut Progress, request: &Request<'_>) -> Poll<Lent>;
 
-    /// Leaves the queue. A buffer that has been handed over already is lent if the request `wants` it still, or goes to
+    /// Leaves the queue. Buffers that have been handed over already are lent if the request `wants` them still, or go to
     /// the next one.
     fn leave(&self, progress: &mut Progress, wants: bool) -> Left;
 
@@ -102,7 +134,7 @@ pub(crate) trait Lender: Send + Sync {
 /// What came of leaving a queue.
 #[derive(Default)]
 pub(crate) struct Left {
-    pub(crate) lent: Option<PooledBuf>,
+    pub(crate) lent: Option<Loan>,
     /// The request was in a queue, and was not lent a buffer.
     pub(crate) waited_in_vain: bool,
     pub(crate) clock: Option<Clock>,
@@ -110,6 +142,8 @@ pub(crate) struct Left {
 
 /// A request as a lender sees it.
 pub(crate) struct Request<'a> {
+    /// Buffers that it asks for, at least 1.
+    pub(crate) count: u32,
     pub(crate) waker: &'a Waker,
     pub(crate) caller: Caller,
     /// Whether the request counts here, and not with another lender that is asked too.
@@ -124,9 +158,9 @@ pub(crate) enum Progress {
     #[default]
     New,
     InQueue(Ticket),
-    /// Has a buffer, and waits for the bytes of a budget.
+    /// Has its buffers, and waits for the bytes of a budget.
     ForBytes(Reservation),
-    /// Was handed a buffer, and had to give it back. Other queues may have passed the request over meanwhile.
+    /// Was handed its buffers, and had to give them back. Other queues may have passed the request over meanwhile.
     Lost,
 }
 
@@ -135,7 +169,8 @@ impl<'a> Acquire<'a> {
     #[track_caller]
     pub fn ready(result: Result<PooledBuf, AcquireError>) -> Self {
         Acquire {
-            state: State::Done(Some(result)),
+            state: State::Done(Some(result.map(Loan::one))),
+            count: 1,
             caller: Location::caller(),
         }
     }
@@ -143,6 +178,12 @@ impl<'a> Acquire<'a> {
     /// A request to `first`, or to `second` if that can lend earlier.
     #[track_caller]
     pub(crate) fn new(first: &'a dyn Lender, second: Option<&'a dyn Lender>) -> Self {
+        Acquire::of(1, first, second)
+    }
+
+    /// As `new`, for `count` buffers of one of the two.
+    #[track_caller]
+    fn of(count: u32, first: &'a dyn Lender, second: Option<&'a dyn Lender>) -> Self {
         let ask = |lender| Asked {
             lender,
             progress: Progress::New,
@@ -152,6 +193,7 @@ impl<'a> Acquire<'a> {
                 asked: [Some(ask(first)), second.map(ask)],
                 claim: OnceLock::new(),
             },
+            count,
             caller: Location::caller(),
         }
     }
@@ -162,7 +204,11 @@ impl<'a> Acquire<'a> {
     ///
     /// [`TimedOut`](AcquireError::TimedOut), and those of [`Pool::acquire_for`](crate::Pool::acquire_for) but for
     /// `Exhausted`.
-    pub fn wait_timeout(mut self, timeout: Duration) -> Result<PooledBuf, AcquireError> {
+    pub fn wait_timeout(self, timeout: Duration) -> Result<PooledBuf, AcquireError> {
+        self.wait(timeout).map(|loan| loan.first)
+    }
+
+    fn wait(mut self, timeout: Duration) -> Lent {
         let thread = ThreadWaker::take();
         let result = self.park(&thread, timeout);
         thread.keep();
@@ -217,6 +263,7 @@ impl<'a> Acquire<'a> {
                 continue;
             };
             let request = Request {
+                count: self.count,
                 waker,
                 caller: self.caller,
                 counted,
@@ -224,15 +271,15 @@ impl<'a> Acquire<'a> {
             };
             match lender.poll_acquire(progress, &request) {
                 Poll::Pending if matches!(progress, Progress::ForBytes(_)) => {
-                    // Has its buffer: it needs none of the others'.
+                    // Has its buffers: it needs none of the others'.
                     asked[1 - number] = None;
                     return Poll::Pending;
                 }
                 Poll::Pending => {}
-                Poll::Ready(Ok(buf)) => {
+                Poll::Ready(Ok(loan)) => {
                     // Leaves the other queue.
                     self.state = State::Done(None);
-                    return Poll::Ready(Ok(buf));
+                    return Poll::Ready(Ok(loan));
                 }
                 Poll::Ready(Err(error)) => {
                     if matches!(progress, Progress::Lost) {
@@ -267,13 +314,13 @@ impl<'a> Acquire<'a> {
         asked.map_or_else(|| Arc::from(""), |asked| Arc::clone(asked.lender.name()))
     }
 
-    /// The time is up. Returns a buffer that was handed over just before.
-    fn late(&mut self) -> Option<PooledBuf> {
+    /// The time is up. Returns what was handed over just before.
+    fn late(&mut self) -> Option<Loan> {
         self.end(true, Ending::TimedOut)
     }
 
     /// Leaves all queues, and counts the wait, if it was one and ends without a buffer, where it counts.
-    fn end(&mut self, wants: bool, ending: Ending) -> Option<PooledBuf> {
+    fn end(&mut self, wants: bool, ending: Ending) -> Option<Loan> {
         let mut asked = match std::mem::replace(&mut self.state, State::Done(None)) {
             State::Done(result) => return result?.ok(),
             State::Asking { asked, .. } => asked,
@@ -299,7 +346,8 @@ impl Future for Acquire<'_> {
     type Output = Result<PooledBuf, AcquireError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.poll_lenders(context.waker())
+        let polled = self.poll_lenders(context.waker());
+        polled.map_ok(|loan| loan.first)
     }
 }
 
@@ -317,6 +365,91 @@ impl fmt::Debug for Acquire<'_> {
             State::Asking { .. } => "waiting",
         };
         f.debug_tuple("Acquire").field(&state).finish()
+    }
+}
+
+/// A request that waits for many buffers at once: what [`Pool::acquire_many_async`](crate::Pool::acquire_many_async)
+/// returns.
+///
+/// As [`Acquire`], in all that is said there. The request has one place in the queue, and when it is the first there, what
+/// is released is collected for it until it is whole; then the task is woken, once. Dropped, at whatever moment, it gives
+/// all that was collected to those behind it.
+///
+/// ```
+/// use poolbuf::{BufferPool, Pool};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(async {
+/// let pool = BufferPool::new(1024, 0, 4)?;
+/// let held = pool.acquire_many(3, 1024)?;
+/// let waiting = pool.clone();
+/// let other = tokio::spawn(async move { waiting.acquire_many_async(4, 1024).await });
+/// tokio::task::yield_now().await; // the other task has the fourth by now, and waits for the rest …
+/// drop(held); // … which it is handed
+/// assert_eq!(other.await?.unwrap().len(), 4);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a future does nothing until it is polled"]
+pub struct AcquireMany<'a>(Many<'a>);
+
+enum Many<'a> {
+    Ready(Option<Result<Vec<PooledBuf>, AcquireError>>),
+    Asking(Acquire<'a>),
+}
+
+impl<'a> AcquireMany<'a> {
+    /// A request with its result, for pools that don't wait.
+    pub fn ready(result: Result<Vec<PooledBuf>, AcquireError>) -> Self {
+        AcquireMany(Many::Ready(Some(result)))
+    }
+
+    /// A request for `count` buffers, at least 1, to `first`, or to `second` if that can lend them earlier.
+    #[track_caller]
+    pub(crate) fn new(count: u32, first: &'a dyn Lender, second: Option<&'a dyn Lender>) -> Self {
+        AcquireMany(Many::Asking(Acquire::of(count, first, second)))
+    }
+
+    /// Parks the thread until the buffers are there, for at most `timeout`; `Duration::MAX` is for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](AcquireError::TimedOut), and those of [`Pool::acquire_many`](crate::Pool::acquire_many) but for
+    /// `Exhausted`.
+    pub fn wait_timeout(self, timeout: Duration) -> Result<Vec<PooledBuf>, AcquireError> {
+        match self.0 {
+            Many::Asking(request) => request.wait(timeout).map(Loan::into_vec),
+            // Not polled before: polling it, and this, take it.
+            Many::Ready(result) => result.unwrap_or_else(|| Ok(Vec::new())),
+        }
+    }
+}
+
+/// Never ready again after it has been ready once.
+impl Future for AcquireMany<'_> {
+    type Output = Result<Vec<PooledBuf>, AcquireError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Many::Ready(result) => result.take().map_or(Poll::Pending, Poll::Ready),
+            Many::Asking(request) => {
+                let polled = request.poll_lenders(context.waker());
+                polled.map_ok(Loan::into_vec)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for AcquireMany<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut tuple = f.debug_tuple("AcquireMany");
+        match &self.0 {
+            Many::Ready(None) => tuple.field(&"done"),
+            Many::Ready(Some(_)) => tuple.field(&"ready"),
+            Many::Asking(request) => tuple.field(request),
+        };
+        tuple.finish()
     }
 }
 
@@ -360,7 +493,7 @@ mod tests {
             let handed = self.handed.lock().take();
             Left {
                 waited_in_vain: handed.is_none(),
-                lent: handed.filter(|_| wants),
+                lent: handed.filter(|_| wants).map(Loan::one),
                 clock: None,
             }
         }
@@ -374,7 +507,7 @@ mod tests {
         PooledBuf::try_from(vec![7]).ok()
     }
 
-    fn timed_out(first: &Busy, second: &Busy) -> Lent {
+    fn timed_out(first: &Busy, second: &Busy) -> Result<PooledBuf, AcquireError> {
         Acquire::new(first, Some(second)).wait_timeout(Duration::ZERO)
     }
 

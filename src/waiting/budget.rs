@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::sync::{AtomicU64, Ordering};
+use crate::waiting::parcel::Parcel;
 use crate::waiting::queue::{Clock, Locked, Outcome, Ticket, Waiters};
-use crate::waiting::unlent_slot::UnlentSlot;
 use crate::waiting::waker::{UserWaker, wake_all};
 
 /// A limit, in bytes, on what several pools lend together: give it to each of them with
@@ -63,14 +63,14 @@ struct Shared {
     /// All changes are read-modify-writes of this one word and nothing else depends on it, so they are Relaxed:
     /// what takes bytes away after `wanted` was set finds it set, and what took them before is seen by what set it.
     state: AtomicU64,
-    waiters: Waiters<Want, UnlentSlot>,
+    waiters: Waiters<Want, Parcel>,
 }
 
-/// What a request waits for, for which pool, and the buffer that it has already.
+/// What a request waits for, for which pool, and the buffers that it has already.
 struct Want {
     bytes: u64,
     pool: usize,
-    buffer: UnlentSlot,
+    buffers: Parcel,
 }
 
 const WANTED: u64 = 1;
@@ -90,15 +90,15 @@ pub(crate) struct Exceeded {
 
 /// Whether bytes were granted at once.
 pub(crate) enum Granted {
-    Now(UnlentSlot),
+    Now(Parcel),
     Queued(Reservation),
 }
 
-/// A request's place in the queue for the bytes of its buffer. Dropped, it leaves the queue, gives bytes back that were
-/// granted meanwhile, and the buffer.
+/// A request's place in the queue for the bytes of its buffers. Dropped, it leaves the queue, gives bytes back that were
+/// granted meanwhile, and the buffers.
 pub(crate) struct Reservation {
     budget: Budget,
-    bytes: u32,
+    bytes: u64,
     /// `None` when it is void.
     ticket: Option<Ticket>,
 }
@@ -137,8 +137,8 @@ impl Budget {
     }
 
     /// Counts `bytes` as lent, unless that is too much or other requests wait.
-    pub(crate) fn charge(&self, bytes: u32) -> Result<(), Exceeded> {
-        self.take(bytes.into(), |state| state & WANTED == 0)
+    pub(crate) fn charge(&self, bytes: u64) -> Result<(), Exceeded> {
+        self.take(bytes, |state| state & WANTED == 0)
     }
 
     fn take(&self, bytes: u64, may: impl Fn(u64) -> bool) -> Result<(), Exceeded> {
@@ -146,7 +146,7 @@ impl Budget {
             .shared
             .state
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
-                // Both are below 2^62.
+                // Both are below 2^62: a request for more than the limit has been refused.
                 let fits = lent(state) + bytes <= self.shared.limit;
                 (fits && may(state)).then_some(state + (bytes << 1))
             });
@@ -156,12 +156,9 @@ impl Budget {
     }
 
     /// Counts `bytes` as lent no more. Returns what to wake.
-    pub(crate) fn refund(&self, bytes: u32) -> Vec<UserWaker> {
-        let before = self
-            .shared
-            .state
-            .fetch_sub(u64::from(bytes) << 1, Ordering::Relaxed);
-        debug_assert!(lent(before) >= u64::from(bytes));
+    pub(crate) fn refund(&self, bytes: u64) -> Vec<UserWaker> {
+        let before = self.shared.state.fetch_sub(bytes << 1, Ordering::Relaxed);
+        debug_assert!(lent(before) >= bytes);
         if before & WANTED == 0 {
             return Vec::new();
         }
@@ -170,14 +167,15 @@ impl Budget {
 
     /// Grants what there is to the requests that came first, and lets go of the lock. Returns what to wake.
     #[cold]
-    fn serve(&self, mut queue: Locked<'_, Want, UnlentSlot>) -> Vec<UserWaker> {
+    fn serve(&self, mut queue: Locked<'_, Want, Parcel>) -> Vec<UserWaker> {
         let mut wakers = Vec::new();
-        while let Some(first) = queue.first_wants() {
+        // None of these requests is in two queues: none is passed over.
+        while let Some(first) = queue.first_wants(&mut Vec::new()) {
             if self.take(first.bytes, |_| true).is_err() {
                 break;
             }
             let first = queue.next();
-            wakers.extend(first.map(|first| first.hand(|want| want.buffer)));
+            wakers.extend(first.map(|first| first.hand(|want| want.buffers)));
         }
         if queue.is_empty() {
             self.shared.state.fetch_and(!WANTED, Ordering::Relaxed);
@@ -185,23 +183,23 @@ impl Budget {
         wakers
     }
 
-    /// Counts `bytes` as lent for `buffer`, which is one of `pool`'s, or joins the queue.
+    /// Counts `bytes` as lent for `buffers`, which are `pool`'s, or joins the queue.
     pub(crate) fn charge_or_join(
         &self,
-        bytes: u32,
+        bytes: u64,
         pool: usize,
-        buffer: UnlentSlot,
+        buffers: Parcel,
         waker: &Waker,
     ) -> Granted {
         if self.charge(bytes).is_ok() {
-            return Granted::Now(buffer);
+            return Granted::Now(buffers);
         }
         // Before the lock: a user's code.
         let waker = UserWaker::clone_of(waker);
         let want = Want {
-            bytes: bytes.into(),
+            bytes,
             pool,
-            buffer,
+            buffers,
         };
         let mut queue = self.shared.waiters.lock();
         if queue.is_empty() {
@@ -209,7 +207,7 @@ impl Budget {
             if self.take(want.bytes, |_| true).is_ok() {
                 self.shared.state.fetch_and(!WANTED, Ordering::Relaxed);
                 drop(queue);
-                return Granted::Now(want.buffer);
+                return Granted::Now(want.buffers);
             }
         }
         Granted::Queued(Reservation {
@@ -231,7 +229,7 @@ impl Budget {
 
 impl Reservation {
     /// Whether the bytes have been granted. While not, the request will be woken with `waker`.
-    pub(crate) fn check(&mut self, waker: &Waker) -> Outcome<UnlentSlot> {
+    pub(crate) fn check(&mut self, waker: &Waker) -> Outcome<Parcel> {
         let Some(ticket) = &self.ticket else {
             return Outcome::Closed(None);
         };
@@ -242,13 +240,13 @@ impl Reservation {
         outcome
     }
 
-    /// Leaves the queue. Returns the buffer if its bytes have been granted already and the request `wants` it still;
+    /// Leaves the queue. Returns the buffers if their bytes have been granted already and the request `wants` them still;
     /// else both go back.
-    pub(crate) fn leave(mut self, wants: bool) -> (Option<UnlentSlot>, Option<Clock>) {
+    pub(crate) fn leave(mut self, wants: bool) -> (Option<Parcel>, Option<Clock>) {
         self.give_up(wants)
     }
 
-    fn give_up(&mut self, wants: bool) -> (Option<UnlentSlot>, Option<Clock>) {
+    fn give_up(&mut self, wants: bool) -> (Option<Parcel>, Option<Clock>) {
         let Some(ticket) = self.ticket.take() else {
             return (None, None);
         };

@@ -14,6 +14,7 @@
 
 pub(crate) mod acquire;
 pub(crate) mod budget;
+pub(crate) mod parcel;
 pub(crate) mod queue;
 mod thread_waker;
 pub(crate) mod unlent_slot;

@@ -3,6 +3,9 @@
 //! What comes free is *handed* to the request that has waited longest, not put where any may take it: so a thread in a
 //! tight loop can't starve those that wait, and there is no wake-up that finds nothing. All changes are made under
 //! one lock; what has to be woken is woken after it has been let go, and no waker is dropped under it.
+//!
+//! A request may want many things. Only the first in the queue collects: what comes free goes into its want until that is
+//! complete, and then to the next. Two that want many thus never hold what the other lacks.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -82,6 +85,10 @@ impl Claim {
         // Relaxed: says which queue serves, and hands nothing on.
         !self.0.swap(true, Ordering::Relaxed)
     }
+
+    fn is_taken(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// What became of a request that waits.
@@ -127,6 +134,8 @@ impl Clock {
 #[derive(Default)]
 pub(crate) struct WaitCounts {
     served: AtomicU64,
+    /// Buffers that were lent to them, but for one each.
+    more: AtomicU64,
     timed_out: AtomicU64,
     /// The request was dropped, or its pool was closed.
     unserved: AtomicU64,
@@ -164,6 +173,19 @@ impl WaitCounts {
 
     pub(crate) fn served(&self) -> u64 {
         self.served.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a request that is about to count as served was lent so many buffers.
+    pub(crate) fn add_buffers(&self, count: u32) {
+        if count > 1 {
+            let more = u64::from(count) - 1;
+            self.more.fetch_add(more, Ordering::Relaxed);
+        }
+    }
+
+    /// Buffers that were lent after a wait.
+    pub(crate) fn handed_over(&self) -> u64 {
+        self.served() + self.more.load(Ordering::Relaxed)
     }
 
     pub(crate) fn timed_out(&self) -> u64 {
@@ -316,32 +338,53 @@ impl<W, T> Queue<W, T> {
         })
     }
 
-    /// What the first request wants.
-    pub(crate) fn first_wants(&self) -> Option<&W> {
-        match &self.places[self.first?].state {
-            State::Waiting(entry) => Some(&entry.want),
-            _ => None,
-        }
-    }
-
-    /// Takes the first request that no other queue has served out of the list, to be handed something.
-    pub(crate) fn next(&mut self) -> Option<Next<'_, W, T>> {
-        while let Some(number) = self.first {
+    /// What the first request wants. Those that another queue has served are passed over, and what they wanted is added
+    /// to `passed_over`, to be dropped after the lock has been let go.
+    pub(crate) fn first_wants(&mut self, passed_over: &mut Vec<W>) -> Option<&mut W> {
+        while self
+            .first_entry()?
+            .claim
+            .as_ref()
+            .is_some_and(Claim::is_taken)
+        {
+            let number = self.first?;
             self.unlink(number);
             let state = &mut self.places[number].state;
             // Only places that wait are linked.
             if let State::Waiting(entry) = std::mem::replace(state, State::Closed) {
-                if entry.claim.as_ref().is_none_or(Claim::take) {
-                    return Some(Next {
-                        queue: self,
-                        number,
-                        entry,
-                    });
-                }
                 *state = State::Claimed(entry.waker);
+                passed_over.push(entry.want);
             }
         }
-        None
+        Some(&mut self.first_entry()?.want)
+    }
+
+    fn first_entry(&mut self) -> Option<&mut Entry<W>> {
+        match &mut self.places[self.first?].state {
+            State::Waiting(entry) => Some(entry),
+            _ => None,
+        }
+    }
+
+    /// Takes the first request out of the list, to be handed what it wants. `None` if there is none, or another queue has
+    /// served it.
+    pub(crate) fn next(&mut self) -> Option<Next<'_, W, T>> {
+        let number = self.first?;
+        let claim = self.first_entry()?.claim.as_ref();
+        if !claim.is_none_or(Claim::take) {
+            return None;
+        }
+        self.unlink(number);
+        let state = &mut self.places[number].state;
+        match std::mem::replace(state, State::Closed) {
+            State::Waiting(entry) => Some(Next {
+                queue: self,
+                number,
+                entry,
+            }),
+            // Only places that wait are linked.
+            _ => None,
+        }
     }
 
     /// Gives up a place.
@@ -362,10 +405,11 @@ impl<W, T> Queue<W, T> {
         }
     }
 
-    /// No request waits any more, and none will. Returns what to wake.
-    pub(crate) fn close(&mut self) -> Vec<UserWaker> {
+    /// No request waits any more, and none will. Returns what to wake, and the wants, to be dropped after the lock has been
+    /// let go.
+    pub(crate) fn close(&mut self) -> (Vec<UserWaker>, Vec<W>) {
         self.closed = true;
-        self.close_where(|_| true).0
+        self.close_where(|_| true)
     }
 
     /// There is nothing more to wait for, for those whose want is such. Returns what to wake, and the wants.
@@ -436,6 +480,7 @@ mod tests {
     fn hand(line: &Line, thing: u32) -> Option<char> {
         let mut name = None;
         let mut queue = line.lock();
+        queue.first_wants(&mut Vec::new())?;
         let waker = queue.next()?.hand(|first| {
             name = Some(first);
             thing
@@ -494,7 +539,7 @@ mod tests {
             Outcome::Waiting
         ));
         // Closing means nothing to it any more.
-        assert!(other.lock().close().is_empty());
+        assert!(other.lock().close().0.is_empty());
         assert_eq!(handed(&one, &in_one), Some(1));
         assert_eq!(leave(&other, in_other), None);
         assert_eq!(handed(&other, &behind), Some(2));

@@ -10,13 +10,21 @@
 //! two walks lies a moment when all shards were empty. (The double collect of Y. Afek et al., *Atomic
 //! Snapshots of Shared Memory*, 1993.)
 //!
-//! Lock-free: a walk is repeated only when a head has changed, and then another thread has taken or put back a
+//! *Many at once.* If one shard has as many as are wanted, they are taken there by one compare-and-swap. If not, they are
+//! gathered from several shards, which takes more than one step, and if there turn out to be too few, all are put back.
+//! Meanwhile they are missing to others: so a thread says that it gathers, under a lock by which those that gather take
+//! turns, and a request that has found nothing while one gathered waits for the end of that and looks again. What sees
+//! an index gone that was gathered sees also that a thread gathers. So if at the end of the first of the two walks none
+//! did, then between the walks nothing was missing that is not lent.
+//!
+//! Lock-free, unless many are gathered: a walk is repeated only when a head has changed, and then another thread has taken or put back a
 //! buffer.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
 
 use crate::faults::{Fault, injected};
+use crate::free_list::lock_free::treiber::many::Gathered;
 use crate::free_list::lock_free::treiber::{EmptyHead, Node, Stack, State, TreiberStack};
 use crate::free_list::{Counts, Demand, Empty, FreeList, Inlet, Limits, NotTaken, Slot};
 use crate::memory::trim_plan::Trimming;
@@ -141,7 +149,9 @@ impl<const N: usize> FreeList for Shards<N> {
                     }
                 }
             }
-            if same {
+            if self.state.wait_for_gathering() {
+                seen = [None; MOST];
+            } else if same {
                 break;
             }
         }
@@ -158,6 +168,27 @@ impl<const N: usize> FreeList for Shards<N> {
     fn pop_fast(&self) -> Option<Slot> {
         let (_, home) = self.inlet().home_first().next()?;
         home.pop().ok()
+    }
+
+    fn pop_many<T>(
+        &self,
+        count: u32,
+        out: &mut Vec<T>,
+        make: impl Fn(Slot) -> T,
+        put_back: impl FnMut(Slot),
+    ) -> Result<(), Empty> {
+        let mut shards = self.inlet().home_first();
+        match shards.any(|(_, shard)| shard.pop_many(count, out, &make)) {
+            true => Ok(()),
+            false => self.gather(count, out, make, put_back),
+        }
+    }
+
+    /// From this thread's own shard.
+    #[inline]
+    fn pop_many_fast<T>(&self, count: u32, out: &mut Vec<T>, make: impl Fn(Slot) -> T) -> bool {
+        let home = self.inlet().home_first().next();
+        home.is_some_and(|(_, home)| home.pop_many(count, out, make))
     }
 
     #[inline(always)]
@@ -227,6 +258,72 @@ impl<const N: usize> FreeList for Shards<N> {
         (self.inlet().shards())
             .map(|shard| shard.trim(trimming, put_back))
             .sum()
+    }
+}
+
+impl<const N: usize> Shards<N> {
+    /// Does what `pop_many` does, from several shards.
+    #[cold]
+    fn gather<T>(
+        &self,
+        count: u32,
+        out: &mut Vec<T>,
+        make: impl Fn(Slot) -> T,
+        put_back: impl FnMut(Slot),
+    ) -> Result<(), Empty> {
+        let inlet = self.inlet();
+        let gathering = self.state.begin_to_gather();
+        let mut gathered = Gathered::none(inlet.nodes);
+        // How many of each shard, and how many of its indices were taken then.
+        let mut parts = [(0, 0); MOST];
+        let mut missing = count;
+        let mut seen: [Option<EmptyHead>; MOST] = [None; MOST];
+        let mut same = false;
+        // As `pop` does.
+        while !same && missing > 0 {
+            same = true;
+            for (place, shard) in inlet.home_first() {
+                match shard.gather(missing) {
+                    Ok(run) => {
+                        gathered.add(&run);
+                        missing -= run.count;
+                        parts[place] = (parts[place].0 + run.count, run.in_use);
+                        seen[place] = None;
+                        same = false;
+                        if missing == 0 {
+                            break;
+                        }
+                    }
+                    Err(head) => {
+                        same &= seen[place] == Some(head);
+                        seen[place] = Some(head);
+                    }
+                }
+            }
+        }
+        if missing == 0 {
+            drop(gathering);
+            for ((count, in_use), shard) in parts.into_iter().zip(inlet.shards()) {
+                if count > 0 {
+                    shard.keep(count, in_use);
+                }
+            }
+            out.extend(gathered.map(make));
+            return Ok(());
+        }
+        let mut left_over = Gathered::none(inlet.nodes);
+        for slot in gathered {
+            let place = slot.index as usize / ShardsInlet::<N>::SHARE;
+            inlet.shard(place).ungather(slot, &mut left_over);
+        }
+        // Before what is wanted is put back: that may take locks of the caller's, whose holder may look for a buffer here.
+        drop(gathering);
+        left_over.for_each(put_back);
+        match self.state.is_closed() {
+            true => Err(Empty::Closed),
+            // `N` fits a `u32`.
+            false => Err(Empty::AllInUse(N as u32 - (count - missing))),
+        }
     }
 }
 

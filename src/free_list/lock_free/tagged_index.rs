@@ -50,7 +50,13 @@ impl<const N: usize> TaggedIndex<N> {
     /// Another index under the next tag: what a pop stores. The tag starts again at 0 after its largest
     /// value: the carry falls off the top of the word.
     pub(crate) fn with_index_and_next_tag(self, index: Option<u32>) -> Self {
-        let tag = (self.0 & !Self::INDEX_MASK).wrapping_add(Self::INDEX_MASK + 1);
+        self.with_index_and_later_tag(index, 1)
+    }
+
+    /// Another index under the tag that comes after so many: what a pop of so many indices stores.
+    pub(crate) fn with_index_and_later_tag(self, index: Option<u32>, later: u32) -> Self {
+        let step = u64::from(later) << Self::INDEX_BITS;
+        let tag = (self.0 & !Self::INDEX_MASK).wrapping_add(step);
         TaggedIndex(tag | Self::code(index))
     }
 

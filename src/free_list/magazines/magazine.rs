@@ -136,6 +136,35 @@ impl Magazine {
         Some(slot)
     }
 
+    /// Takes the `count` buffers that came last, and returns true, if so many are here. Adds what `make` makes of each to
+    /// `out`.
+    #[inline(always)]
+    pub(crate) fn pop_many<T>(
+        &self,
+        count: usize,
+        out: &mut Vec<T>,
+        make: impl Fn(Slot) -> T,
+    ) -> bool {
+        let (mut length, front) = (self.length(), self.front());
+        if length + usize::from(front.is_some()) < count {
+            return false;
+        }
+        if let Some(front) = front {
+            // There is room: both together are at most `LARGEST`.
+            self.word(length).store(front.word(), Ordering::Relaxed);
+            self.clear_front();
+            length += 1;
+        }
+        let rest = length - count;
+        let words = self.slots[rest..length].iter();
+        // All are lent at once, so their order does not matter; from back to front takes two instructions more each.
+        out.extend(words.map(|word| make(Slot::from_word(word.load(Ordering::Relaxed)))));
+        self.set_length(rest);
+        // At most `LARGEST`.
+        self.count(count as i64);
+        true
+    }
+
     /// Puts the buffer of a [`Slot::word`] here, and returns true, unless the magazine is full.
     #[inline(always)]
     pub(crate) fn push(&self, word: u64) -> bool {
@@ -172,6 +201,26 @@ impl Magazine {
         self.set_length(length);
         self.count(most as i64 - 1 - length as i64);
         taken
+    }
+
+    /// Takes `count` buffers, at least 1, those that are here and the rest from `depot`: all or none.
+    pub(crate) fn pop_many_with<T>(
+        &self,
+        depot: &Depot,
+        count: u32,
+        out: &mut Vec<T>,
+        make: impl Fn(Slot) -> T,
+    ) -> Result<(), Empty> {
+        if self.pop_many(count as usize, out, &make) {
+            return Ok(());
+        }
+        // Fewer than `count`. From the depot first: if that has too few, none has been taken.
+        let resting = self.resting();
+        depot.pop_exactly(count - resting as u32, out, &make)?;
+        if resting > 0 {
+            self.pop_many(resting, out, make);
+        }
+        Ok(())
     }
 
     /// Puts the buffer of a [`Slot::word`] here, and returns true, if need be after moving the half that lies longest

@@ -82,6 +82,35 @@ impl FreeList for Magazines {
         }
     }
 
+    fn pop_many<T>(
+        &self,
+        count: u32,
+        out: &mut Vec<T>,
+        make: impl Fn(Slot) -> T,
+        _put_back: impl FnMut(Slot),
+    ) -> Result<(), Empty> {
+        let depot = &self.shared.depot;
+        let popped = (self.inlet())
+            .with_magazine(|magazine| magazine.pop_many_with(depot, count, out, &make));
+        match popped.unwrap_or_else(|| depot.pop_exactly(count, out, &make)) {
+            // As `reclaim` does for one.
+            Err(Empty::AllInUse(_)) if self.has_magazines => {
+                let mut registry = self.shared.lock();
+                registry.revoke_for(self, false);
+                depot.pop_exactly(count, out, make)
+            }
+            result => result,
+        }
+    }
+
+    #[inline(always)]
+    fn pop_many_fast<T>(&self, count: u32, out: &mut Vec<T>, make: impl Fn(Slot) -> T) -> bool {
+        let popped = with_open_magazine(self.place, |magazine| {
+            magazine.pop_many(count as usize, out, make)
+        });
+        popped == Some(true)
+    }
+
     #[inline(always)]
     fn inlet(&self) -> MagazineInlet<'_> {
         MagazineInlet {

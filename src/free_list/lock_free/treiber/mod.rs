@@ -4,6 +4,7 @@
 //! Lock-free: whenever one thread's compare-and-swap fails, another's has succeeded.
 #![forbid(unsafe_code)]
 
+pub(crate) mod many;
 mod trim;
 
 use crossbeam_utils::CachePadded;
@@ -44,7 +45,7 @@ pub(crate) struct Stack {
     high_water: AtomicU32,
     /// How often the tag went up though no buffer was lent. Goes up before the tag does.
     marks: AtomicU64,
-    /// Indices that a trim has taken.
+    /// Indices that a trim has taken, or a thread that gathers many.
     held: AtomicU32,
     /// Held for as long as a trim takes; not needed to take or put back an index.
     trimmed: Mutex<trim::Trimmed>,
@@ -56,6 +57,10 @@ pub(crate) struct State {
     closed: AtomicBool,
     /// A [`Demand`].
     demand: AtomicU8,
+    /// A thread gathers indices that it may put back.
+    is_gathering: AtomicBool,
+    /// Held by that thread.
+    gathering_turn: Mutex<()>,
 }
 
 impl State {
@@ -63,6 +68,8 @@ impl State {
         State {
             closed: AtomicBool::new(false),
             demand: AtomicU8::new(Demand::None as u8),
+            is_gathering: AtomicBool::new(false),
+            gathering_turn: Mutex::new(()),
         }
     }
 
@@ -195,11 +202,17 @@ impl<const N: usize> TreiberStack<'_, N> {
     #[inline]
     pub(crate) fn pop(self) -> Result<Slot, EmptyHead> {
         let (slot, in_use) = self.take()?;
+        self.note_in_use(in_use);
+        Ok(slot)
+    }
+
+    /// Raises the high water if so many indices are taken.
+    #[inline]
+    fn note_in_use(self, in_use: u32) {
         if in_use > self.stack.high_water.load(Ordering::Relaxed) {
             let in_use = in_use.saturating_sub(self.stack.held.load(Ordering::Relaxed));
             self.stack.high_water.fetch_max(in_use, Ordering::Relaxed);
         }
-        Ok(slot)
     }
 
     /// Takes the index on top; says also how many are taken then.

@@ -152,6 +152,31 @@ impl Depot {
         Ok(first)
     }
 
+    /// Takes `count` free buffers, all or none, those that `pop` would take, and adds what `make` makes of each to `out`.
+    /// Fails if fewer may be taken.
+    pub(super) fn pop_exactly<T>(
+        &self,
+        count: u32,
+        out: &mut Vec<T>,
+        make: impl Fn(Slot) -> T,
+    ) -> Result<(), Empty> {
+        let mut stack = self.stack.lock();
+        if stack.allowed(self.max())? < count {
+            return Err(Empty::AllInUse(stack.in_use()));
+        }
+        let left = stack.free.len().saturating_sub(count as usize);
+        let used = stack.free.len() - left;
+        out.extend(stack.free.drain(left..).rev().map(&make));
+        // At most `count`, a `u32`.
+        for _ in used as u32..count {
+            let fresh = stack.pop_fresh();
+            out.push(make(fresh));
+        }
+        stack.low_water = stack.low_water.min(left);
+        stack.acquired += u64::from(count);
+        Ok(())
+    }
+
     /// Puts back all of `slots`, or none of them, if the depot is closed or a request waits.
     pub(super) fn push_many(&self, slots: impl Iterator<Item = Slot>) -> bool {
         let mut stack = self.stack.lock();
