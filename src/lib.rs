@@ -31,6 +31,7 @@
 //! | pools | [`BufferPool`], the one to begin with; [`MultiSizePool`], [`AlignedPool`], [`LockFreePool`] |
 //! | their settings | [`PoolConfig`], [`MultiSizeConfig`] |
 //! | what all pools can do | [`Pool`], object-safe; [`Recycler`] lends memory of your own through it |
+//! | messages that are larger than a buffer | [`PooledChain`], by [`Pool::acquire_chain`] |
 //! | the guard | [`PooledBuf`]; [`Wipe`] says what becomes of its bytes |
 //! | waiting | [`Pool::acquire_timeout`] parks the thread, [`Pool::acquire_async`] is a future |
 //! | a limit for several pools | [`Budget`] |
@@ -110,5 +111,6 @@ pub use pools::multi_size::{MultiSizeConfig, MultiSizePool, Overflow};
 pub use recycler::{Recycle, Recycler};
 pub use stats::{Health, PoolStats};
 pub use waiting::acquire::{Acquire, AcquireMany};
+pub use waiting::acquire_chain::AcquireChain;
 pub use waiting::budget::Budget;
 pub use wipe::{POISON, Wipe};

@@ -1,10 +1,17 @@
 //! Chains: what is lent, what is refused, and what bad readers and writers can do. That they do what a vector would is
 //! tested in `models/state-machine`.
 
+use std::future::Future;
 use std::io::{self, Read};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Duration;
 
-use poolbuf::{AcquireError, BufferPool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig};
-use poolbuf::{PooledBuf, PooledChain};
+use poolbuf::{
+    AcquireError, Budget, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool,
+    PoolConfig, PooledBuf, PooledChain,
+};
 
 /// Bytes a buffer.
 const SIZE: usize = 8;
@@ -39,6 +46,68 @@ fn the_rest_takes_the_smallest_tier_that_holds_it() {
     assert_eq!(capacities(100), [100]);
     assert_eq!(capacities(210), [100, 100, 16]);
     assert_eq!(capacities(217), [100, 100, 100]);
+    // Who waits gets the same if it is free, and else larger ones.
+    let waits = |len| {
+        let chain = pool.acquire_chain_timeout(len, Duration::MAX).unwrap();
+        let bufs = chain.into_iter();
+        bufs.map(|buf| buf.capacity()).collect::<Vec<_>>()
+    };
+    assert_eq!(waits(210), [100, 100, 16]);
+    let _small = pool.acquire_many(4, 16).unwrap();
+    assert_eq!(waits(210), [100, 100, 100]);
+    let refused = pool.acquire_chain(210).unwrap_err();
+    assert!(matches!(refused, AcquireError::Exhausted { max: 4, .. }));
+    assert_eq!((pool.stats().in_use, pool.stats().waits), (4, 0));
+    let never = pool.acquire_chain(501).unwrap_err();
+    assert!(matches!(never, AcquireError::TooMany { .. }), "{never:?}");
+}
+
+/// Each wants more than half of what there is. One that held a part while it waits for the rest would wait for ever.
+#[test]
+fn threads_that_wait_for_chains_do_not_wait_for_each_other() {
+    let budget = Budget::new(5 * 100 + 2 * 16);
+    let tier = |size, max| PoolConfig::new(size).max(max).budget(&budget);
+    let tiers = MultiSizeConfig::new().tier(tier(16, 2)).tier(tier(100, 5));
+    let pools: [Box<dyn Pool>; 3] = [
+        Box::new(BufferPool::new(100, 0, 5).unwrap()),
+        Box::new(LockFreePool::<5>::new(100).unwrap()),
+        Box::new(MultiSizePool::with_config(tiers).unwrap()),
+    ];
+    for pool in &pools {
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for round in 0..200 {
+                        let len = 201 + round % 150;
+                        let mut chain = pool.acquire_chain_timeout(len, Duration::MAX).unwrap();
+                        assert_eq!(chain.put_some(&vec![7; len]), len);
+                    }
+                });
+            }
+        });
+        assert_eq!((pool.stats().in_use, pool.stats().timed_out), (0, 0));
+    }
+    assert_eq!(budget.lent(), 0);
+}
+
+#[test]
+fn a_chain_that_is_waited_for_can_be_left_and_is_late() {
+    let pool: Arc<dyn Pool> = Arc::new(BufferPool::new(SIZE, 0, 4).unwrap());
+    let held = pool.acquire_chain(3 * SIZE).unwrap();
+    let mut waiting = Box::pin(pool.acquire_chain_async(2 * SIZE));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    drop(waiting);
+    assert_eq!((pool.stats().in_use, pool.stats().waiting), (3, 0));
+    let late = pool.acquire_chain_timeout(2 * SIZE, Duration::ZERO);
+    assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
+    let mut waiting = Box::pin(pool.acquire_chain_async(2 * SIZE));
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    drop(held);
+    let Poll::Ready(Ok(chain)) = waiting.as_mut().poll(&mut context) else {
+        panic!("all buffers have come back");
+    };
+    assert_eq!(chain.buffers(), 2);
 }
 
 /// A reader that claims more than it was given room for, and one that fails, add nothing.

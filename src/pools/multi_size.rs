@@ -12,9 +12,11 @@ use crate::free_list::Empty;
 use crate::holders::{Caller, Holders};
 use crate::pool::Pool;
 use crate::pooled_buf::PooledBuf;
+use crate::pooled_chain::PooledChain;
 use crate::pools::buffer::BufferPool;
 use crate::stats::PoolStats;
 use crate::waiting::acquire::{Acquire, AcquireMany, Lender};
+use crate::waiting::acquire_chain::AcquireChain;
 
 /// A pool of buffers of several sizes. A request gets a buffer of the smallest tier that holds it.
 ///
@@ -217,6 +219,24 @@ impl MultiSizePool {
         Some((home, next))
     }
 
+    /// How many buffers of the largest tier `len` bytes fill, and what is left over for another one, if anything is.
+    fn in_largest(&self, len: usize) -> (usize, Option<usize>) {
+        let largest = self.max_len();
+        let (whole, rest) = (len / largest, len % largest);
+        (whole, (rest > 0 || whole == 0).then_some(rest))
+    }
+
+    /// A chain of `whole` buffers of the largest tier and one that holds `rest`, if all are free. Not counted if they
+    /// aren't.
+    fn try_chain(&self, whole: usize, rest: usize, caller: Caller) -> Option<PooledChain> {
+        let largest = &self.tiers().last()?.handle;
+        let whole = largest.may_lend_at_once(whole, self.max_len()).ok()?;
+        let (home, _) = self.serving(rest)?;
+        let bufs = largest.try_acquire_many(whole, caller).ok()?;
+        let rest = home.handle.try_acquire(caller).ok()?;
+        Some(bufs.into_iter().chain([rest]).collect())
+    }
+
     fn too_large(&self, requested: usize) -> AcquireError {
         AcquireError::TooLarge {
             pool: Arc::clone(&self.shared.name),
@@ -360,6 +380,28 @@ impl Pool for MultiSizePool {
             }
             (Err(error), _) => AcquireMany::ready(Err(error)),
         }
+    }
+
+    fn acquire_chain(&self, len: usize) -> Result<PooledChain, AcquireError> {
+        let (whole, rest) = self.in_largest(len);
+        let mut chain = PooledChain::from_iter(self.acquire_many(whole, self.max_len())?);
+        if let Some(rest) = rest {
+            chain.push(self.acquire_for(rest)?);
+        }
+        Ok(chain)
+    }
+
+    fn acquire_chain_async(&self, len: usize) -> AcquireChain<'_> {
+        let largest = self.max_len();
+        if let (whole, Some(rest)) = self.in_largest(len) {
+            if whole == 0 {
+                return AcquireChain::of(self.acquire_many_async(1, rest));
+            }
+            if let Some(chain) = self.try_chain(whole, rest, Location::caller()) {
+                return AcquireChain::ready(Ok(chain));
+            }
+        }
+        AcquireChain::of(self.acquire_many_async(len.div_ceil(largest), largest))
     }
 
     #[inline]
