@@ -56,18 +56,21 @@ pub struct PooledChain {
 
 impl PooledChain {
     /// Bytes written so far.
+    #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
     /// Whether nothing has been written, or all of it was consumed.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Bytes that can still be added.
+    #[inline]
     #[must_use]
     pub fn spare_len(&self) -> usize {
         self.spare
@@ -78,6 +81,13 @@ impl PooledChain {
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.bufs.iter().map(PooledBuf::capacity).sum()
+    }
+
+    /// The first piece; empty if there is none.
+    #[inline]
+    pub(crate) fn first_chunk(&self) -> &[u8] {
+        // If there are bytes, the first buffer has some.
+        self.bufs.front().map_or(&[], |front| front)
     }
 
     /// How many buffers it has.
@@ -265,7 +275,20 @@ impl PooledChain {
 
     /// Removes the first `bytes` bytes, or all when there are no more. Nothing is copied. A buffer all of whose bytes
     /// are removed goes back to its pool, unless it is the one that is written to.
+    #[inline]
     pub fn consume(&mut self, bytes: usize) {
+        match self.bufs.front_mut() {
+            // The most frequent: some bytes of the first buffer.
+            Some(front) if bytes < front.len() => {
+                front.consume(bytes);
+                self.len -= bytes;
+            }
+            _ => self.consume_buffers(bytes),
+        }
+    }
+
+    /// Consumes all of the first buffer's bytes, and perhaps more.
+    fn consume_buffers(&mut self, bytes: usize) {
         let mut left = bytes.min(self.len);
         while left > 0 {
             let last = self.tail == 0;
@@ -448,7 +471,7 @@ impl Read for PooledChain {
 /// Its pieces, one after the other.
 impl BufRead for PooledChain {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        Ok(self.chunks().next().unwrap_or_default())
+        Ok(self.first_chunk())
     }
 
     fn consume(&mut self, bytes: usize) {

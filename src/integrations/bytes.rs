@@ -184,12 +184,14 @@ impl PooledChain {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 impl Buf for PooledChain {
+    #[inline]
     fn remaining(&self) -> usize {
         self.len()
     }
 
+    #[inline]
     fn chunk(&self) -> &[u8] {
-        self.chunks().next().unwrap_or_default()
+        self.first_chunk()
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
@@ -199,6 +201,7 @@ impl Buf for PooledChain {
     /// # Panics
     ///
     /// If there are fewer bytes than that, as the trait has it.
+    #[inline]
     fn advance(&mut self, count: usize) {
         assert!(
             count <= self.len(),
@@ -212,6 +215,7 @@ impl Buf for PooledChain {
 /// With the feature `bytes`: writes behind the bytes written so far, from buffer to buffer, as far as there is room.
 // SAFETY: `chunk_mut` is what of the next buffer's own memory is not yet written; `remaining_mut` counts what all have.
 unsafe impl BufMut for PooledChain {
+    #[inline]
     fn remaining_mut(&self) -> usize {
         self.spare_len()
     }
