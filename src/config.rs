@@ -99,9 +99,9 @@ impl PoolConfig {
     /// moving it: a length, a header, a chunk's size in hexadecimal. See [`prepend`](crate::PooledBuf::prepend). 0
     /// unless set; at most 4,294,967,295 less the buffer size.
     ///
-    /// It comes on top of the buffer size: what a buffer's [capacity](crate::PooledBuf::capacity) is, what can be written
-    /// behind, and which requests fit, is as without it, whatever is prepended. (Were it a part of the buffer, then a
-    /// pool of 8 KiB would refuse a request for 8 KiB.) The alignment is that of the first byte behind it. A
+    /// It comes on top of the buffer size: what a buffer's [capacity](crate::PooledBuf::capacity) is, what can be
+    /// written behind, and which requests fit, is as without it, whatever is prepended. (Were it a part of the buffer,
+    /// then a pool of 8 KiB would refuse a request for 8 KiB.) The alignment is that of the first byte behind it. A
     /// [`Budget`] does not count it. Where buffers are [wiped](PoolConfig::wipe), all of it is wiped with each.
     ///
     /// ```

@@ -484,8 +484,8 @@ pub struct CapacityError {
     pub requested: usize,
     /// Bytes that could still be added there.
     pub spare: usize,
-    /// Bytes that could be added beside `spare` after [`PooledBuf::compact`](crate::PooledBuf::compact), since they were
-    /// consumed. 0 for what was to be prepended.
+    /// Bytes that could be added beside `spare` after [`PooledBuf::compact`](crate::PooledBuf::compact), since they
+    /// were consumed. 0 for what was to be prepended.
     pub consumed: usize,
     /// Bytes that the buffer holds in all, beside its headroom.
     pub capacity: usize,

@@ -209,7 +209,7 @@ impl fmt::Display for HeldBy {
 /// Remembers what acquired each buffer. A lock for each, which is contended only while the whole is asked for.
 pub(crate) struct Tracker {
     entries: Box<[Mutex<Option<Entry>>]>,
-    /// What the last refusal found, if it took long to find.
+    /// What the last refusal found, if the buffers are many.
     found: Mutex<Option<Found>>,
 }
 
@@ -227,10 +227,11 @@ struct Found {
     took: Duration,
 }
 
-/// A refusal looks at all buffers itself if that takes no longer than this: some thousand buffers.
-const QUICK: Duration = Duration::from_micros(100);
-/// What took longer is told to further refusals too, for so many times as long: so looking takes a fiftieth of the time
-/// at most, however many are refused.
+/// Of a pool with no more buffers than this a refusal always says what is so now: to look at them all takes less than a
+/// tenth of a millisecond. It is a number, not a time: a thread that lost its core while it looked would seem slow.
+const FEW: usize = 1024;
+/// Of a larger pool, what a refusal found is told to further refusals too, for so many times as long as it took to find:
+/// so looking takes a fiftieth of the time at most, however many are refused.
 const KEPT: u32 = 50;
 
 impl Tracker {
@@ -271,9 +272,11 @@ impl Tracker {
         }
     }
 
-    /// The line that holds most, and the one that has held one longest: now, or a moment ago where finding out takes
-    /// long.
+    /// The line that holds most, and the one that has held one longest: now, or a moment ago where the buffers are many.
     pub(crate) fn held_by(&self) -> Option<HeldBy> {
+        if self.entries.len() <= FEW {
+            return self.look();
+        }
         let found = *self.found.lock();
         if let Some(found) = found.filter(|it| it.since.elapsed() < it.took.saturating_mul(KEPT)) {
             return found.held_by;
@@ -281,7 +284,7 @@ impl Tracker {
         let since = Instant::now();
         let held_by = self.look();
         let took = since.elapsed();
-        *self.found.lock() = (took > QUICK).then_some(Found {
+        *self.found.lock() = Some(Found {
             held_by,
             since,
             took,

@@ -33,8 +33,9 @@
 //! | what all pools can do | [`Pool`], object-safe; [`Recycler`] lends memory of your own through it |
 //! | messages that are larger than a buffer | [`PooledChain`], by [`Pool::acquire_chain`] |
 //! | the guard | [`PooledBuf`]; [`Wipe`] says what becomes of its bytes |
-//! | waiting | [`Pool::acquire_timeout`] parks the thread, [`Pool::acquire_async`] is a future |
+//! | waiting | [`Pool::acquire_timeout`] parks the thread, [`Pool::acquire_async`] is a future; [`Pool::acquire_many`] takes several at once |
 //! | a limit for several pools | [`Budget`] |
+//! | a stream as frames | [`frames`] |
 //! | statistics | [`PoolStats`], and its advice, [`Health`]; [`Holders`] names the lines that hold buffers |
 //! | errors | [`AcquireError`], [`CapacityError`], [`ConfigError`], [`ResizeError`] |
 //! | memory | [`MemoryRegion`], for registering all buffers with the kernel |
@@ -80,6 +81,8 @@ mod config;
 mod pool;
 
 mod core;
+
+pub mod frames;
 
 mod integrations;
 mod pools;

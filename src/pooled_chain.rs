@@ -157,7 +157,7 @@ impl PooledChain {
         let mut written = 0;
         while written < bytes.len() {
             let next = self.next();
-            let Some(buf) = self.bufs.get_mut(next) else {
+            let Some(buf) = self.buf_mut(next) else {
                 break;
             };
             let more = buf.put_some(&bytes[written..]);

@@ -5,7 +5,8 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::memory::layout::BUFFER_SIZE_LIMIT;
-use crate::pooled_buf::{Place, PooledBuf, ReleaseHeader};
+use crate::pooled_buf::PooledBuf;
+use crate::pooled_buf::header::{Place, ReleaseHeader};
 
 /// What becomes of memory that comes back.
 pub trait Recycle: Send + Sync + 'static {

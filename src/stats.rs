@@ -40,7 +40,7 @@ pub struct PoolStats {
     /// Buffers that exist and are free: `total - in_use`. The pool can still lend `max - in_use`,
     /// or none where a lowered `max` is below what is in use.
     pub available: usize,
-    /// Buffers that are lent.
+    /// Buffers that are lent, or collected for a request that waits for [many](crate::Pool::acquire_many_async).
     pub in_use: usize,
     /// Buffers that were ever lent, counting each once. Exactly the most that were lent at the same time if
     /// one thread uses the pool; with several it may be more, since a thread takes a new buffer rather than
@@ -50,7 +50,7 @@ pub struct PoolStats {
     /// Buffers lent since the pool was made. A [`LockFreePool<N>`](crate::LockFreePool) counts modulo 2
     /// to the power of its tag's bits (2⁴⁸ for `N` up to 65,535).
     pub acquired: u64,
-    /// Requests refused since the pool was made because all buffers were in use. Requests that were too
+    /// Requests refused since the pool was made because all buffers were in use; one for many counts once. Requests that were too
     /// large, or came after the pool was closed, do not count.
     pub refused: u64,
     /// How many of those were refused because the [`Budget`](crate::Budget) of several pools was used up.
@@ -59,7 +59,8 @@ pub struct PoolStats {
     /// and have ended, with a buffer or without. In a multi-size pool each counts in one tier: in that which lent the
     /// buffer, or else in the first in which it waited to the end.
     pub waits: u64,
-    /// How many of them were served: buffers lent after a wait, which count as acquired too.
+    /// Buffers lent after a wait, which count as acquired too: one for each request that was served, or as many as it
+    /// asked for.
     pub handed_over: u64,
     /// How long all of them together waited. From the 1,024th on, one wait in 16 is timed and stands for all of
     /// them.
@@ -69,6 +70,10 @@ pub struct PoolStats {
     /// Requests that wait for a buffer now. Of those that have one and wait for the bytes of a budget,
     /// [`Budget::waiting`](crate::Budget::waiting) tells.
     pub waiting: usize,
+    /// For how long, at least, no buffer has come back while requests waited: for how long the request that is first in
+    /// the queue has been that, and been handed nothing. Known from the second reading of the figures on, since
+    /// the first one only notes which request that is. Of a multi-size pool, the longest of its tiers.
+    pub stalled: Duration,
     /// Bytes of buffers that have been touched, and so take up memory, less what trimming gave back of those that
     /// were not lent since; an estimate where only some of them were. Rounding to pages not counted.
     pub resident_bytes: usize,
@@ -98,6 +103,18 @@ pub enum Health {
         /// The `max` with which the most buffers ever in use would be three quarters.
         raise_max_to: usize,
     },
+    /// Requests wait, and no buffer comes back. Most likely those that wait hold buffers themselves, and wait for each
+    /// other, since each took one buffer and then waited for another; or else what holds the buffers keeps them for far
+    /// longer than usual. A larger `max` helps in neither case.
+    ///
+    /// The criterion: the same request has been first in the queue, and has been handed nothing, for at least 1 s and for ten
+    /// times as long as waits took on average; see [`PoolStats::stalled`].
+    HoldAndWait {
+        /// For how long, at least, no buffer has come back.
+        stalled: Duration,
+        /// Requests that wait.
+        waiting: usize,
+    },
     /// At least 1 % of all requests were refused, or waited in vain.
     Refusing {
         /// Requests refused or timed out, in hundredths of a percent of all requests, rounded down.
@@ -123,6 +140,9 @@ pub enum Health {
     },
 }
 
+/// A pool that gets no buffer back for less time than that, while requests wait, is not said to be stalled.
+const STALLED: Duration = Duration::from_secs(1);
+
 impl PoolStats {
     /// Buffers in use, in percent of `max`, rounded down; 0 for a pool without buffers.
     #[must_use]
@@ -137,7 +157,8 @@ impl PoolStats {
         percent(self.refused, requests, 10_000)
     }
 
-    /// What to change, with the number to set. A pool that refuses at least 1 % of its requests is told so
+    /// What to change, with the number to set. A pool to which no buffer comes back while requests wait is told so before
+    /// all else. Then one that refuses at least 1 % of its requests is told so
     /// first, then one that lets them wait for long, then one of whose `max` at least 90 % are in use; of a multi-size
     /// pool each tier is asked. The last is about this moment and the others about all the time since the pool was
     /// made: for what happened in between, ask the change [`since`](PoolStats::since) an earlier snapshot.
@@ -157,8 +178,16 @@ impl PoolStats {
         if !self.tiers.is_empty() {
             return Health::Normal;
         }
+        if self.waiting > 0 && self.stalled >= self.average_wait().saturating_mul(10).max(STALLED) {
+            return Health::HoldAndWait {
+                stalled: self.stalled,
+                waiting: self.waiting,
+            };
+        }
         let comfortable = self.high_water.saturating_mul(4).div_ceil(3);
         let half_again = self.max.saturating_add(self.max.div_ceil(2));
+        // If the max has been lowered, more was in use before.
+        let half_again = half_again.max(self.high_water);
         let unserved = self.refused.saturating_add(self.timed_out);
         let requests = self.acquired.saturating_add(unserved);
         let unserved = percent(unserved, requests, 10_000);
@@ -296,6 +325,7 @@ impl PoolStats {
             sum.waited += tier.waited;
             sum.timed_out += tier.timed_out;
             sum.waiting += tier.waiting;
+            sum.stalled = sum.stalled.max(tier.stalled);
             sum.resident_bytes += tier.resident_bytes;
         }
         sum.tiers = tiers;
@@ -336,6 +366,12 @@ impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Health::Normal => write!(f, "normal"),
+            Health::HoldAndWait { stalled, waiting } => write!(
+                f,
+                "no buffer came back for {:.1} s, and {waiting} wait: if they hold buffers, \
+                 they wait for each other; acquire many at once",
+                stalled.as_secs_f64()
+            ),
             Health::NearlyFull {
                 used_percent,
                 raise_max_to,
@@ -372,6 +408,34 @@ mod tests {
 
     use super::{Health, PoolStats};
 
+    #[test]
+    fn who_waits_while_nothing_comes_back_is_told_of_holding_and_waiting() {
+        let stalled = |seconds, waited| PoolStats {
+            waiting: 4,
+            stalled: Duration::from_secs(seconds),
+            waits: 10,
+            waited: Duration::from_secs(waited),
+            ..stats(160, 160, 1000, 0)
+        };
+        let health = stalled(3, 0).health();
+        assert_eq!(
+            health,
+            Health::HoldAndWait {
+                stalled: Duration::from_secs(3),
+                waiting: 4
+            }
+        );
+        assert_eq!(
+            health.to_string(),
+            "no buffer came back for 3.0 s, and 4 wait: if they hold buffers, \
+             they wait for each other; acquire many at once"
+        );
+        // For less than a second, or where waits take long anyway.
+        for stats in [stalled(0, 0), stalled(3, 10)] {
+            assert!(!matches!(stats.health(), Health::HoldAndWait { .. }));
+        }
+    }
+
     fn stats(max: usize, in_use: usize, acquired: u64, refused: u64) -> PoolStats {
         PoolStats {
             name: "send pool".into(),
@@ -403,6 +467,35 @@ mod tests {
                 raise_max_to: 1500
             }
         );
+    }
+
+    #[test]
+    fn a_max_below_what_was_in_use_is_never_advised() {
+        let lowered = PoolStats {
+            high_water: 100,
+            ..stats(10, 10, 1, 1)
+        };
+        assert_eq!(
+            lowered.health(),
+            Health::Refusing {
+                refused_basis_points: 5000,
+                raise_initial_to: 100,
+                raise_max_to: 100
+            }
+        );
+        let waits = PoolStats {
+            waits: 1,
+            waited: Duration::from_secs(1),
+            refused: 0,
+            ..lowered
+        };
+        assert!(matches!(
+            waits.health(),
+            Health::Waiting {
+                raise_max_to: 100,
+                ..
+            }
+        ));
     }
 
     #[test]

@@ -98,26 +98,28 @@ mod unwatched {
     }
 }
 
-/// What parks a thread in a model: as `crossbeam_utils::sync::Parker`, over the `thread` of loom or shuttle. A park
-/// with a limit lets the other threads have a turn, and its caller looks at the clock.
+/// What parks a thread in a model: as `crossbeam_utils::sync::Parker`, over the `Condvar` of loom or shuttle. (Not over
+/// `thread::unpark`: loom lets a thread that waits for a lock go on by it.) A park with a limit lets the other threads have
+/// a turn, and its caller looks at the clock.
 #[cfg(any(poolbuf_loom, poolbuf_shuttle))]
 macro_rules! parker_of_models {
     () => {
         pub(crate) struct Parker(Unparker);
 
         #[derive(Clone)]
-        pub(crate) struct Unparker {
-            /// Behind a lock: loom does not order a store after a swap of another thread that did not read it.
-            notified: std::sync::Arc<Mutex<bool>>,
-            thread: thread::Thread,
+        pub(crate) struct Unparker(std::sync::Arc<Notification>);
+
+        struct Notification {
+            is_there: Mutex<bool>,
+            came: Condvar,
         }
 
         impl Parker {
             pub(crate) fn new() -> Self {
-                Parker(Unparker {
-                    notified: std::sync::Arc::new(Mutex::new(false)),
-                    thread: thread::current(),
-                })
+                Parker(Unparker(std::sync::Arc::new(Notification {
+                    is_there: Mutex::new(false),
+                    came: Condvar::new(),
+                })))
             }
 
             pub(crate) fn unparker(&self) -> &Unparker {
@@ -125,26 +127,26 @@ macro_rules! parker_of_models {
             }
 
             pub(crate) fn park(&self) {
-                while !self.take_notification() {
-                    thread::park();
+                let Notification { is_there, came } = &*self.0.0;
+                let mut is_there = is_there.lock();
+                while !std::mem::take(&mut *is_there) {
+                    is_there = came
+                        .wait(is_there)
+                        .expect("a model that panicked under the lock has already failed");
                 }
             }
 
             pub(crate) fn park_timeout(&self, _limit: std::time::Duration) {
-                if !self.take_notification() {
+                if !std::mem::take(&mut *self.0.0.is_there.lock()) {
                     thread::yield_now();
                 }
-            }
-
-            fn take_notification(&self) -> bool {
-                std::mem::take(&mut *self.0.notified.lock())
             }
         }
 
         impl Unparker {
             pub(crate) fn unpark(&self) {
-                *self.notified.lock() = true;
-                self.thread.unpark();
+                *self.0.is_there.lock() = true;
+                self.0.came.notify_one();
             }
         }
 
@@ -175,6 +177,7 @@ mod under_loom {
     /// loom knows neither this nor what it pairs with, but fences.
     pub(crate) use loom::sync::atomic::fence as compiler_fence;
 
+    use loom::sync::Condvar;
     pub(crate) use loom::sync::MutexGuard;
     pub(crate) use loom::thread_local as lazy_thread_local;
     pub(crate) use std::time::Instant;
@@ -270,6 +273,7 @@ mod under_shuttle {
     /// shuttle's fence is nothing, as everything is ordered anyway; so is this.
     pub(crate) use shuttle::sync::atomic::fence as compiler_fence;
 
+    use shuttle::sync::Condvar;
     pub(crate) use shuttle::sync::MutexGuard;
     pub(crate) use shuttle::thread_local as lazy_thread_local;
 

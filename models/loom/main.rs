@@ -22,6 +22,7 @@ mod ledger;
 mod lending;
 mod lock_free;
 mod magazines;
+mod many;
 mod pools;
 mod resizing;
 mod trimming;

@@ -19,6 +19,7 @@ mod budget;
 mod explore;
 mod ledger;
 mod lending;
+mod many;
 mod opening;
 mod pools;
 mod resizing;

@@ -22,7 +22,7 @@ use crate::free_list::{FreeList, Limits};
 use crate::holders::{Caller, Holders, Tracker};
 use crate::memory::decay::Decay;
 use crate::memory::region::{MemoryRegion, Region};
-use crate::pooled_buf::ReleaseHeader;
+use crate::pooled_buf::header::ReleaseHeader;
 use crate::stats::PoolStats;
 use crate::sync::{AtomicU64, AtomicUsize, LeakTracker, Ordering, Witness, fence};
 use crate::waiting::budget::Budget;
@@ -225,6 +225,7 @@ impl<F: FreeList> PoolHandle<F> {
             waited: core.waits.waited(),
             timed_out: core.waits.timed_out(),
             waiting: core.waiters.waiting(),
+            stalled: core.waiters.lock().stalled(|wanted| wanted.collected.len()),
             resident_bytes: (total * layout.stride).saturating_sub(counts.given_back),
             tiers: Vec::new(),
         }

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 
 use crate::core::PoolCore;
 use crate::free_list::{FreeList, Inlet, NotTaken, Slot};
-use crate::pooled_buf::{Place, ReleaseHeader};
+use crate::pooled_buf::header::{Place, ReleaseHeader};
 use crate::waiting::unlent_slot::LoanHeader;
 use crate::waiting::waker::{UserWaker, wake_all};
 use crate::wipe::Wipe;

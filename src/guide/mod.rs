@@ -3,7 +3,7 @@
 //!
 //! 1. [`choosing`]: which pool for what.
 //! 2. [`sizing`]: how many buffers, of what size.
-//! 3. [`renting_late`]: a buffer while there is something to read, and not before.
+//! 3. [`renting_late`]: a buffer while there is something to read, and not before; frames.
 //! 4. [`waiting`]: what to do when all are lent; back-pressure; budgets.
 //! 5. [`wiping`]: what the next holder could see, and how to make sure that it is nothing.
 //! 6. [`operating`]: figures, which line holds what, growing and trimming.

@@ -40,9 +40,9 @@ impl SetLen for PooledBuf {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// `read` overwrites from the first byte of the data, `append` adds behind the bytes written so far. Appending to a full
-/// guard reads 0 bytes, which looks like the end: call [`compact`](PooledBuf::compact) if some of it was consumed, and
-/// ask [`spare_len`](PooledBuf::spare_len) first.
+/// `read` overwrites from the first byte of the data, `append` adds behind the bytes written so far. Appending to a
+/// full guard reads 0 bytes, which looks like the end: call [`compact`](PooledBuf::compact) if some of it was consumed,
+/// and ask [`spare_len`](PooledBuf::spare_len) first.
 ///
 /// A read that is dropped before it has completed gives its buffer back when the driver has seen the
 /// cancellation through; where a runtime is dropped in mid-read, whether and when the buffer comes back is

@@ -1,8 +1,8 @@
 //! One contiguous, aligned, zeroed reservation in which all buffers of a pool lie side by side.
 //!
-//! Buffer `i` has the `stride` bytes from `base + i * stride` on, its headroom first. The operating system commits a page when it is first
-//! written, so what is reserved and not used costs address space only. The allocator is asked for a small
-//! alignment and the base is rounded up here: with a large one `alloc_zeroed` writes every byte.
+//! Buffer `i` has the `stride` bytes from `base + i * stride` on, its headroom first. The operating system commits a
+//! page when it is first written, so what is reserved and not used costs address space only. The allocator is asked for
+//! a small alignment and the base is rounded up here: with a large one `alloc_zeroed` writes every byte.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ops::Range;
@@ -23,8 +23,9 @@ const BATCH: usize = 1 << 20;
 /// them to the kernel or to a device at once.
 ///
 /// Buffer [`slot`](crate::PooledBuf::slot) of the pool starts `slot * stride` bytes behind the start, with its
-/// [headroom](crate::PoolConfig::headroom); all buffers lie within `len` bytes. The addresses stay the same, and the memory stays there, while there is a handle of the pool or
-/// a guard of one of its buffers: a registration with the kernel has to end before.
+/// [headroom](crate::PoolConfig::headroom); all buffers lie within `len` bytes. The addresses stay the same, and the
+/// memory stays there, while there is a handle of the pool or a guard of one of its buffers: a registration with the
+/// kernel has to end before.
 ///
 /// ```
 /// use poolbuf::{BufferPool, Pool};

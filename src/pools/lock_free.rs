@@ -19,7 +19,9 @@ use crate::pools::forward::public_pool;
 /// [`acquire_async`](crate::Pool::acquire_async)), a release hands its buffer over under the lock of their queue; so make
 /// a pool that a real-time thread releases to with [`PoolConfig::waiting(false)`](PoolConfig::waiting). A
 /// [`Budget`](crate::Budget) that is waited for has such a lock too, and
-/// [`track_holders`](PoolConfig::track_holders) one for each buffer. Statistics, trimming and closing take locks.
+/// [`track_holders`](PoolConfig::track_holders) one for each buffer. Statistics, trimming and closing take locks. So does
+/// [`acquire_many`](crate::Pool::acquire_many) if no single one of the stacks has as many as are wanted; a request that
+/// meanwhile finds no buffer waits for the end of that, since the buffers may be put back.
 ///
 /// *Speed.* One compare-and-swap each while threads do not meet, which they seldom do: each thread takes from a
 /// stack of its own, one of eight (fewer if `N` is below 64), and goes on to the others only when that is

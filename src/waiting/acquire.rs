@@ -198,6 +198,12 @@ impl<'a> Acquire<'a> {
         }
     }
 
+    /// On behalf of that line of code, which the pool names as the buffer's holder.
+    pub(crate) fn for_caller(mut self, caller: Caller) -> Self {
+        self.caller = caller;
+        self
+    }
+
     /// Parks the thread until the buffer is there, for at most `timeout`; `Duration::MAX` is for ever.
     ///
     /// # Errors

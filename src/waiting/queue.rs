@@ -35,6 +35,10 @@ pub(crate) struct Queue<W, T> {
     closed: bool,
     /// How many have joined.
     joined: u64,
+    /// How often another request became the first.
+    turns: u64,
+    /// The turn, and how much the first had, when it was last asked; and when it was first found so.
+    seen: Option<(u64, usize, Instant)>,
     /// Requests that wait now, or have been handed something and not come for it. A request that waits in two queues
     /// counts in one.
     waiting: usize,
@@ -212,6 +216,8 @@ impl<W, T> Waiters<W, T> {
                 occupied: 0,
                 closed: false,
                 joined: 0,
+                turns: 0,
+                seen: None,
                 waiting: 0,
             }),
         }
@@ -315,7 +321,10 @@ impl<W, T> Queue<W, T> {
         };
         match self.last {
             Some(last) => self.places[last].after = Some(number),
-            None => self.first = Some(number),
+            None => {
+                self.first = Some(number);
+                self.turns += 1;
+            }
         }
         self.last = Some(number);
         self.occupied += 1;
@@ -357,6 +366,23 @@ impl<W, T> Queue<W, T> {
             }
         }
         Some(&mut self.first_entry()?.want)
+    }
+
+    /// For how long, at least, the same request has been the first and been handed nothing, by what `has` says of what it
+    /// has; zero if none waits. Counted from the first call that finds it so: what waits need not look at the clock.
+    pub(crate) fn stalled(&mut self, has: impl Fn(&W) -> usize) -> Duration {
+        let turn = self.turns;
+        let Some(first) = self.first_entry() else {
+            return Duration::ZERO;
+        };
+        let has = has(&first.want);
+        match self.seen {
+            Some((seen, had, since)) if (seen, had) == (turn, has) => since.elapsed(),
+            _ => {
+                self.seen = Some((turn, has, Instant::now()));
+                Duration::ZERO
+            }
+        }
     }
 
     fn first_entry(&mut self) -> Option<&mut Entry<W>> {
@@ -451,7 +477,10 @@ impl<W, T> Queue<W, T> {
         let Place { before, after, .. } = self.places[number];
         match before {
             Some(before) => self.places[before].after = after,
-            None => self.first = after,
+            None => {
+                self.first = after;
+                self.turns += 1;
+            }
         }
         match after {
             Some(after) => self.places[after].before = before,
@@ -589,6 +618,23 @@ mod tests {
             assert_eq!(leave(&line, ticket), None);
         }
         assert!(line.lock().places.capacity() >= KEPT);
+    }
+
+    #[test]
+    fn a_first_request_that_is_handed_nothing_is_stalled_until_another_is_first_or_it_gets_more() {
+        let line = Line::new();
+        let stalled = |had| line.lock().stalled(|_| had);
+        assert_eq!(stalled(0), Duration::ZERO);
+        let _first = join(&line, 'a');
+        assert_eq!(stalled(0), Duration::ZERO, "noted now");
+        let since = Instant::now();
+        while since.elapsed().is_zero() {}
+        assert!(stalled(0) > Duration::ZERO);
+        let _second = join(&line, 'b');
+        assert!(stalled(0) > Duration::ZERO, "the first is the same");
+        assert_eq!(stalled(1), Duration::ZERO, "it got one more");
+        hand(&line, 1);
+        assert_eq!(stalled(1), Duration::ZERO, "another is first");
     }
 
     #[test]

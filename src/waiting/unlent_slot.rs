@@ -5,7 +5,7 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use crate::free_list::Slot;
-use crate::pooled_buf::ReleaseHeader;
+use crate::pooled_buf::header::ReleaseHeader;
 
 /// What lies at the start of a pool's own data.
 #[repr(C)]

@@ -57,8 +57,8 @@ pub(crate) fn render(comparison: &Comparison, targets: &Targets) -> String {
     };
     section(
         "Targets",
-        "Each ratio within one binary's run, on a quiet machine and with one process beside that spins (`POOLBUF_PEERS_BUSY=1 \
-         cargo bench -p poolbuf-peers --bench peers`).",
+        "Each ratio within one binary's run, on a quiet machine and with one process beside that spins \
+         (`POOLBUF_PEERS_BUSY=1 cargo bench -p poolbuf-peers --bench peers`).",
         targets.table(),
     );
     section(

@@ -95,11 +95,7 @@ fn floor(comparison: &Comparison) -> Option<Target> {
 /// the channel alone.
 fn without_channel(comparison: &Comparison, what: &str, workload: &str) -> Option<Target> {
     let (best, _) = comparison.best_peer(workload)?;
-    let channel = comparison
-        .entrants
-        .iter()
-        .find(|entrant| entrant.id == CHANNEL)?;
-    let channel = comparison.figure(channel, workload)?;
+    let channel = comparison.figure(with_id(comparison, CHANNEL)?, workload)?;
     let left = |nanoseconds: f64| (nanoseconds - channel).max(0.0);
     let ratio = left(comparison.figure(best, workload)?) / left(comparison.ours(workload)?);
     Some(Target {
@@ -131,17 +127,17 @@ fn near_exhaustion(comparison: &Comparison) -> Vec<Target> {
         reached: ratio,
         met: ratio >= 1.0 / LEVEL,
     };
-    let naive = comparison
-        .entrants
-        .iter()
-        .find(|entrant| entrant.id == NAIVE);
-    let naive = naive.and_then(|naive| {
+    let naive = with_id(comparison, NAIVE).and_then(|naive| {
         let ratio = comparison.to_ours(naive, NEAR_EXHAUSTION)?;
         Some(level("the naive pool", naive.label.clone(), ratio))
     });
     let best = comparison.best_peer(NEAR_EXHAUSTION);
     let best = best.map(|(best, ratio)| level("the best other", best.label.clone(), ratio));
     best.into_iter().chain(naive).collect()
+}
+
+fn with_id<'a>(comparison: &'a Comparison, id: &str) -> Option<&'a Entrant> {
+    comparison.entrants.iter().find(|entrant| entrant.id == id)
 }
 
 fn kind(comparison: &Comparison, kind: Kind) -> Option<&Entrant> {
@@ -160,14 +156,14 @@ pub(crate) fn per_core(nanoseconds: f64, threads: usize) -> f64 {
 impl Targets {
     /// Of what was measured in one state.
     pub(crate) fn new(comparison: &Comparison, busy: bool) -> Self {
-        let targets = all(comparison);
-        let none = Vec::new();
-        let (quiet, busy) = if busy {
-            (none, targets)
+        let mut targets = Targets::default();
+        let state = if busy {
+            &mut targets.busy
         } else {
-            (targets, none)
+            &mut targets.quiet
         };
-        Targets { quiet, busy }
+        *state = all(comparison);
+        targets
     }
 
     /// One row for each; a state that was not measured is left open.

@@ -19,7 +19,7 @@ pub(crate) fn text(figures: &Figures) -> String {
     let name = "game_server_clients_cut_off_total";
     text.family(name, "counter", "Clients cut off by the time limit.");
     text.sample(name, &[], figures.cut_off);
-    let name = "game_server_response_seconds";
+    let name = "game_server_server_time_seconds";
     let help = "From a whole frame received to its answer sent; quantiles since the start.";
     text.family(name, "summary", help);
     for (quantile, label) in [(0.5, "0.5"), (0.99, "0.99"), (0.999, "0.999")] {
@@ -186,13 +186,13 @@ mod tests {
             (format!("poolbuf_wait_seconds_total{{{odd}}}"), 0.1),
             ("game_server_messages_total".into(), 3.0),
             ("game_server_clients_cut_off_total".into(), 5.0),
-            ("game_server_response_seconds_sum".into(), 1.004),
-            ("game_server_response_seconds_count".into(), 3.0),
+            ("game_server_server_time_seconds_sum".into(), 1.004),
+            ("game_server_server_time_seconds_count".into(), 3.0),
         ] {
             let found = samples.iter().find(|(sample, _)| *sample == name);
             assert_eq!(found.map(|(_, value)| *value), Some(expected), "{name}");
         }
-        let median = "game_server_response_seconds{quantile=\"0.5\"}";
+        let median = "game_server_server_time_seconds{quantile=\"0.5\"}";
         let found = samples.iter().find(|(sample, _)| sample == median);
         let (_, seconds) = found.expect("a median");
         assert!((0.001_99..0.002_01).contains(seconds), "{seconds}");

@@ -182,7 +182,7 @@ fn a_run_serves_its_metrics_and_writes_its_history() {
     let samples = samples(body);
     for (name, expected) in [
         ("game_server_messages_total", 1.0),
-        ("game_server_response_seconds_count", 1.0),
+        ("game_server_server_time_seconds_count", 1.0),
         (
             "poolbuf_acquires_total{pool=\"send pool\",outcome=\"direct\"}",
             1.0,

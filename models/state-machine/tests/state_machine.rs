@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use poolbuf_state_machine::{chains, one_thread, several_threads};
+use poolbuf_state_machine::{chains, frames, one_thread, several_threads};
 use proptest::prelude::*;
 
 proptest! {
@@ -25,6 +25,11 @@ proptest! {
     #[test]
     fn nothing_is_lost_among_threads(data in prop::collection::vec(any::<u8>(), 0..1500)) {
         several_threads::run(&data);
+    }
+
+    #[test]
+    fn a_stream_cut_anywhere_has_the_frames_of_the_whole(data in prop::collection::vec(any::<u8>(), 0..1500)) {
+        frames::run(&data);
     }
 }
 
@@ -56,4 +61,9 @@ fn nothing_is_lost_among_threads_on_what_the_fuzzer_kept() {
 #[test]
 fn a_chain_does_what_a_queue_of_bytes_would_on_what_the_fuzzer_kept() {
     replay("chains", chains::run);
+}
+
+#[test]
+fn a_stream_cut_anywhere_has_the_frames_of_the_whole_on_what_the_fuzzer_kept() {
+    replay("frames", frames::run);
 }

@@ -1,0 +1,91 @@
+//! Guards over memory of no pool.
+
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+
+use crate::error::CapacityError;
+use crate::memory::layout::BUFFER_SIZE_LIMIT;
+use crate::pooled_buf::PooledBuf;
+use crate::pooled_buf::header::{Place, ReleaseHeader};
+
+/// A guard over memory of no pool, which is freed when the guard is dropped: no copy. The bytes of the `Vec` count as
+/// written, and its spare capacity can be written too.
+///
+/// # Errors
+///
+/// [`CapacityError`] when its capacity is more than the 4,294,967,295 bytes that a guard can count; the `Vec` is
+/// dropped then.
+///
+/// ```
+/// use poolbuf::PooledBuf;
+///
+/// let mut buf = PooledBuf::try_from(vec![1, 2, 3])?;
+/// assert_eq!(buf, [1, 2, 3]);
+/// buf.truncate(1);
+/// buf.push(7)?;
+/// assert_eq!(buf, [1, 7]);
+/// # Ok::<(), poolbuf::CapacityError>(())
+/// ```
+impl TryFrom<Vec<u8>> for PooledBuf {
+    type Error = CapacityError;
+
+    fn try_from(memory: Vec<u8>) -> Result<Self, CapacityError> {
+        if memory.capacity() > BUFFER_SIZE_LIMIT {
+            return Err(CapacityError::behind(
+                memory.capacity(),
+                BUFFER_SIZE_LIMIT,
+                0,
+                BUFFER_SIZE_LIMIT,
+            ));
+        }
+        let mut memory = ManuallyDrop::new(memory);
+        // Both at most `BUFFER_SIZE_LIMIT`, a `u32`.
+        let (len, capacity) = (memory.len() as u32, memory.capacity() as u32);
+        // SAFETY: a `Vec` never points to null.
+        let start = unsafe { NonNull::new_unchecked(memory.as_mut_ptr()) };
+        // SAFETY: the header is a static. The memory was the `Vec`'s, which is not dropped, and is the guard's alone;
+        // that its bytes may not be initialised is said by `exposed`. The heap takes it back on any thread.
+        let mut buf =
+            unsafe { PooledBuf::from_parts(NonNull::from(&HEAP), start, capacity, 0, capacity) };
+        // Initialised, since the `Vec` said so.
+        (buf.len, buf.written) = (len, len);
+        Ok(buf)
+    }
+}
+
+/// A guard over memory of no pool, as from a `Vec<u8>`: all of its bytes count as written, so none are to spare.
+///
+/// # Errors
+///
+/// [`CapacityError`] when it is more than the 4,294,967,295 bytes that a guard can count; it is dropped then.
+impl TryFrom<Box<[u8]>> for PooledBuf {
+    type Error = CapacityError;
+
+    fn try_from(memory: Box<[u8]>) -> Result<Self, CapacityError> {
+        PooledBuf::try_from(Vec::from(memory))
+    }
+}
+
+/// Of all guards whose memory is of no pool.
+static HEAP: ReleaseHeader = ReleaseHeader {
+    release: free,
+    headroom: 0,
+};
+
+/// Frees the memory of a guard that is of no pool.
+///
+/// # Safety
+///
+/// The values are what `PooledBuf::try_from` made a guard from, and have not been released before.
+unsafe fn free(
+    _header: NonNull<ReleaseHeader>,
+    data: NonNull<u8>,
+    [room, head]: Place,
+    _slot: u32,
+    _exposed: u32,
+) {
+    // There is no headroom, so neither is negative.
+    let (head, capacity) = (head as usize, head as usize + room as usize);
+    // SAFETY: it was a `Vec` of that address and capacity, which this call alone takes back.
+    drop(unsafe { Vec::from_raw_parts(data.sub(head).as_ptr(), 0, capacity) });
+}
