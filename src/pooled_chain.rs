@@ -5,6 +5,7 @@ use std::array;
 use std::collections::{VecDeque, vec_deque};
 use std::fmt;
 use std::io::{self, BufRead, IoSlice, IoSliceMut, Read, Write};
+use std::mem;
 
 use crate::error::CapacityError;
 use crate::pooled_buf::PooledBuf;
@@ -48,10 +49,13 @@ pub struct PooledChain {
     bufs: VecDeque<PooledBuf>,
     /// Up to this buffer each has bytes, and none behind it has. 0 if there are no bytes at all.
     tail: usize,
-    /// Bytes in all.
+    /// Bytes of all buffers together.
     len: usize,
     /// Bytes that can be added: the spare bytes of `tail`, and what those behind it hold.
     spare: usize,
+    /// Bytes of the first buffer that are consumed here, but not yet there: not all of them, or none. So taking a
+    /// number off the front changes this alone, which is several times faster than to consume it there.
+    read: usize,
 }
 
 impl PooledChain {
@@ -59,7 +63,7 @@ impl PooledChain {
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len
+        self.len - self.read
     }
 
     /// Whether nothing has been written, or all of it was consumed.
@@ -87,7 +91,7 @@ impl PooledChain {
     #[inline]
     pub(crate) fn first_chunk(&self) -> &[u8] {
         // If there are bytes, the first buffer has some.
-        self.bufs.front().map_or(&[], |front| front)
+        self.bufs.front().map_or(&[], |front| &front[self.read..])
     }
 
     /// How many buffers it has.
@@ -109,8 +113,14 @@ impl PooledChain {
     /// ```
     pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
         // None behind the tail has any, and the tail has none if there are none at all.
-        let with_bytes = if self.is_empty() { 0 } else { self.tail + 1 };
-        self.bufs.range(..with_bytes).map(|buf| &**buf)
+        let behind = if self.is_empty() {
+            0..0
+        } else {
+            1..self.tail + 1
+        };
+        let behind = self.bufs.range(behind).map(|buf| &**buf);
+        let first = (!self.is_empty()).then(|| self.first_chunk());
+        first.into_iter().chain(behind)
     }
 
     /// Fills `slices` with the first pieces, for a `write_vectored` of your own, and returns how many there are; what
@@ -227,8 +237,10 @@ impl PooledChain {
             let filled = self.io_slices(&mut slices);
             match writer.write_vectored(&slices[..filled]) {
                 Ok(0) => {
-                    let message =
-                        format!("{} bytes are left that the writer does not take", self.len);
+                    let message = format!(
+                        "{} bytes are left that the writer does not take",
+                        self.len()
+                    );
                     return Err(io::Error::new(io::ErrorKind::WriteZero, message));
                 }
                 Ok(written) => self.consume(written),
@@ -268,7 +280,7 @@ impl PooledChain {
     /// All bytes in a vector, for what needs them in one piece. Costs an allocation and a copy.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
-        let mut all = Vec::with_capacity(self.len);
+        let mut all = Vec::with_capacity(self.len());
         self.chunks().for_each(|chunk| all.extend_from_slice(chunk));
         all
     }
@@ -277,18 +289,17 @@ impl PooledChain {
     /// are removed goes back to its pool, unless it is the one that is written to.
     #[inline]
     pub fn consume(&mut self, bytes: usize) {
-        match self.bufs.front_mut() {
-            // The most frequent: some bytes of the first buffer.
-            Some(front) if bytes < front.len() => {
-                front.consume(bytes);
-                self.len -= bytes;
-            }
-            _ => self.consume_buffers(bytes),
+        // The most frequent: some bytes of the first buffer.
+        if bytes < self.first_chunk().len() {
+            self.read += bytes;
+        } else {
+            self.consume_buffers(bytes);
         }
     }
 
     /// Consumes all of the first buffer's bytes, and perhaps more.
     fn consume_buffers(&mut self, bytes: usize) {
+        self.settle();
         let mut left = bytes.min(self.len);
         while left > 0 {
             let last = self.tail == 0;
@@ -310,8 +321,20 @@ impl PooledChain {
         }
     }
 
+    /// Consumes in the first buffer what is consumed here: before anything is done to that buffer but adding to it.
+    #[inline]
+    fn settle(&mut self) {
+        let read = mem::take(&mut self.read);
+        if let (1.., Some(front)) = (read, self.bufs.front_mut()) {
+            // Not all of it, so it has as many bytes to spare as before.
+            front.consume(read);
+            self.len -= read;
+        }
+    }
+
     /// Keeps the first `len` bytes; nothing changes when there are no more than that. The buffers stay.
     pub fn truncate(&mut self, len: usize) {
+        self.settle();
         while self.len > len {
             let Some(buf) = self.bufs.get_mut(self.tail) else {
                 break;
@@ -374,6 +397,7 @@ impl PooledChain {
 
     /// Takes the first buffer out, with its bytes.
     pub fn pop_front(&mut self) -> Option<PooledBuf> {
+        self.settle();
         let buf = self.bufs.pop_front()?;
         self.len -= buf.len();
         if self.tail == 0 {
@@ -388,9 +412,10 @@ impl PooledChain {
     /// Nothing is copied.
     #[must_use = "what is split off goes back to the pool when it is dropped"]
     pub fn split_off(&mut self, buffers: usize) -> PooledChain {
+        self.settle();
         let rest = self.bufs.split_off(buffers.min(self.bufs.len()));
         let rest: PooledChain = rest.into_iter().collect();
-        *self = std::mem::take(&mut self.bufs).into_iter().collect();
+        *self = mem::take(&mut self.bufs).into_iter().collect();
         rest
     }
 
@@ -454,7 +479,8 @@ impl IntoIterator for PooledChain {
     type Item = PooledBuf;
     type IntoIter = vec_deque::IntoIter<PooledBuf>;
 
-    fn into_iter(self) -> Self::IntoIter {
+    fn into_iter(mut self) -> Self::IntoIter {
+        self.settle();
         self.bufs.into_iter()
     }
 }
@@ -499,7 +525,7 @@ impl Write for PooledChain {
 impl PartialEq<[u8]> for PooledChain {
     fn eq(&self, other: &[u8]) -> bool {
         let mut rest = other;
-        self.len == other.len()
+        self.len() == other.len()
             && self.chunks().all(|chunk| {
                 let (here, behind) = rest.split_at(chunk.len());
                 rest = behind;
@@ -530,7 +556,7 @@ impl<const N: usize> PartialEq<&[u8; N]> for PooledChain {
 impl fmt::Debug for PooledChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PooledChain")
-            .field("len", &self.len)
+            .field("len", &self.len())
             .field("buffers", &self.bufs.len())
             .field("capacity", &self.capacity())
             .finish_non_exhaustive()
