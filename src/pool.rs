@@ -263,11 +263,12 @@ pub trait Pool: fmt::Debug + Send + Sync {
     /// For messages that are larger than any buffer of the pool; at least one buffer.
     ///
     /// All are of the pool's largest size, as many as it takes; a [`MultiSizePool`](crate::MultiSizePool) takes for what
-    /// is left over the smallest size that holds it. Costs what [`acquire_many`](Pool::acquire_many) does.
+    /// is left over the smallest size that holds it, if one is free, and else the largest too. Costs what [`acquire_many`](Pool::acquire_many) does.
     ///
     /// # Errors
     ///
-    /// Those of [`acquire_many`](Pool::acquire_many).
+    /// Those of [`acquire_many`](Pool::acquire_many); [`TooMany`](AcquireError::TooMany) for more than all buffers of the
+    /// largest size hold.
     ///
     /// ```
     /// use poolbuf::{AcquireError, BufferPool, Pool};

@@ -181,6 +181,9 @@ impl PooledChain {
     /// how many bytes came; 0 means that the reader is at its end, since a full chain is an error instead. An
     /// interrupted read is tried again.
     ///
+    /// The reader is given the first 16 buffers that have bytes to spare, at most, and what earlier holders left in these is
+    /// zeroed first, once in the life of the chain.
+    ///
     /// # Errors
     ///
     /// What the reader returns; a [`CapacityError`] as an [`io::Error`] of the kind
@@ -505,15 +508,21 @@ impl BufRead for PooledChain {
     }
 }
 
-/// Writes behind the bytes written so far. `write_all`, and so `write!`, writes all or nothing: the
-/// [`CapacityError`] comes as an [`io::Error`] of the kind [`WriteZero`](io::ErrorKind::WriteZero).
+/// Writes behind the bytes written so far what fits, as the [guard](PooledBuf) does: `write` says how much that was, and 0
+/// for a full chain. `write_all`, and so `write!` and [`io::copy`], writes what fits and then fails with a
+/// [`CapacityError`], as an [`io::Error`] of the kind [`WriteZero`](io::ErrorKind::WriteZero), if that is not all. For all
+/// or nothing there is [`extend_from_slice`](PooledChain::extend_from_slice).
 impl Write for PooledChain {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(self.put_some(bytes))
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        Ok(self.extend_from_slice(bytes)?)
+        let whole = self.extend_from_slice(bytes);
+        if whole.is_err() {
+            self.put_some(bytes);
+        }
+        Ok(whole?)
     }
 
     fn flush(&mut self) -> io::Result<()> {

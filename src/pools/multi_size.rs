@@ -219,20 +219,26 @@ impl MultiSizePool {
         Some((home, next))
     }
 
-    /// How many buffers of the largest tier `len` bytes fill, and what is left over for another one, if anything is.
-    fn in_largest(&self, len: usize) -> (usize, Option<usize>) {
+    /// A chain of buffers of the largest tier and one of the smallest that holds the rest, if all are free; or else how
+    /// many buffers are to be asked for instead, all of one tier, and for how many bytes. Counts no refusal.
+    fn try_chain(&self, len: usize, caller: Caller) -> Result<PooledChain, (usize, usize)> {
         let largest = self.max_len();
         let (whole, rest) = (len / largest, len % largest);
-        (whole, (rest > 0 || whole == 0).then_some(rest))
+        if whole == 0 {
+            return Err((1, rest));
+        }
+        let mixed = (rest > 0).then(|| self.try_mixed(whole, rest, caller));
+        mixed.flatten().ok_or((len.div_ceil(largest), largest))
     }
 
-    /// A chain of `whole` buffers of the largest tier and one that holds `rest`, if all are free. Not counted if they
-    /// aren't.
-    fn try_chain(&self, whole: usize, rest: usize, caller: Caller) -> Option<PooledChain> {
+    /// `whole` buffers of the largest tier and one that holds `rest`, if all are free.
+    fn try_mixed(&self, whole: usize, rest: usize, caller: Caller) -> Option<PooledChain> {
         let largest = &self.tiers().last()?.handle;
-        let whole = largest.may_lend_at_once(whole, self.max_len()).ok()?;
+        // What can't be lent as buffers of the largest tier alone is refused always, and not only while the mixture is not
+        // free: or else its request could not be waited for.
+        let all = largest.may_lend_at_once(whole + 1, self.max_len()).ok()?;
         let (home, _) = self.serving(rest)?;
-        let bufs = largest.try_acquire_many(whole, caller).ok()?;
+        let bufs = largest.try_acquire_many(all - 1, caller).ok()?;
         let rest = home.handle.try_acquire(caller).ok()?;
         Some(bufs.into_iter().chain([rest]).collect())
     }
@@ -383,25 +389,17 @@ impl Pool for MultiSizePool {
     }
 
     fn acquire_chain(&self, len: usize) -> Result<PooledChain, AcquireError> {
-        let (whole, rest) = self.in_largest(len);
-        let mut chain = PooledChain::from_iter(self.acquire_many(whole, self.max_len())?);
-        if let Some(rest) = rest {
-            chain.push(self.acquire_for(rest)?);
+        match self.try_chain(len, Location::caller()) {
+            Ok(chain) => Ok(chain),
+            Err((count, len)) => Ok(self.acquire_many(count, len)?.into_iter().collect()),
         }
-        Ok(chain)
     }
 
     fn acquire_chain_async(&self, len: usize) -> AcquireChain<'_> {
-        let largest = self.max_len();
-        if let (whole, Some(rest)) = self.in_largest(len) {
-            if whole == 0 {
-                return AcquireChain::of(self.acquire_many_async(1, rest));
-            }
-            if let Some(chain) = self.try_chain(whole, rest, Location::caller()) {
-                return AcquireChain::ready(Ok(chain));
-            }
+        match self.try_chain(len, Location::caller()) {
+            Ok(chain) => AcquireChain::ready(Ok(chain)),
+            Err((count, len)) => AcquireChain::of(self.acquire_many_async(count, len)),
         }
-        AcquireChain::of(self.acquire_many_async(len.div_ceil(largest), largest))
     }
 
     #[inline]

@@ -202,9 +202,7 @@ fn apply(
             let bytes = source.bytes(count);
             let result = chain.write_all(&bytes);
             assert_eq!(result.is_ok(), count <= spare);
-            if result.is_ok() {
-                model.extend(bytes);
-            }
+            model.extend(&bytes[..count.min(spare)]);
         }
         Step::ReadFrom(has, at_once) => {
             let (has, at_once) = (has.get(), at_once.up_to(3 * SIZE));
