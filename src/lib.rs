@@ -31,8 +31,8 @@
 //! | pools | [`BufferPool`], the one to begin with; [`MultiSizePool`], [`AlignedPool`], [`LockFreePool`] |
 //! | their settings | [`PoolConfig`], [`MultiSizeConfig`] |
 //! | what all pools can do | [`Pool`], object-safe; [`Recycler`] lends memory of your own through it |
-//! | messages that are larger than a buffer | [`PooledChain`], by [`Pool::acquire_chain`] |
 //! | the guard | [`PooledBuf`]; [`Wipe`] says what becomes of its bytes |
+//! | messages that are larger than a buffer | [`PooledChain`], by [`Pool::acquire_chain`] |
 //! | waiting | [`Pool::acquire_timeout`] parks the thread, [`Pool::acquire_async`] is a future; [`Pool::acquire_many`] takes several at once |
 //! | a limit for several pools | [`Budget`] |
 //! | a stream as frames | [`frames`] |
@@ -47,7 +47,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `bytes` | a [`PooledBuf`] is a `Buf` and a `BufMut`, and becomes `Bytes` without a copy |
+//! | `bytes` | a [`PooledBuf`] or [`PooledChain`] is a `Buf` and a `BufMut`, and becomes `Bytes` without a copy |
 //! | `compio-buf-08` | a [`PooledBuf`] goes into the reads and writes of compio 0.19 |
 //! | `metrics` | publishes the figures of pools for Prometheus and others |
 //! | `zeroize` | `Wipe::Secure`: wiping that the compiler may not leave out |

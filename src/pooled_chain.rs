@@ -473,7 +473,9 @@ impl FromIterator<PooledBuf> for PooledChain {
 /// As [`push`](PooledChain::push) for each.
 impl Extend<PooledBuf> for PooledChain {
     fn extend<I: IntoIterator<Item = PooledBuf>>(&mut self, bufs: I) {
-        bufs.into_iter().for_each(|buf| self.push(buf));
+        let bufs = bufs.into_iter();
+        self.bufs.reserve(bufs.size_hint().0);
+        bufs.for_each(|buf| self.push(buf));
     }
 }
 
