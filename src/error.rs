@@ -97,6 +97,10 @@ pub enum AcquireError {
         pool: Arc<str>,
         /// How long it waited.
         waited: Duration,
+        /// What it waited for, with the numbers as they were when the time was up:
+        /// [`Exhausted`](AcquireError::Exhausted), or [`OverBudget`](AcquireError::OverBudget) if it lacked bytes of a
+        /// budget. `None` where the pool does not say.
+        why: Option<Box<AcquireError>>,
     },
     /// The pool is not waited for: see [`PoolConfig::waiting`](crate::PoolConfig::waiting).
     WaitingOff {
@@ -161,10 +165,7 @@ impl fmt::Display for AcquireError {
                     false => write!(f, "all buffers of {pool} are in use ({in_use} of {max})")?,
                 }
                 write!(f, ": release some, shed load, or raise its max")?;
-                match held_by {
-                    Some(held_by) => write!(f, "; {held_by}"),
-                    None => Ok(()),
-                }
+                write_held_by(f, held_by.as_deref())
             }
             AcquireError::OverBudget {
                 pool,
@@ -180,15 +181,46 @@ impl fmt::Display for AcquireError {
                 f,
                 "{pool} is made not to be waited for: acquire without waiting, or make it with waiting"
             ),
-            AcquireError::TimedOut { pool, waited } => write!(
-                f,
-                "no buffer of {pool} came back within {waited:?}: \
-                 wait longer, shed load, or raise its max"
-            ),
+            AcquireError::TimedOut { pool, waited, why } => {
+                write!(f, "waited {waited:?} in vain for ")?;
+                match why.as_deref() {
+                    Some(AcquireError::OverBudget {
+                        requested,
+                        lent,
+                        budget,
+                        ..
+                    }) => write!(
+                        f,
+                        "{requested} bytes of {pool}, beside the {lent} that are lent, in a budget of {budget}: \
+                         wait longer, shed load, or raise the budget"
+                    ),
+                    Some(AcquireError::Exhausted {
+                        in_use,
+                        max,
+                        held_by,
+                        ..
+                    }) => {
+                        write!(
+                            f,
+                            "{pool} ({in_use} of {max} in use): wait longer, shed load, or raise its max"
+                        )?;
+                        write_held_by(f, held_by.as_deref())
+                    }
+                    _ => write!(f, "{pool}: wait longer, shed load, or raise its max"),
+                }
+            }
             AcquireError::Closed { pool } => {
                 write!(f, "{pool} is closed: it lends no more buffers")
             }
         }
+    }
+}
+
+/// What the message of an error has at its end where the pool tracks what holds its buffers.
+fn write_held_by(f: &mut fmt::Formatter<'_>, held_by: Option<&HeldBy>) -> fmt::Result {
+    match held_by {
+        Some(held_by) => write!(f, "; {held_by}"),
+        None => Ok(()),
     }
 }
 

@@ -146,7 +146,7 @@ impl fmt::Display for Holders {
 }
 
 /// What holds the buffers of an exhausted pool: part of
-/// [`AcquireError::Exhausted`](crate::AcquireError::Exhausted) where the pool
+/// [`AcquireError::Exhausted`](crate::AcquireError::Exhausted), and so of what a wait in vain ends with, where the pool
 /// [tracks](crate::PoolConfig::track_holders) that. `Display` names the line of code that holds most of them and how
 /// many, and the one that has held one longest and how long. For all of them, and an example, see [`Holders`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

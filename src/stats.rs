@@ -40,9 +40,10 @@ pub struct PoolStats {
     /// Buffers that exist and are free: `total - in_use`. The pool can still lend `max - in_use`,
     /// or none where a lowered `max` is below what is in use.
     pub available: usize,
-    /// Buffers that are lent, or collected for a request that waits for [many](crate::Pool::acquire_many_async).
+    /// Buffers that are lent, or kept for a request that waits: what is collected for one that asked for
+    /// [many](crate::Pool::acquire_many_async), and what one has that waits for the bytes of a [`Budget`](crate::Budget).
     pub in_use: usize,
-    /// Buffers that were ever lent, counting each once. Exactly the most that were lent at the same time if
+    /// Buffers that were ever `in_use`, counting each once. Exactly the most that were so at the same time if
     /// one thread uses the pool; with several it may be more, since a thread takes a new buffer rather than
     /// one that rests at another's hand. Never less, so a `max` of that many would have been enough. Of a
     /// multi-size pool, the sum over its tiers.

@@ -162,7 +162,8 @@ fn waits_behind_those_for_bytes_lack_bytes() {
     assert_eq!((pool.stats().waiting, budget.waiting()), (2, 1));
     drop(behind);
     let late = pool.acquire_timeout(100, Duration::ZERO);
-    assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
+    let text = late.unwrap_err().to_string();
+    assert!(text.contains("raise the budget"), "{text}");
     let (stats, all) = (pool.stats(), budget.stats());
     assert_eq!((stats.waits, stats.over_budget), (2, 2));
     assert_eq!((all.waits, all.timed_out, all.abandoned), (2, 1, 1));
@@ -397,8 +398,19 @@ fn time_runs_out_and_nothing_is_kept() {
     let (one, other) = (pool(100, 2, &budget), pool(100, 2, &budget));
     let held = one.acquire().unwrap();
     let error = other.acquire_timeout(100, Duration::from_millis(1));
-    assert!(matches!(error, Err(AcquireError::TimedOut { .. })));
-    assert_eq!((other.stats().in_use, budget.waiting()), (0, 0));
+    let Err(AcquireError::TimedOut { why: Some(why), .. }) = &error else {
+        panic!("{error:?}");
+    };
+    let lacks_bytes = AcquireError::OverBudget {
+        pool: other.name().into(),
+        requested: 100,
+        lent: 100,
+        budget: 100,
+    };
+    assert_eq!(**why, lacks_bytes);
+    let stats = other.stats();
+    assert_eq!((stats.in_use, budget.waiting()), (0, 0));
+    assert_eq!(stats.high_water, 1, "it had its buffer while it waited");
     drop(held);
     assert!(other.acquire().is_ok());
 }

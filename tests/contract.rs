@@ -759,7 +759,14 @@ fn errors_become_io_errors_and_keep_themselves() {
     let late = AcquireError::TimedOut {
         pool: pool.clone(),
         waited: Duration::from_millis(5),
+        why: None,
     };
+    let late_with = |why: &AcquireError| AcquireError::TimedOut {
+        pool: pool.clone(),
+        waited: Duration::from_millis(5),
+        why: Some(Box::new(why.clone())),
+    };
+    let (late_for_buffer, late_for_bytes) = (late_with(&in_use), late_with(&over));
     for (error, kind, message) in [
         (
             in_use,
@@ -781,7 +788,18 @@ fn errors_become_io_errors_and_keep_themselves() {
         (
             late,
             ErrorKind::TimedOut,
-            "no buffer of recv came back within 5ms: wait longer, shed load, or raise its max",
+            "waited 5ms in vain for recv: wait longer, shed load, or raise its max",
+        ),
+        (
+            late_for_buffer,
+            ErrorKind::TimedOut,
+            "waited 5ms in vain for recv (256 of 256 in use): wait longer, shed load, or raise its max",
+        ),
+        (
+            late_for_bytes,
+            ErrorKind::TimedOut,
+            "waited 5ms in vain for 3 bytes of recv, beside the 2 that are lent, in a budget of 4: \
+             wait longer, shed load, or raise the budget",
         ),
         (
             AcquireError::Closed { pool },

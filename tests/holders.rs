@@ -78,6 +78,9 @@ fn the_error_names_the_line_that_holds_most_and_the_oldest() {
         std::thread::sleep(Duration::from_millis(2));
         let most = line!() + 1;
         let _many: Vec<_> = (1..MAX).map(|_| pool.acquire_for(SIZE).unwrap()).collect();
+        let late = pool.acquire_timeout(SIZE, Duration::ZERO).unwrap_err();
+        let named = late.to_string();
+        assert!(named.contains(&format!("{}:{most}:", file!())), "{named}");
         let error = pool.acquire_for(SIZE).unwrap_err();
         let text = error.to_string();
         match error {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::config::CheckedConfig;
 use crate::error::ConfigError;
-use crate::free_list::{FreeList, Limits};
+use crate::free_list::{Counts, FreeList, Limits};
 use crate::holders::{Caller, Holders, Tracker};
 use crate::memory::decay::Decay;
 use crate::memory::region::{MemoryRegion, Region};
@@ -205,15 +205,7 @@ impl<F: FreeList> PoolHandle<F> {
         let layout = core.region.layout();
         let counts = core.free_list.counts();
         let high_water = counts.high_water as usize;
-        let in_use = match counts.in_use {
-            Some(in_use) => in_use as usize,
-            // A closed list takes none back; what is out is then among the keepers. Saturating: a
-            // release may have counted itself down before `close` has added what was out.
-            None => {
-                let keepers = core.keepers.load(Ordering::Relaxed);
-                keepers.saturating_sub(HANDLES) as usize
-            }
-        };
+        let in_use = core.in_use(&counts);
         // `in_use`, since the lock-free list counts a new high-water mark after the buffer is taken.
         let total = high_water.max(layout.initial as usize).max(in_use);
         PoolStats {
@@ -241,6 +233,12 @@ impl<F: FreeList> PoolHandle<F> {
         }
     }
 
+    /// Buffers that are out.
+    pub(crate) fn in_use(&self) -> usize {
+        let core = self.core();
+        core.in_use(&core.free_list.counts())
+    }
+
     /// Lends no more. What is out stays valid, and is freed with the rest when the last handle and the
     /// last guard are gone.
     pub(crate) fn close(&self) {
@@ -266,6 +264,19 @@ impl<F: FreeList> PoolCore<F> {
     #[inline]
     fn buffer_size(&self) -> u32 {
         self.region.layout().buffer_size
+    }
+
+    /// Buffers that are out, if those are the free list's counts.
+    fn in_use(&self, counts: &Counts) -> usize {
+        match counts.in_use {
+            Some(in_use) => in_use as usize,
+            // A closed list takes none back; what is out is then among the keepers. Saturating: a
+            // release may have counted itself down before `close` has added what was out.
+            None => {
+                let keepers = self.keepers.load(Ordering::Relaxed);
+                keepers.saturating_sub(HANDLES) as usize
+            }
+        }
     }
 
     /// How many buffers were lent, if the free list has just said that so many were taken: exact while no other thread

@@ -29,7 +29,7 @@ use crate::core::release::return_slot;
 use crate::core::{PoolCore, PoolHandle, Refusal, Wanted};
 use crate::error::AcquireError;
 use crate::free_list::{Demand, Empty, FreeList, Slot};
-use crate::holders::Caller;
+use crate::holders::{Caller, Tracker};
 use crate::sync::Ordering;
 use crate::waiting::acquire::{Acquire, Left, Lender, LenderRef, Lent, Loan, Progress, Request};
 use crate::waiting::budget::{Budget, Granted};
@@ -491,13 +491,15 @@ impl<F: FreeList> Lender for PoolHandle<F> {
         }
     }
 
-    fn count_wait(&self, ending: Ending, wait: Wait) {
+    fn count_wait(&self, ending: Ending, wait: Wait) -> bool {
         let core = self.core();
+        let mut for_bytes = false;
         if let Some(budget) = &core.budget {
             let in_vain = matches!(ending, Ending::TimedOut | Ending::Abandoned);
             // Behind those that keep the pool's buffers while they wait for bytes, it is bytes that it lacked.
             let behind_such = in_vain && core.waiting_for_bytes.load(Ordering::Relaxed) > 0;
-            if wait.for_bytes || behind_such {
+            for_bytes = wait.for_bytes || behind_such;
+            if for_bytes {
                 budget.count_wait(ending, wait.clock);
                 core.waits_for_bytes.fetch_add(1, Ordering::Relaxed);
                 core.over_budget
@@ -505,5 +507,30 @@ impl<F: FreeList> Lender for PoolHandle<F> {
             }
         }
         core.waits.add(ending, wait.clock);
+        for_bytes
+    }
+
+    #[cold]
+    fn shortage(&self, count: u32, of_bytes: bool) -> AcquireError {
+        let core = self.core();
+        let pool = Arc::clone(self.name());
+        match &core.budget {
+            Some(budget) if of_bytes => AcquireError::OverBudget {
+                pool,
+                requested: core.bytes_of(count) as usize,
+                lent: budget.lent(),
+                budget: budget.limit(),
+            },
+            _ => AcquireError::Exhausted {
+                pool,
+                in_use: self.in_use(),
+                max: self.max(),
+                held_by: core
+                    .tracker
+                    .as_ref()
+                    .and_then(Tracker::held_by)
+                    .map(Box::new),
+            },
+        }
     }
 }

@@ -156,8 +156,11 @@ pub(crate) trait Lender: Send + Sync {
     /// the next one.
     fn leave(&self, progress: &mut Progress, wants: bool) -> Left;
 
-    /// Counts a wait that has ended.
-    fn count_wait(&self, ending: Ending, wait: Wait);
+    /// Counts a wait that has ended. Returns whether it was for bytes.
+    fn count_wait(&self, ending: Ending, wait: Wait) -> bool;
+
+    /// What a request for `count` buffers lacks that waited in vain: bytes, or buffers. Counts nothing.
+    fn shortage(&self, count: u32, of_bytes: bool) -> AcquireError;
 }
 
 /// What came of leaving a queue.
@@ -348,13 +351,19 @@ impl<'a> Acquire<'a> {
     fn timed_out(&mut self, waited: Duration) -> Lent {
         let pool = self.pool_name();
         let lent = self.end(true, Ending::TimedOut);
-        lent.ok_or(AcquireError::TimedOut { pool, waited })
+        lent.map_err(|why| AcquireError::TimedOut {
+            pool,
+            waited,
+            why: why.map(Box::new),
+        })
     }
 
-    /// Leaves all queues, and counts the wait, if it was one and ends without a buffer, where it counts.
-    fn end(&mut self, wants: bool, ending: Ending) -> Option<Loan> {
+    /// Leaves all queues, and counts the wait, if it was one and ends without a buffer, where it counts. Of one whose time
+    /// is up it then returns what it lacked.
+    fn end(&mut self, wants: bool, ending: Ending) -> Result<Loan, Option<AcquireError>> {
         let mut asked = match std::mem::replace(&mut self.state, State::Done(None)) {
-            State::Done(result) => return result?.ok(),
+            State::Done(Some(Ok(loan))) => return Ok(loan),
+            State::Done(_) => return Err(None),
             State::Asking { asked, .. } => asked,
         };
         let mut lent = None;
@@ -364,10 +373,13 @@ impl<'a> Acquire<'a> {
             lent = lent.or(left.lent);
             in_vain = in_vain.or(left.in_vain.map(|wait| (&**lender, wait)));
         }
-        if let (None, Some((lender, wait))) = (&lent, in_vain) {
-            lender.count_wait(ending, wait);
+        if let Some(loan) = lent {
+            return Ok(loan);
         }
-        lent
+        Err(in_vain.and_then(|(lender, wait)| {
+            let for_bytes = lender.count_wait(ending, wait);
+            (ending == Ending::TimedOut).then(|| lender.shortage(self.count, for_bytes))
+        }))
     }
 }
 
@@ -393,7 +405,8 @@ impl Waits for Acquire<'_> {
 
 impl Drop for Acquire<'_> {
     fn drop(&mut self) {
-        self.end(false, Ending::Abandoned);
+        // What was handed over goes back.
+        drop(self.end(false, Ending::Abandoned));
     }
 }
 
@@ -554,8 +567,15 @@ mod tests {
             }
         }
 
-        fn count_wait(&self, ending: Ending, _: Wait) {
+        fn count_wait(&self, ending: Ending, _: Wait) -> bool {
             self.counted.lock().push(ending);
+            false
+        }
+
+        fn shortage(&self, _: u32, _: bool) -> AcquireError {
+            AcquireError::Closed {
+                pool: Arc::clone(&self.name),
+            }
         }
     }
 

@@ -569,6 +569,7 @@ impl Model {
             return Err(AcquireError::TimedOut {
                 pool: "".into(),
                 waited: Duration::ZERO,
+                why: None,
             });
         };
         assert_eq!(waited, None);
