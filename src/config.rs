@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigProblem};
 use crate::memory::layout::{BUFFER_SIZE_LIMIT, BufferLayout};
 use crate::waiting::budget::Budget;
 use crate::wipe::Wipe;
@@ -204,8 +204,8 @@ impl PoolConfig {
 
     /// Buffers that `max` can ever be raised to while the pool lives: `max` to 4,294,967,294; as many as `max` if
     /// it is not set. Costs address space for each, and 8 bytes of it in the free list, but no memory before they
-    /// are used. Without effect in a [`LockFreePool<N>`](crate::LockFreePool) unless it is not `N`, which is an
-    /// error.
+    /// are used. A [`LockFreePool<N>`](crate::LockFreePool) has `N` buffers for ever: leave it unset there, since any
+    /// other number is an error.
     ///
     /// ```
     /// use poolbuf::{BufferPool, PoolConfig};
@@ -252,11 +252,22 @@ impl PoolConfig {
     }
 
     /// The values with `defaults` in place of what was not set, or what is wrong with them.
-    pub(crate) fn check(self, defaults: Defaults) -> Result<CheckedConfig, ConfigError> {
+    pub(crate) fn check(mut self, defaults: Defaults) -> Result<CheckedConfig, ConfigError> {
+        let name = self.name.take();
+        let name = name.unwrap_or_else(|| Arc::from(defaults.name));
+        let checked = self.check_values(Arc::clone(&name), defaults);
+        checked.map_err(|problem| ConfigError::new(name, problem))
+    }
+
+    fn check_values(
+        self,
+        name: Arc<str>,
+        defaults: Defaults,
+    ) -> Result<CheckedConfig, ConfigProblem> {
         let buffer_size = match self.buffer_size {
-            0 => return Err(ConfigError::ZeroBufferSize),
+            0 => return Err(ConfigProblem::ZeroBufferSize),
             size if size > BUFFER_SIZE_LIMIT => {
-                return Err(ConfigError::BufferTooLarge {
+                return Err(ConfigProblem::BufferTooLarge {
                     buffer_size: size,
                     limit: BUFFER_SIZE_LIMIT,
                 });
@@ -264,7 +275,7 @@ impl PoolConfig {
             size => size,
         };
         if self.headroom > BUFFER_SIZE_LIMIT - buffer_size {
-            return Err(ConfigError::HeadroomTooLarge {
+            return Err(ConfigProblem::HeadroomTooLarge {
                 headroom: self.headroom,
                 buffer_size,
                 limit: BUFFER_SIZE_LIMIT,
@@ -272,15 +283,15 @@ impl PoolConfig {
         }
         let max = match (self.max, defaults.fixed_max) {
             (Some(requested), Some(fixed)) if requested != fixed => {
-                return Err(ConfigError::FixedMax { requested, fixed });
+                return Err(ConfigProblem::FixedMax { requested, fixed });
             }
             (_, Some(fixed)) => fixed,
             (requested, None) => requested.unwrap_or(DEFAULT_MAX),
         };
         match max {
-            0 => return Err(ConfigError::ZeroBuffers),
+            0 => return Err(ConfigProblem::ZeroBuffers),
             max if max > MAX_LIMIT => {
-                return Err(ConfigError::TooManyBuffers {
+                return Err(ConfigProblem::TooManyBuffers {
                     max,
                     limit: MAX_LIMIT,
                 });
@@ -289,7 +300,7 @@ impl PoolConfig {
         }
         if let Some(budget) = &self.budget {
             if budget.limit() < buffer_size {
-                return Err(ConfigError::BudgetTooSmall {
+                return Err(ConfigProblem::BudgetTooSmall {
                     buffer_size,
                     budget: budget.limit(),
                 });
@@ -297,14 +308,14 @@ impl PoolConfig {
         }
         let reserve = match (self.reserve, defaults.fixed_max) {
             (Some(requested), Some(fixed)) if requested != fixed => {
-                return Err(ConfigError::FixedMax { requested, fixed });
+                return Err(ConfigProblem::FixedReserve { requested, fixed });
             }
             (Some(reserve), _) if reserve < max => {
-                return Err(ConfigError::ReserveBelowMax { reserve, max });
+                return Err(ConfigProblem::ReserveBelowMax { reserve, max });
             }
             (Some(reserve), _) if reserve > MAX_LIMIT => {
-                return Err(ConfigError::TooManyBuffers {
-                    max: reserve,
+                return Err(ConfigProblem::ReserveTooLarge {
+                    reserve,
                     limit: MAX_LIMIT,
                 });
             }
@@ -312,17 +323,17 @@ impl PoolConfig {
         };
         let initial = self.initial.or(defaults.fixed_max).unwrap_or(0);
         if initial > max {
-            return Err(ConfigError::InitialExceedsMax { initial, max });
+            return Err(ConfigProblem::InitialExceedsMax { initial, max });
         }
         if !self.alignment.is_power_of_two() {
-            return Err(ConfigError::InvalidAlignment {
+            return Err(ConfigProblem::InvalidAlignment {
                 alignment: self.alignment,
             });
         }
         let alignment = self.alignment.max(defaults.alignment);
-        let too_large = ConfigError::AddressSpace {
+        let too_large = ConfigProblem::AddressSpace {
             buffer_size,
-            max: reserve,
+            buffers: reserve,
             alignment,
         };
         // All four were checked above, and fit a `u32`.
@@ -342,7 +353,7 @@ impl PoolConfig {
             budget: self.budget,
             waiting: self.waiting,
             track_holders: self.track_holders,
-            name: self.name.unwrap_or_else(|| Arc::from(defaults.name)),
+            name,
             decay: self.decay,
         })
     }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::holders::HeldBy;
-use crate::memory::OutOfMemory;
 
 /// Why a pool did not lend a buffer: which pool, and the numbers.
 ///
@@ -243,18 +242,60 @@ impl From<AcquireError> for io::Error {
     }
 }
 
-/// Why a pool could not be made.
+/// Why a pool could not be made: which pool or tier, and what is wrong with its configuration.
+///
+/// Converts to [`std::io::Error`], with the kind [`OutOfMemory`](io::ErrorKind::OutOfMemory) for
+/// [`ConfigProblem::OutOfMemory`] and [`InvalidInput`](io::ErrorKind::InvalidInput) for all else; the error itself stays
+/// reachable through [`get_ref`](io::Error::get_ref).
 ///
 /// ```
-/// use poolbuf::{BufferPool, ConfigError};
+/// use poolbuf::{BufferPool, ConfigProblem, PoolConfig};
 ///
-/// let error = BufferPool::new(8192, 100, 50).unwrap_err();
-/// assert_eq!(error, ConfigError::InitialExceedsMax { initial: 100, max: 50 });
-/// assert_eq!(error.to_string(), "initial is 100 buffers, more than the max of 50");
+/// let config = PoolConfig::new(8192).initial(100).max(50).name("recv");
+/// let error = BufferPool::with_config(config).unwrap_err();
+/// assert_eq!(&*error.pool, "recv");
+/// assert_eq!(error.problem, ConfigProblem::InitialExceedsMax { initial: 100, max: 50 });
+/// assert_eq!(error.to_string(), "recv: initial is 100 buffers, more than the max of 50");
 /// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigError {
+    /// What the pool would be called; of a [`MultiSizePool`](crate::MultiSizePool), the tier with the problem if one has.
+    pub pool: Arc<str>,
+    /// What is wrong.
+    pub problem: ConfigProblem,
+}
+
+impl ConfigError {
+    /// That the pool called `pool` could not be made because of `problem`: for pools of your own.
+    pub fn new(pool: impl Into<Arc<str>>, problem: ConfigProblem) -> Self {
+        let pool = pool.into();
+        ConfigError { pool, problem }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.pool, self.problem)
+    }
+}
+
+impl Error for ConfigError {}
+
+impl From<ConfigError> for io::Error {
+    fn from(error: ConfigError) -> Self {
+        let kind = match error.problem {
+            ConfigProblem::OutOfMemory { .. } => io::ErrorKind::OutOfMemory,
+            _ => io::ErrorKind::InvalidInput,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
+/// What is wrong with the configuration of a pool: part of [`ConfigError`], where the example is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ConfigError {
+pub enum ConfigProblem {
     /// The buffers would have 0 bytes.
     ZeroBufferSize,
     /// A buffer would have more bytes than a guard can count.
@@ -275,9 +316,9 @@ pub enum ConfigError {
     },
     /// The pool could never lend anything: its max is 0 buffers.
     ZeroBuffers,
-    /// The pool would have more buffers than an index can count.
+    /// The pool could lend more buffers than an index can count.
     TooManyBuffers {
-        /// Buffers that were asked for.
+        /// Buffers at most that were asked for.
         max: usize,
         /// Buffers that a pool can have at most.
         limit: usize,
@@ -296,8 +337,22 @@ pub enum ConfigError {
         /// Buffers at most.
         max: usize,
     },
-    /// The number of buffers is part of the pool's type and differs from the one configured.
+    /// More buffers reserved than an index can count.
+    ReserveTooLarge {
+        /// Buffers that the max was to be raised to.
+        reserve: usize,
+        /// Buffers that a pool can have at most.
+        limit: usize,
+    },
+    /// The number of buffers is part of the pool's type, and the max that is configured differs from it.
     FixedMax {
+        /// Buffers that the configuration asks for.
+        requested: usize,
+        /// Buffers that the type says.
+        fixed: usize,
+    },
+    /// The number of buffers is part of the pool's type, and the reserve that is configured differs from it.
+    FixedReserve {
         /// Buffers that the configuration asks for.
         requested: usize,
         /// Buffers that the type says.
@@ -312,8 +367,8 @@ pub enum ConfigError {
     AddressSpace {
         /// Bytes a buffer.
         buffer_size: usize,
-        /// Buffers at most.
-        max: usize,
+        /// Buffers that there were to be addresses for: the reserve, or else the max.
+        buffers: usize,
         /// Alignment in bytes, to which the size of each buffer is rounded up.
         alignment: usize,
     },
@@ -338,17 +393,17 @@ pub enum ConfigError {
     },
 }
 
-impl fmt::Display for ConfigError {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ConfigError::ZeroBufferSize => {
+            ConfigProblem::ZeroBufferSize => {
                 write!(f, "the buffer size is 0 bytes: give it at least 1")
             }
-            ConfigError::BufferTooLarge { buffer_size, limit } => write!(
+            ConfigProblem::BufferTooLarge { buffer_size, limit } => write!(
                 f,
                 "the buffer size is {buffer_size} bytes, more than the limit of {limit}"
             ),
-            ConfigError::HeadroomTooLarge {
+            ConfigProblem::HeadroomTooLarge {
                 headroom,
                 buffer_size,
                 limit,
@@ -357,75 +412,69 @@ impl fmt::Display for ConfigError {
                 "a headroom of {headroom} bytes and buffers of {buffer_size} are \
                  more together than the limit of {limit}"
             ),
-            ConfigError::ZeroBuffers => {
+            ConfigProblem::ZeroBuffers => {
                 write!(f, "the max is 0 buffers: such a pool could lend nothing")
             }
-            ConfigError::TooManyBuffers { max, limit } => {
+            ConfigProblem::TooManyBuffers { max, limit } => {
                 write!(
                     f,
                     "the max is {max} buffers, more than the limit of {limit}"
                 )
             }
-            ConfigError::InitialExceedsMax { initial, max } => {
+            ConfigProblem::InitialExceedsMax { initial, max } => {
                 write!(
                     f,
                     "initial is {initial} buffers, more than the max of {max}"
                 )
             }
-            ConfigError::ReserveBelowMax { reserve, max } => write!(
+            ConfigProblem::ReserveBelowMax { reserve, max } => write!(
                 f,
                 "the reserve is {reserve} buffers, fewer than the max of {max}"
             ),
-            ConfigError::FixedMax { requested, fixed } => write!(
+            ConfigProblem::ReserveTooLarge { reserve, limit } => write!(
+                f,
+                "the reserve is {reserve} buffers, more than the limit of {limit}"
+            ),
+            ConfigProblem::FixedMax { requested, fixed } => write!(
                 f,
                 "the max is configured as {requested} buffers, but the pool's type fixes it at {fixed}"
             ),
-            ConfigError::InvalidAlignment { alignment } => write!(
+            ConfigProblem::FixedReserve { requested, fixed } => write!(
+                f,
+                "the reserve is configured as {requested} buffers, but the pool's type fixes it at {fixed}"
+            ),
+            ConfigProblem::InvalidAlignment { alignment } => write!(
                 f,
                 "the alignment is {alignment} bytes, which is not a power of two"
             ),
-            ConfigError::AddressSpace {
+            ConfigProblem::AddressSpace {
                 buffer_size,
-                max,
+                buffers,
                 alignment,
             } => write!(
                 f,
-                "{max} buffers of {buffer_size} bytes, aligned to {alignment}, \
+                "{buffers} buffers of {buffer_size} bytes, aligned to {alignment}, \
                  are more than the address space holds"
             ),
-            ConfigError::OutOfMemory { bytes } => {
-                write!(f, "the allocator could not reserve {bytes} bytes")
+            ConfigProblem::OutOfMemory { bytes } => {
+                write!(
+                    f,
+                    "the allocator could not reserve {bytes} bytes: lower the max, the reserve or the buffer size, \
+                     or raise what the system allows (on Linux: ulimit -v, vm.overcommit_memory)"
+                )
             }
-            ConfigError::BudgetTooSmall {
+            ConfigProblem::BudgetTooSmall {
                 buffer_size,
                 budget,
             } => write!(
                 f,
                 "the budget is {budget} bytes, less than one buffer of {buffer_size}"
             ),
-            ConfigError::NoTiers => write!(f, "a multi-size pool needs at least 1 tier, got 0"),
-            ConfigError::DuplicateTier { buffer_size } => {
+            ConfigProblem::NoTiers => write!(f, "it has no tier: give it at least 1"),
+            ConfigProblem::DuplicateTier { buffer_size } => {
                 write!(f, "there are two tiers of {buffer_size} bytes")
             }
         }
-    }
-}
-
-impl Error for ConfigError {}
-
-impl From<OutOfMemory> for ConfigError {
-    fn from(OutOfMemory { bytes }: OutOfMemory) -> Self {
-        ConfigError::OutOfMemory { bytes }
-    }
-}
-
-impl From<ConfigError> for io::Error {
-    fn from(error: ConfigError) -> Self {
-        let kind = match error {
-            ConfigError::OutOfMemory { .. } => io::ErrorKind::OutOfMemory,
-            _ => io::ErrorKind::InvalidInput,
-        };
-        io::Error::new(kind, error)
     }
 }
 

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use poolbuf::{
-    Acquire, AcquireError, AlignedPool, Budget, BudgetStats, BufferPool, ConfigError, Health,
+    Acquire, AcquireError, AlignedPool, Budget, BudgetStats, BufferPool, ConfigProblem, Health,
     LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig, PoolStats, PooledBuf,
 };
 
@@ -322,8 +322,8 @@ fn a_budgets_line_has_its_figures() {
 fn a_budget_that_can_cover_no_buffer_makes_no_pool() {
     let config = PoolConfig::new(101).budget(&Budget::new(100));
     assert_eq!(
-        BufferPool::with_config(config).unwrap_err(),
-        ConfigError::BudgetTooSmall {
+        BufferPool::with_config(config).unwrap_err().problem,
+        ConfigProblem::BudgetTooSmall {
             buffer_size: 101,
             budget: 100
         }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use poolbuf::{
     Acquire, AcquireError, AcquireMany, AlignedPool, BudgetStats, BufferPool, CapacityError,
-    ConfigError, Health, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, POISON, Pool,
-    PoolConfig, PoolStats, PooledBuf, Recycle, Recycler, ResizeError, Wipe, Within,
+    ConfigError, ConfigProblem, Health, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow,
+    POISON, Pool, PoolConfig, PoolStats, PooledBuf, Recycle, Recycler, ResizeError, Wipe, Within,
 };
 
 /// Bytes a buffer of every pool under test.
@@ -682,45 +682,53 @@ fn bad_configurations_are_refused_with_the_numbers() {
         }
     }
     assert_eq!(
-        AlignedPool::new(64, 0).unwrap_err(),
-        ConfigError::ZeroBuffers
+        AlignedPool::new(64, 0).unwrap_err().problem,
+        ConfigProblem::ZeroBuffers
     );
     assert_eq!(
-        AlignedPool::with_alignment(64, 1, 65).unwrap_err(),
-        ConfigError::InvalidAlignment { alignment: 65 }
+        AlignedPool::with_alignment(64, 1, 65).unwrap_err().problem,
+        ConfigProblem::InvalidAlignment { alignment: 65 }
     );
     assert_eq!(
-        LockFreePool::<0>::new(64).unwrap_err(),
-        ConfigError::ZeroBuffers
+        LockFreePool::<0>::new(64).unwrap_err().problem,
+        ConfigProblem::ZeroBuffers
     );
     assert_eq!(
-        LockFreePool::<4>::new(0).unwrap_err(),
-        ConfigError::ZeroBufferSize
+        LockFreePool::<4>::new(0).unwrap_err().problem,
+        ConfigProblem::ZeroBufferSize
     );
     assert!(matches!(
-        LockFreePool::<{ u32::MAX as usize }>::new(1).unwrap_err(),
-        ConfigError::TooManyBuffers { .. }
+        LockFreePool::<{ u32::MAX as usize }>::new(1)
+            .unwrap_err()
+            .problem,
+        ConfigProblem::TooManyBuffers { .. }
     ));
     assert_eq!(
-        LockFreePool::<4>::with_config(PoolConfig::new(8).max(5)).unwrap_err(),
-        ConfigError::FixedMax {
+        LockFreePool::<4>::with_config(PoolConfig::new(8).max(5))
+            .unwrap_err()
+            .problem,
+        ConfigProblem::FixedMax {
             requested: 5,
             fixed: 4
         }
     );
     assert_eq!(
-        LockFreePool::<4>::with_config(PoolConfig::new(8).initial(5)).unwrap_err(),
-        ConfigError::InitialExceedsMax { initial: 5, max: 4 }
+        LockFreePool::<4>::with_config(PoolConfig::new(8).initial(5))
+            .unwrap_err()
+            .problem,
+        ConfigProblem::InitialExceedsMax { initial: 5, max: 4 }
     );
     assert_eq!(
-        BufferPool::with_config(PoolConfig::for_connections(usize::MAX)).unwrap_err(),
-        ConfigError::TooManyBuffers {
+        BufferPool::with_config(PoolConfig::for_connections(usize::MAX))
+            .unwrap_err()
+            .problem,
+        ConfigProblem::TooManyBuffers {
             max: usize::MAX,
             limit: limit - 1
         }
     );
-    let multi = |config| MultiSizePool::with_config(config).unwrap_err();
-    assert_eq!(multi(MultiSizeConfig::new()), ConfigError::NoTiers);
+    let multi = |config| MultiSizePool::with_config(config).unwrap_err().problem;
+    assert_eq!(multi(MultiSizeConfig::new()), ConfigProblem::NoTiers);
     assert_eq!(
         multi(
             MultiSizeConfig::new()
@@ -728,12 +736,48 @@ fn bad_configurations_are_refused_with_the_numbers() {
                 .tier(tier(64, 0, 1))
                 .tier(tier(512, 0, 2))
         ),
-        ConfigError::DuplicateTier { buffer_size: 512 }
+        ConfigProblem::DuplicateTier { buffer_size: 512 }
     );
     assert_eq!(
         multi(MultiSizeConfig::new().tier(tier(64, 2, 1))),
-        ConfigError::InitialExceedsMax { initial: 2, max: 1 }
+        ConfigProblem::InitialExceedsMax { initial: 2, max: 1 }
     );
+}
+
+#[test]
+fn a_bad_configuration_is_told_by_the_name_of_the_pool_or_tier() {
+    let named = |config: PoolConfig| BufferPool::with_config(config).unwrap_err();
+    let error = named(PoolConfig::new(8).max(0).name("recv"));
+    assert_eq!(
+        (&*error.pool, &*error.to_string()),
+        (
+            "recv",
+            "recv: the max is 0 buffers: such a pool could lend nothing"
+        )
+    );
+    assert_eq!(&*named(PoolConfig::new(0)).pool, "buffer pool");
+    assert_eq!(&*AlignedPool::new(64, 0).unwrap_err().pool, "aligned pool");
+    let multi = |config: MultiSizeConfig| MultiSizePool::with_config(config).unwrap_err().pool;
+    let frames = || MultiSizeConfig::new().name("frames");
+    assert_eq!(&*multi(frames()), "frames");
+    assert_eq!(
+        &*multi(frames().tier(tier(8, 0, 1)).tier(tier(8, 0, 1))),
+        "frames"
+    );
+    assert_eq!(&*multi(frames().tier(tier(64, 2, 1))), "frames (64 bytes)");
+    assert_eq!(
+        &*multi(frames().tier(tier(64, 2, 1).name("pages"))),
+        "pages"
+    );
+}
+
+#[test]
+fn memory_that_is_not_to_be_had_is_told_with_what_to_do() {
+    let error = ConfigError::new("recv", ConfigProblem::OutOfMemory { bytes: 9 });
+    let text = error.to_string();
+    for part in ["recv", "9 bytes", "lower the max", "ulimit -v"] {
+        assert!(text.contains(part), "{text}");
+    }
 }
 
 #[test]
@@ -817,9 +861,12 @@ fn errors_become_io_errors_and_keep_themselves() {
         let inner = converted.get_ref().unwrap().downcast_ref();
         assert_eq!(inner, Some(&error));
     }
-    let converted = io::Error::from(ConfigError::OutOfMemory { bytes: 9 });
+    let converted = io::Error::from(ConfigError::new(
+        "recv",
+        ConfigProblem::OutOfMemory { bytes: 9 },
+    ));
     assert_eq!(converted.kind(), ErrorKind::OutOfMemory);
-    let converted = io::Error::from(ConfigError::NoTiers);
+    let converted = io::Error::from(ConfigError::new("recv", ConfigProblem::NoTiers));
     assert_eq!(converted.kind(), ErrorKind::InvalidInput);
 }
 

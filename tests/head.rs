@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use bytes::{Buf, BufMut};
 use compio::buf::IoBufMut;
 use poolbuf::{
-    AlignedPool, BufferPool, CapacityError, ConfigError, LockFreePool, MemoryRegion,
+    AlignedPool, BufferPool, CapacityError, ConfigProblem, LockFreePool, MemoryRegion,
     MultiSizeConfig, MultiSizePool, Pool, PoolConfig, PooledBuf, Recycle, Recycler, Wipe,
 };
 
@@ -473,17 +473,20 @@ fn each_tier_has_a_headroom_of_its_own() {
 fn a_headroom_that_a_guard_cant_count_is_refused() {
     let limit = u32::MAX as usize;
     let error = BufferPool::with_config(PoolConfig::new(8).headroom(limit - 7)).unwrap_err();
-    let expected = ConfigError::HeadroomTooLarge {
+    let expected = ConfigProblem::HeadroomTooLarge {
         headroom: limit - 7,
         buffer_size: 8,
         limit,
     };
-    assert_eq!(error, expected);
+    assert_eq!(error.problem, expected);
     assert_eq!(
         error.to_string(),
-        "a headroom of 4294967288 bytes and buffers of 8 are more together \
+        "buffer pool: a headroom of 4294967288 bytes and buffers of 8 are more together \
          than the limit of 4294967295"
     );
     let error = BufferPool::with_config(PoolConfig::new(8).headroom(usize::MAX)).unwrap_err();
-    assert!(matches!(error, ConfigError::HeadroomTooLarge { .. }));
+    assert!(matches!(
+        error.problem,
+        ConfigProblem::HeadroomTooLarge { .. }
+    ));
 }

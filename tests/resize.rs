@@ -6,7 +6,7 @@ use std::sync::{Barrier, mpsc};
 use std::thread;
 
 use poolbuf::{
-    AcquireError, AlignedPool, BufferPool, ConfigError, LockFreePool, MultiSizeConfig,
+    AcquireError, AlignedPool, BufferPool, ConfigProblem, LockFreePool, MultiSizeConfig,
     MultiSizePool, Overflow, Pool, PoolConfig, PooledBuf, ResizeError,
 };
 use proptest::prelude::*;
@@ -142,29 +142,33 @@ fn the_reserve_is_checked() {
     let config = PoolConfig::new(SIZE).max(10);
     let too_few = BufferPool::with_config(config.clone().reserve(9)).unwrap_err();
     assert_eq!(
-        too_few,
-        ConfigError::ReserveBelowMax {
+        too_few.problem,
+        ConfigProblem::ReserveBelowMax {
             reserve: 9,
             max: 10
         }
     );
     assert_eq!(
         too_few.to_string(),
-        "the reserve is 9 buffers, fewer than the max of 10"
+        "buffer pool: the reserve is 9 buffers, fewer than the max of 10"
     );
     let too_many = BufferPool::with_config(config.clone().reserve(usize::MAX)).unwrap_err();
     assert!(matches!(
-        too_many,
-        ConfigError::TooManyBuffers {
-            max: usize::MAX,
+        too_many.problem,
+        ConfigProblem::ReserveTooLarge {
+            reserve: usize::MAX,
             ..
         }
     ));
+    assert!(
+        too_many.to_string().contains("the reserve is"),
+        "{too_many}"
+    );
     assert_eq!(BufferPool::with_config(config).unwrap().reserve(), 10);
     let fixed = PoolConfig::new(SIZE).reserve(9);
     assert_eq!(
-        LockFreePool::<8>::with_config(fixed).unwrap_err(),
-        ConfigError::FixedMax {
+        LockFreePool::<8>::with_config(fixed).unwrap_err().problem,
+        ConfigProblem::FixedReserve {
             requested: 9,
             fixed: 8
         }

@@ -17,9 +17,10 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::config::CheckedConfig;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigProblem};
 use crate::free_list::{Counts, FreeList, Limits};
 use crate::holders::{Caller, Holders, Tracker};
+use crate::memory::OutOfMemory;
 use crate::memory::decay::Decay;
 use crate::memory::region::{MemoryRegion, Region};
 use crate::pooled_buf::header::ReleaseHeader;
@@ -105,6 +106,13 @@ impl<F: FreeList> RefUnwindSafe for PoolHandle<F> {}
 
 impl<F: FreeList> PoolHandle<F> {
     pub(crate) fn new(config: CheckedConfig) -> Result<Self, ConfigError> {
+        let name = Arc::clone(&config.name);
+        Self::try_new(config).map_err(|OutOfMemory { bytes }| {
+            ConfigError::new(name, ConfigProblem::OutOfMemory { bytes })
+        })
+    }
+
+    fn try_new(config: CheckedConfig) -> Result<Self, OutOfMemory> {
         let layout = config.layout;
         let free_list = F::new(&Limits {
             buffer_size: layout.buffer_size,

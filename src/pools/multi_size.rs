@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::config::PoolConfig;
 use crate::core::Refusal;
-use crate::error::{AcquireError, ConfigError};
+use crate::error::{AcquireError, ConfigError, ConfigProblem};
 use crate::free_list::Empty;
 use crate::holders::{Caller, Holders};
 use crate::pool::Pool;
@@ -150,7 +150,7 @@ impl MultiSizePool {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::OutOfMemory`] when the memory (21.8 MB of address space) can't be reserved.
+    /// [`ConfigProblem::OutOfMemory`] when the memory (21.8 MB of address space) can't be reserved.
     pub fn new() -> Result<Self, ConfigError> {
         let tiers = TIERS.map(|size| PoolConfig::new(size).initial(INITIAL).max(MAX));
         MultiSizePool::with_config(MultiSizeConfig {
@@ -173,13 +173,14 @@ impl MultiSizePool {
         let tiers = config.tiers.into_iter().map(make);
         let mut tiers = tiers.collect::<Result<Vec<_>, _>>()?;
         if tiers.is_empty() {
-            return Err(ConfigError::NoTiers);
+            return Err(ConfigError::new(name, ConfigProblem::NoTiers));
         }
         tiers.sort_by_key(BufferPool::buffer_size);
         for pair in tiers.windows(2) {
             let buffer_size = pair[0].buffer_size();
             if buffer_size == pair[1].buffer_size() {
-                return Err(ConfigError::DuplicateTier { buffer_size });
+                let problem = ConfigProblem::DuplicateTier { buffer_size };
+                return Err(ConfigError::new(name, problem));
             }
         }
         Ok(MultiSizePool {
