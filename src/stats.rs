@@ -38,7 +38,7 @@ pub struct PoolStats {
     /// Buffers that exist: the initial ones, and those made since because more were in use at once.
     pub total: usize,
     /// Buffers that exist and are free: `total - in_use`. The pool can still lend `max - in_use`,
-    /// or none where a lowered `max` is below what is in use.
+    /// or none where a lowered `max` is below what is in use, and where it is closed.
     pub available: usize,
     /// Buffers that are lent, or kept for a request that waits: what is collected for one that asked for
     /// [many](crate::Pool::acquire_many_async), and what one has that waits for the bytes of a [`Budget`](crate::Budget).
@@ -83,6 +83,9 @@ pub struct PoolStats {
     /// Bytes that the [`Budget`](crate::Budget) which the pool shares with others allows; 0 without one. How much of it is
     /// used, [`Budget::stats`](crate::Budget::stats) tells.
     pub budget: usize,
+    /// Whether the pool has been [closed](crate::Pool::close), and lends no more; of a multi-size pool, whether all its tiers
+    /// are.
+    pub closed: bool,
     /// Bytes of buffers that have been touched, and so take up memory, less what trimming gave back of those that
     /// were not lent since; an estimate where only some of them were. Rounding to pages not counted.
     pub resident_bytes: usize,
@@ -105,6 +108,8 @@ pub struct PoolStats {
 pub enum Health {
     /// Nothing to change.
     Normal,
+    /// The pool is closed: there is nothing to change any more.
+    Closed,
     /// At least 90 % of `max` buffers are in use.
     NearlyFull {
         /// Buffers in use, in percent of `max`, rounded down.
@@ -173,23 +178,37 @@ impl PoolStats {
         percent(self.in_use as u64, self.max as u64, 100) as usize
     }
 
-    /// Requests refused, in hundredths of a percent of all requests, rounded down; 0 before the first.
+    /// Requests refused, in hundredths of a percent of all requests, those in vain included, rounded down; 0 before the
+    /// first.
     #[must_use]
     pub fn refused_basis_points(&self) -> u64 {
-        let requests = self.acquired.saturating_add(self.refused);
-        percent(self.refused, requests, 10_000)
+        percent(self.refused, self.requests(), 10_000)
+    }
+
+    /// Requests that were refused, timed out, or were abandoned.
+    fn unserved(&self) -> u64 {
+        let in_vain = self.timed_out.saturating_add(self.abandoned);
+        self.refused.saturating_add(in_vain)
+    }
+
+    fn requests(&self) -> u64 {
+        self.acquired.saturating_add(self.unserved())
     }
 
     /// What to change, with the number to set. A pool to which no buffer comes back while requests wait is told so before
     /// all else. Then one that refuses at least 1 % of its requests is told so
     /// first, then one that lets them wait for long, then one of whose `max` at least 90 % are in use; of a multi-size
     /// pool each tier is asked. The last is about this moment and the others about all the time since the pool was
-    /// made: for what happened in between, ask the change [`since`](PoolStats::since) an earlier snapshot.
+    /// made: for what happened in between, ask the change [`since`](PoolStats::since) an earlier snapshot. A closed pool
+    /// gets no advice.
     #[must_use]
     pub fn health(&self) -> Health {
+        if self.closed {
+            return Health::Closed;
+        }
         for tier in &self.tiers {
             match tier.health() {
-                Health::Normal => {}
+                Health::Normal | Health::Closed => {}
                 health => {
                     return Health::Tier {
                         buffer_size: tier.buffer_size,
@@ -211,9 +230,7 @@ impl PoolStats {
         let half_again = |now: usize| now.saturating_add(now.div_ceil(2));
         // If the max has been lowered, more was in use before.
         let raise_max_to = half_again(self.max).max(self.high_water);
-        let in_vain = self.timed_out.saturating_add(self.abandoned);
-        let unserved = self.refused.saturating_add(in_vain);
-        let requests = self.acquired.saturating_add(unserved);
+        let (unserved, requests) = (self.unserved(), self.requests());
         let lack_bytes = self.over_budget > unserved / 2;
         let wait_for_bytes = self.waits_for_bytes > self.waits / 2;
         let unserved = percent(unserved, requests, 10_000);
@@ -320,13 +337,14 @@ impl PoolStats {
             ),
         };
         let mut text = format!(
-            "{}: {} buffers of {sizes} at most\n\
+            "{}: {} buffers of {sizes} at most{}\n\
              in use {}, free {}, high water {}, resident {} bytes\n\
              acquired {}, refused {}\n\
              waits {} ({} handed over, {} timed out, {} abandoned), {:.1?} on average, {} waiting now\n\
              {}health: {}",
             self.name,
             self.max,
+            if self.closed { "; closed" } else { "" },
             self.in_use,
             self.available,
             self.high_water,
@@ -353,6 +371,7 @@ impl PoolStats {
     pub(crate) fn sum_of(name: Arc<str>, tiers: Vec<PoolStats>) -> PoolStats {
         let mut sum = PoolStats {
             name,
+            closed: tiers.iter().all(|tier| tier.closed),
             ..PoolStats::default()
         };
         for tier in &tiers {
@@ -406,8 +425,7 @@ pub(crate) fn write_waits(
     if waits == 0 {
         return Ok(());
     }
-    let millis = average(waited, waits).as_secs_f64() * 1000.0;
-    write!(f, " | waits {waits}, {millis:.1} ms avg")?;
+    write!(f, " | waits {waits}, {:.1?} avg", average(waited, waits))?;
     for (count, ending) in [(timed_out, "timed out"), (abandoned, "abandoned")] {
         if count > 0 {
             write!(f, ", {count} {ending}")?;
@@ -419,18 +437,25 @@ pub(crate) fn write_waits(
 impl fmt::Display for PoolStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let refused = self.refused_basis_points();
+        match self.closed {
+            true => write!(f, "{}: closed, {} still out", self.name, self.in_use)?,
+            false => {
+                let used = self.used_percent();
+                write!(f, "{}: {used}% of {} in use", self.name, self.max)?;
+            }
+        }
         write!(
             f,
-            "{}: {}% of {} in use | refused {}.{:02}% | high water {}",
-            self.name,
-            self.used_percent(),
-            self.max,
+            " | refused {}.{:02}% | high water {}",
             refused / 100,
             refused % 100,
             self.high_water,
         )?;
         write_waits(f, self.waits, self.waited, self.timed_out, self.abandoned)?;
-        write!(f, " | {}", self.health())
+        match self.closed {
+            true => Ok(()),
+            false => write!(f, " | {}", self.health()),
+        }
     }
 }
 
@@ -438,11 +463,11 @@ impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Health::Normal => write!(f, "normal"),
+            Health::Closed => write!(f, "closed"),
             Health::HoldAndWait { stalled, waiting } => write!(
                 f,
-                "no buffer came back for {:.1} s, and {waiting} wait: if they hold buffers, \
-                 they wait for each other; acquire many at once",
-                stalled.as_secs_f64()
+                "no buffer came back for {stalled:.1?}, and {waiting} wait: if they hold buffers, \
+                 they wait for each other; acquire many at once"
             ),
             Health::NearlyFull {
                 used_percent,
@@ -454,7 +479,7 @@ impl fmt::Display for Health {
                 raise_max_to,
             } => write!(
                 f,
-                "{}.{:02}% not served: raise initial to {raise_initial_to}, max to {raise_max_to}",
+                "{}.{:02}% refused or in vain: raise initial to {raise_initial_to}, max to {raise_max_to}",
                 refused_basis_points / 100,
                 refused_basis_points % 100,
             ),
@@ -463,7 +488,7 @@ impl fmt::Display for Health {
                 raise_budget_to,
             } => write!(
                 f,
-                "{}.{:02}% not served for want of bytes: raise the budget to {raise_budget_to}",
+                "{}.{:02}% refused or in vain, most for want of bytes: raise the budget to {raise_budget_to}",
                 refused_basis_points / 100,
                 refused_basis_points % 100,
             ),
@@ -472,16 +497,14 @@ impl fmt::Display for Health {
                 raise_max_to,
             } => write!(
                 f,
-                "waits of {:.1} ms on average: raise max to {raise_max_to}",
-                average.as_secs_f64() * 1000.0
+                "waits of {average:.1?} on average: raise max to {raise_max_to}"
             ),
             Health::WaitingForBytes {
                 average,
                 raise_budget_to,
             } => write!(
                 f,
-                "waits of {:.1} ms on average for bytes: raise the budget to {raise_budget_to}",
-                average.as_secs_f64() * 1000.0
+                "waits of {average:.1?} on average for bytes: raise the budget to {raise_budget_to}"
             ),
             Health::Tier {
                 buffer_size,
@@ -516,7 +539,7 @@ mod tests {
         );
         assert_eq!(
             health.to_string(),
-            "no buffer came back for 3.0 s, and 4 wait: if they hold buffers, \
+            "no buffer came back for 3.0s, and 4 wait: if they hold buffers, \
              they wait for each other; acquire many at once"
         );
         // For less than a second, or where waits take long anyway.
@@ -611,7 +634,7 @@ mod tests {
         assert_eq!(
             stats(2000, 2000, 95, 5).to_string(),
             "send pool: 100% of 2000 in use | refused 5.00% | high water 2000 | \
-             5.00% not served: raise initial to 2000, max to 3000"
+             5.00% refused or in vain: raise initial to 2000, max to 3000"
         );
     }
 
@@ -622,7 +645,7 @@ mod tests {
         waited.waited = Duration::from_micros(3600);
         assert_eq!(
             waited.to_string(),
-            "send pool: 85% of 2000 in use | refused 0.05% | high water 1700 | waits 12, 0.3 ms avg | normal"
+            "send pool: 85% of 2000 in use | refused 0.05% | high water 1700 | waits 12, 300.0µs avg | normal"
         );
     }
 
@@ -648,6 +671,46 @@ mod tests {
                 raise_max_to: 150
             }
         );
+    }
+
+    /// The line has two percentages: what was refused, and what was refused or waited in vain. Both are of all requests.
+    #[test]
+    fn percentages_in_one_line_are_of_the_same_whole() {
+        let both = PoolStats {
+            waits: 30,
+            timed_out: 20,
+            abandoned: 10,
+            ..stats(100, 10, 60, 10)
+        };
+        assert_eq!(
+            both.to_string(),
+            "send pool: 10% of 100 in use | refused 10.00% | high water 10 | \
+             waits 30, 0.0ns avg, 20 timed out, 10 abandoned | \
+             40.00% refused or in vain: raise initial to 10, max to 150"
+        );
+    }
+
+    #[test]
+    fn a_closed_pool_says_so_and_gets_no_advice() {
+        let closed = PoolStats {
+            closed: true,
+            ..stats(100, 100, 60, 40)
+        };
+        assert_eq!(closed.health(), Health::Closed);
+        assert_eq!(
+            closed.to_string(),
+            "send pool: closed, 100 still out | refused 40.00% | high water 100"
+        );
+        let report = closed.report();
+        let ending = "at most; closed\n";
+        assert!(report.contains(ending), "{report}");
+        assert!(report.contains("health: closed"), "{report}");
+        // One tier of two is closed, and gets no advice; the other is not.
+        let open = stats(100, 10, 60, 0);
+        let one = PoolStats::sum_of("all".into(), vec![closed.clone(), open.clone()]);
+        assert_eq!((one.closed, one.health()), (false, Health::Normal));
+        let all = PoolStats::sum_of("all".into(), vec![closed.clone(), closed]);
+        assert_eq!((all.closed, all.health()), (true, Health::Closed));
     }
 
     #[test]

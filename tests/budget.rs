@@ -307,7 +307,7 @@ fn a_budgets_line_has_its_figures() {
     assert_eq!(
         stats.to_string(),
         "all: 85% of 1000 bytes lent | high water 900 | refused 7 | \
-         waits 10, 1.5 ms avg, 3 timed out, 2 abandoned"
+         waits 10, 1.5ms avg, 3 timed out, 2 abandoned"
     );
     let mut earlier = stats.clone();
     (earlier.refused, earlier.waits, earlier.granted) = (1, 4, 3);

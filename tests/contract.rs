@@ -129,10 +129,13 @@ fn a_closed_pool_lends_nothing_and_its_guards_live_on() {
     for pool in pools() {
         let mut held = pool.acquire().unwrap();
         held.extend_from_slice(b"before").unwrap();
+        assert!(!pool.stats().closed);
         assert_eq!(pool.close().outstanding(), 1);
         assert_eq!(pool.close().outstanding(), 1);
         assert_closed(&*pool);
-        assert_eq!(pool.stats().in_use, 1);
+        let stats = pool.stats();
+        assert_eq!((stats.in_use, stats.closed), (1, true));
+        assert!(stats.to_string().contains(": closed, 1 still out"));
         held.extend_from_slice(b" and after").unwrap();
         assert_eq!(&held[..], b"before and after");
         drop(held);

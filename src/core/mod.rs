@@ -236,6 +236,7 @@ impl<F: FreeList> PoolHandle<F> {
             waiting: core.waiters.waiting() + core.waiting_for_bytes.load(Ordering::Relaxed),
             stalled: core.waiters.lock().stalled(|wanted| wanted.collected.len()),
             budget: core.budget.as_ref().map_or(0, Budget::limit),
+            closed: counts.in_use.is_none(),
             resident_bytes: (total * layout.stride).saturating_sub(counts.given_back),
             tiers: Vec::new(),
         }
