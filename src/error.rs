@@ -108,7 +108,8 @@ pub enum AcquireError {
     },
     /// The pool has been closed.
     Closed {
-        /// What the pool is called.
+        /// What the pool is called; a tier of a [`MultiSizePool`](crate::MultiSizePool) that was closed by itself, what
+        /// that is called.
         pool: Arc<str>,
     },
 }

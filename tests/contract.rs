@@ -64,7 +64,13 @@ fn take_all(pool: &dyn Pool) -> Vec<PooledBuf> {
 
 fn assert_closed(pool: &dyn Pool) {
     let error = pool.acquire().unwrap_err();
-    assert!(matches!(error, AcquireError::Closed { .. }), "{error}");
+    let closed = AcquireError::Closed {
+        pool: pool.name().into(),
+    };
+    assert_eq!(error, closed);
+    assert_eq!(pool.acquire_many(1, 1).unwrap_err(), closed);
+    let waited = pool.acquire_timeout(1, Duration::MAX);
+    assert_eq!(waited.unwrap_err(), closed, "the whole, not a tier");
     let message = error.to_string();
     assert!(message.starts_with(pool.name()) && message.contains("is closed"));
 }

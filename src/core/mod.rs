@@ -14,7 +14,7 @@ mod wait;
 
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::config::CheckedConfig;
 use crate::error::{ConfigError, ConfigProblem};
@@ -75,6 +75,8 @@ struct PoolCore<F: FreeList> {
     /// 1 for each buffer that is out.
     keepers: AtomicU64,
     name: Arc<str>,
+    /// What the whole is called as a part of which the pool was closed.
+    closed_with: OnceLock<Arc<str>>,
     witness: Witness,
     decay: Option<Decay>,
     _leak: LeakTracker,
@@ -158,6 +160,7 @@ impl<F: FreeList> PoolHandle<F> {
             handles: AtomicUsize::new(1),
             keepers: AtomicU64::new(HANDLES),
             name: config.name,
+            closed_with: OnceLock::new(),
             witness: Witness::new(layout.reserve),
             decay: config.decay.filter(|_| F::DECAYS).map(Decay::new),
             _leak: LeakTracker::new(),
@@ -203,8 +206,14 @@ impl<F: FreeList> PoolHandle<F> {
         self.core().region.layout().alignment
     }
 
-    pub(crate) fn name(&self) -> &Arc<str> {
+    /// What the pool is called.
+    pub(crate) fn own_name(&self) -> &Arc<str> {
         &self.core().name
+    }
+
+    /// What errors call the pool: after it was closed as a part of a whole, that is what is closed.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        self.core().closed_with.get().unwrap_or(self.own_name())
     }
 
     pub(crate) fn stats(&self) -> PoolStats {
@@ -246,6 +255,12 @@ impl<F: FreeList> PoolHandle<F> {
     pub(crate) fn in_use(&self) -> usize {
         let core = self.core();
         core.in_use(&core.free_list.counts())
+    }
+
+    /// As `close`, as a part of what is called `whole`.
+    pub(crate) fn close_with(&self, whole: &Arc<str>) {
+        self.core().closed_with.get_or_init(|| Arc::clone(whole));
+        self.close();
     }
 
     /// Lends no more. What is out stays valid, and is freed with the rest when the last handle and the

@@ -312,7 +312,10 @@ impl Pool for MultiSizePool {
 
     /// Closes every tier.
     fn close(&self) -> Holders {
-        Holders::merge(self.tiers().iter().map(Pool::close))
+        Holders::merge(self.tiers().iter().map(|tier| {
+            tier.handle.close_with(&self.shared.name);
+            tier.handle.holders()
+        }))
     }
 
     /// Trims every tier.
