@@ -69,7 +69,9 @@ pub enum AcquireError {
     /// Every buffer that could serve the request is in use; or, of those that a request for many asked for, too few are
     /// free. What is collected for a request that came earlier, and waits, is in use.
     Exhausted {
-        /// What the pool (of a [`MultiSizePool`](crate::MultiSizePool): the tier that fits the request) is called.
+        /// What the pool (of a [`MultiSizePool`](crate::MultiSizePool): the tier that fits the request) is called. Where
+        /// [the next larger tier](crate::Overflow::NextTier) was tried too, both, joined by "and": the numbers are then
+        /// those of both together.
         pool: Arc<str>,
         /// Buffers in use.
         in_use: usize,
@@ -126,6 +128,35 @@ impl AcquireError {
             | AcquireError::TimedOut { pool, .. }
             | AcquireError::WaitingOff { pool }
             | AcquireError::Closed { pool } => pool,
+        }
+    }
+
+    /// This error, or that of both tiers together if both are exhausted.
+    pub(crate) fn and(self, next: AcquireError) -> AcquireError {
+        match (self, next) {
+            (
+                AcquireError::Exhausted {
+                    pool,
+                    in_use,
+                    max,
+                    held_by,
+                },
+                AcquireError::Exhausted {
+                    pool: next,
+                    in_use: in_use_there,
+                    max: max_there,
+                    held_by: held_there,
+                },
+            ) => AcquireError::Exhausted {
+                pool: format!("{pool} and {next}").into(),
+                in_use: in_use + in_use_there,
+                max: max + max_there,
+                held_by: match (held_by, held_there) {
+                    (Some(here), Some(there)) => Some(Box::new(here.and(*there))),
+                    (here, there) => here.or(there),
+                },
+            },
+            (error, _) => error,
         }
     }
 }

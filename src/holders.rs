@@ -171,6 +171,23 @@ impl HeldBy {
         }
     }
 
+    /// What holds the buffers of two tiers.
+    pub(crate) fn and(self, other: HeldBy) -> HeldBy {
+        let (most, buffers) = if self.most == other.most {
+            (self.most, self.buffers.saturating_add(other.buffers))
+        } else if self.buffers >= other.buffers {
+            (self.most, self.buffers)
+        } else {
+            (other.most, other.buffers)
+        };
+        let older = if self.age >= other.age { self } else { other };
+        HeldBy {
+            most,
+            buffers,
+            ..older
+        }
+    }
+
     /// The line of code that holds most.
     #[must_use]
     pub fn most(&self) -> &'static Location<'static> {

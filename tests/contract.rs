@@ -938,11 +938,13 @@ fn an_empty_tier_refuses_or_goes_one_tier_up() {
     let first = climbing.acquire_for(1).unwrap();
     let second = climbing.acquire_for(1).unwrap();
     assert_eq!((first.capacity(), second.capacity()), (100, 200));
-    assert_eq!(
-        climbing.acquire_for(1).unwrap_err(),
-        full(100),
-        "not two up"
-    );
+    let both = AcquireError::Exhausted {
+        pool: "multi-size pool (100 bytes) and multi-size pool (200 bytes)".into(),
+        in_use: 2,
+        max: 2,
+        held_by: None,
+    };
+    assert_eq!(climbing.acquire_for(1).unwrap_err(), both, "not two up");
     let stats = climbing.stats();
     let refused: Vec<_> = stats.tiers.iter().map(|tier| tier.refused).collect();
     assert_eq!(refused, [1, 0, 0], "counted once, where it belongs");

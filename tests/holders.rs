@@ -88,7 +88,7 @@ fn the_error_names_the_line_that_holds_most_and_the_oldest() {
                 held_by: Some(held_by),
                 ..
             } => {
-                // A tier speaks for itself.
+                // Of tiers, those that were asked.
                 assert!(held_by.buffers() >= MAX - 2);
                 assert_eq!(held_by.most().line(), most);
                 assert_eq!(held_by.oldest().line(), first);

@@ -189,9 +189,9 @@ fn tiers_are_resized_one_by_one() {
     let held: Vec<_> = (0..6).map(|_| pool.acquire_for(64).unwrap()).collect();
     assert_eq!(held.iter().filter(|buf| buf.capacity() == 64).count(), 5);
     let refused = AcquireError::Exhausted {
-        pool: pool.tiers()[0].name().into(),
-        in_use: 5,
-        max: 5,
+        pool: format!("{} and {}", pool.tiers()[0].name(), pool.tiers()[1].name()).into(),
+        in_use: 6,
+        max: 6,
         held_by: None,
     };
     assert_eq!(pool.acquire_for(64).unwrap_err(), refused);

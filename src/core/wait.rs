@@ -243,6 +243,18 @@ impl<F: FreeList> PoolHandle<F> {
         Ok(())
     }
 
+    /// The error that `in_use` buffers are all that there are. Counts nothing.
+    #[cold]
+    pub(crate) fn exhausted(&self, in_use: usize) -> AcquireError {
+        let held_by = self.core().tracker.as_ref().and_then(Tracker::held_by);
+        AcquireError::Exhausted {
+            pool: Arc::clone(self.name()),
+            in_use,
+            max: self.max(),
+            held_by: held_by.map(Box::new),
+        }
+    }
+
     /// This pool, to be kept: another handle of it.
     pub(crate) fn to_owned_lender(&self) -> LenderRef<'static> {
         LenderRef::Owned(Box::new(self.clone()))
@@ -513,24 +525,14 @@ impl<F: FreeList> Lender for PoolHandle<F> {
     #[cold]
     fn shortage(&self, count: u32, of_bytes: bool) -> AcquireError {
         let core = self.core();
-        let pool = Arc::clone(self.name());
         match &core.budget {
             Some(budget) if of_bytes => AcquireError::OverBudget {
-                pool,
+                pool: Arc::clone(self.name()),
                 requested: core.bytes_of(count) as usize,
                 lent: budget.lent(),
                 budget: budget.limit(),
             },
-            _ => AcquireError::Exhausted {
-                pool,
-                in_use: self.in_use(),
-                max: self.max(),
-                held_by: core
-                    .tracker
-                    .as_ref()
-                    .and_then(Tracker::held_by)
-                    .map(Box::new),
-            },
+            _ => self.exhausted(self.in_use()),
         }
     }
 }

@@ -270,7 +270,7 @@ fn from_either<T>(
 ) -> Result<T, AcquireError> {
     loop {
         let returns = home.handle.returns();
-        let refusal = match (attempt(home), next) {
+        let (refusal, next) = match (attempt(home), next) {
             (Ok(lent), _) => return Ok(lent),
             (Err(refusal @ Refusal::Empty(_)), Some(next)) => {
                 match attempt(next) {
@@ -279,7 +279,8 @@ fn from_either<T>(
                     Err(in_next) if matches!(refusal, Refusal::Empty(Empty::Closed)) => {
                         return Err(refuse(next, in_next));
                     }
-                    Err(_) => refusal,
+                    Err(Refusal::Empty(Empty::AllInUse(in_use))) => (refusal, Some((next, in_use))),
+                    Err(_) => (refusal, None),
                 }
             }
             // A larger buffer would cost more of the budget.
@@ -288,7 +289,11 @@ fn from_either<T>(
         // The tiers were looked at one after the other. If a buffer came back to the first one meanwhile, that may
         // have been free when the next one was found empty: then both are looked at again.
         if home.handle.returns() == returns {
-            return Err(refuse(home, refusal));
+            let refused = refuse(home, refusal);
+            return Err(match next {
+                Some((next, in_use)) => refused.and(next.handle.exhausted(in_use as usize)),
+                None => refused,
+            });
         }
     }
 }

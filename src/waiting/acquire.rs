@@ -352,7 +352,7 @@ impl<'a> Acquire<'a> {
         let pool = self.pool_name();
         let lent = self.end(true, Ending::TimedOut);
         lent.map_err(|why| AcquireError::TimedOut {
-            pool,
+            pool: why.as_ref().map_or(pool, |why| why.pool().into()),
             waited,
             why: why.map(Box::new),
         })
@@ -367,18 +367,26 @@ impl<'a> Acquire<'a> {
             State::Asking { asked, .. } => asked,
         };
         let mut lent = None;
-        let mut in_vain = None;
-        for Asked { lender, progress } in asked.iter_mut().flatten() {
+        let mut in_vain = [None, None];
+        let asked = asked.iter_mut().flatten();
+        for (Asked { lender, progress }, in_vain) in asked.zip(&mut in_vain) {
             let left = lender.leave(progress, wants && lent.is_none());
             lent = lent.or(left.lent);
-            in_vain = in_vain.or(left.in_vain.map(|wait| (&**lender, wait)));
+            *in_vain = left.in_vain.map(|wait| (&**lender, wait));
         }
         if let Some(loan) = lent {
             return Ok(loan);
         }
-        Err(in_vain.and_then(|(lender, wait)| {
-            let for_bytes = lender.count_wait(ending, wait);
-            (ending == Ending::TimedOut).then(|| lender.shortage(self.count, for_bytes))
+        let mut in_vain = in_vain.into_iter().flatten();
+        let Some((lender, wait)) = in_vain.next() else {
+            return Err(None);
+        };
+        let for_bytes = lender.count_wait(ending, wait);
+        Err((ending == Ending::TimedOut).then(|| {
+            let first = lender.shortage(self.count, for_bytes);
+            in_vain.fold(first, |why, (next, wait)| {
+                why.and(next.shortage(self.count, wait.for_bytes))
+            })
         }))
     }
 }
