@@ -559,9 +559,12 @@ impl fmt::Display for ResizeError {
         } = self;
         write!(
             f,
-            "a max of {requested} buffers requested, but that of {pool} can be 1 to {reserve}: \
-             ask for that, or make it with a larger reserve"
-        )
+            "a max of {requested} buffers requested, but that of {pool} can be 1 to {reserve}: "
+        )?;
+        match requested {
+            0 => write!(f, "lower it to 1, or close the pool"),
+            _ => write!(f, "ask for that, or make it with a larger reserve"),
+        }
     }
 }
 

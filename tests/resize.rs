@@ -134,6 +134,12 @@ fn a_max_of_0_or_above_the_reserve_is_refused_and_changes_nothing() {
         "a max of 11 buffers requested, but that of recv can be 1 to 10: \
          ask for that, or make it with a larger reserve"
     );
+    let none = BufferPool::new(SIZE, 0, 4).unwrap().set_max(0);
+    assert_eq!(
+        none.unwrap_err().to_string(),
+        "a max of 0 buffers requested, but that of buffer pool can be 1 to 4: \
+         lower it to 1, or close the pool"
+    );
     assert_eq!(io::Error::from(error).kind(), io::ErrorKind::InvalidInput);
 }
 
