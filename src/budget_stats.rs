@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::counted::Bytes;
 use crate::stats::{average, percent, write_waits};
 
 /// The figures of a [`Budget`](crate::Budget) at one moment, over all pools that share it.
@@ -88,10 +89,10 @@ impl fmt::Display for BudgetStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}: {}% of {} bytes lent | high water {} | refused {}",
+            "{}: {}% of {} lent | high water {} | refused {}",
             self.name,
             self.used_percent(),
-            self.limit,
+            Bytes(self.limit),
             self.high_water,
             self.refused,
         )?;

@@ -196,7 +196,7 @@ impl PoolConfig {
         self
     }
 
-    /// What statistics, errors and logs call the pool.
+    /// What statistics, errors and logs call the pool: at least a character, and no control characters.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());
         self
@@ -264,6 +264,7 @@ impl PoolConfig {
         name: Arc<str>,
         defaults: Defaults,
     ) -> Result<CheckedConfig, ConfigProblem> {
+        check_name(&name)?;
         let buffer_size = match self.buffer_size {
             0 => return Err(ConfigProblem::ZeroBufferSize),
             size if size > BUFFER_SIZE_LIMIT => {
@@ -299,6 +300,7 @@ impl PoolConfig {
             _ => {}
         }
         if let Some(budget) = &self.budget {
+            check_name(budget.name()).map_err(|_| ConfigProblem::InvalidBudgetName)?;
             if budget.limit() < buffer_size {
                 return Err(ConfigProblem::BudgetTooSmall {
                     buffer_size,
@@ -356,6 +358,14 @@ impl PoolConfig {
             name,
             decay: self.decay,
         })
+    }
+}
+
+/// Names are for the lines of logs, and for labels of metrics.
+pub(crate) fn check_name(name: &str) -> Result<(), ConfigProblem> {
+    match name.is_empty() || name.contains(char::is_control) {
+        true => Err(ConfigProblem::InvalidName),
+        false => Ok(()),
     }
 }
 

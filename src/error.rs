@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::counted::{Buffers, Bytes};
 use crate::holders::HeldBy;
 
 /// Why a pool did not lend a buffer: which pool, and the numbers.
@@ -170,8 +171,9 @@ impl fmt::Display for AcquireError {
                 max,
             } => write!(
                 f,
-                "{requested} bytes requested, but the largest buffer of {pool} has {max}: \
-                 ask for less, or make it with larger buffers"
+                "{} requested, but the largest buffer of {pool} has {max}: \
+                 ask for less, or make it with larger buffers",
+                Bytes(*requested)
             ),
             AcquireError::TooMany {
                 pool,
@@ -179,8 +181,9 @@ impl fmt::Display for AcquireError {
                 max,
             } => write!(
                 f,
-                "{requested} buffers requested at once, but {pool} lends {max} at most: \
-                 ask for fewer, or raise its max, or the budget that it shares"
+                "{} requested at once, but {pool} lends {max} at most: \
+                 ask for fewer, or raise its max, or the budget that it shares",
+                Buffers(*requested)
             ),
             AcquireError::Exhausted {
                 pool,
@@ -205,15 +208,16 @@ impl fmt::Display for AcquireError {
                 budget,
             } => write!(
                 f,
-                "{requested} bytes of {pool}, beside the {lent} that are lent, \
-                 would exceed the budget of {budget}: release some, shed load, or raise the budget"
+                "{} of {pool}, beside {lent} lent already, \
+                 would exceed the budget of {budget}: release some, shed load, or raise the budget",
+                Bytes(*requested)
             ),
             AcquireError::WaitingOff { pool } => write!(
                 f,
                 "{pool} is made not to be waited for: acquire without waiting, or make it with waiting"
             ),
             AcquireError::TimedOut { pool, waited, why } => {
-                write!(f, "waited {waited:?} in vain for ")?;
+                write!(f, "waited {waited:.1?} in vain for ")?;
                 match why.as_deref() {
                     Some(AcquireError::OverBudget {
                         requested,
@@ -222,8 +226,9 @@ impl fmt::Display for AcquireError {
                         ..
                     }) => write!(
                         f,
-                        "{requested} bytes of {pool}, beside the {lent} that are lent, in a budget of {budget}: \
-                         wait longer, shed load, or raise the budget"
+                        "{} of {pool}, beside {lent} lent already of a budget of {budget}: \
+                         wait longer, shed load, or raise the budget",
+                        Bytes(*requested)
                     ),
                     Some(AcquireError::Exhausted {
                         in_use,
@@ -308,7 +313,11 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.pool, self.problem)
+        match self.problem {
+            // As a literal: the message is one line too.
+            ConfigProblem::InvalidName => write!(f, "{:?}: {}", self.pool, self.problem),
+            _ => write!(f, "{}: {}", self.pool, self.problem),
+        }
     }
 }
 
@@ -328,6 +337,10 @@ impl From<ConfigError> for io::Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigProblem {
+    /// The pool's name is empty, or has control characters, such as a line break, which would break the line of a log.
+    InvalidName,
+    /// The name of the [`Budget`](crate::Budget) is empty, or has control characters.
+    InvalidBudgetName,
     /// The buffers would have 0 bytes.
     ZeroBufferSize,
     /// A buffer would have more bytes than a guard can count.
@@ -428,12 +441,22 @@ pub enum ConfigProblem {
 impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            ConfigProblem::InvalidName => {
+                write!(f, "the name is empty or has control characters")
+            }
+            ConfigProblem::InvalidBudgetName => {
+                write!(
+                    f,
+                    "the name of its budget is empty or has control characters"
+                )
+            }
             ConfigProblem::ZeroBufferSize => {
                 write!(f, "the buffer size is 0 bytes: give it at least 1")
             }
             ConfigProblem::BufferTooLarge { buffer_size, limit } => write!(
                 f,
-                "the buffer size is {buffer_size} bytes, more than the limit of {limit}"
+                "the buffer size is {}, more than the limit of {limit}",
+                Bytes(*buffer_size)
             ),
             ConfigProblem::HeadroomTooLarge {
                 headroom,
@@ -441,8 +464,8 @@ impl fmt::Display for ConfigProblem {
                 limit,
             } => write!(
                 f,
-                "a headroom of {headroom} bytes and buffers of {buffer_size} are \
-                 more together than the limit of {limit}"
+                "a headroom of {} and buffers of {buffer_size} are more together than the limit of {limit}",
+                Bytes(*headroom)
             ),
             ConfigProblem::ZeroBuffers => {
                 write!(f, "the max is 0 buffers: such a pool could lend nothing")
@@ -450,34 +473,41 @@ impl fmt::Display for ConfigProblem {
             ConfigProblem::TooManyBuffers { max, limit } => {
                 write!(
                     f,
-                    "the max is {max} buffers, more than the limit of {limit}"
+                    "the max is {}, more than the limit of {limit}",
+                    Buffers(*max)
                 )
             }
             ConfigProblem::InitialExceedsMax { initial, max } => {
                 write!(
                     f,
-                    "initial is {initial} buffers, more than the max of {max}"
+                    "initial is {}, more than the max of {max}",
+                    Buffers(*initial)
                 )
             }
             ConfigProblem::ReserveBelowMax { reserve, max } => write!(
                 f,
-                "the reserve is {reserve} buffers, fewer than the max of {max}"
+                "the reserve is {}, fewer than the max of {max}",
+                Buffers(*reserve)
             ),
             ConfigProblem::ReserveTooLarge { reserve, limit } => write!(
                 f,
-                "the reserve is {reserve} buffers, more than the limit of {limit}"
+                "the reserve is {}, more than the limit of {limit}",
+                Buffers(*reserve)
             ),
             ConfigProblem::FixedMax { requested, fixed } => write!(
                 f,
-                "the max is configured as {requested} buffers, but the pool's type fixes it at {fixed}"
+                "the max is configured as {}, but the pool's type fixes it at {fixed}",
+                Buffers(*requested)
             ),
             ConfigProblem::FixedReserve { requested, fixed } => write!(
                 f,
-                "the reserve is configured as {requested} buffers, but the pool's type fixes it at {fixed}"
+                "the reserve is configured as {}, but the pool's type fixes it at {fixed}",
+                Buffers(*requested)
             ),
             ConfigProblem::InvalidAlignment { alignment } => write!(
                 f,
-                "the alignment is {alignment} bytes, which is not a power of two"
+                "the alignment is {}, which is not a power of two",
+                Bytes(*alignment)
             ),
             ConfigProblem::AddressSpace {
                 buffer_size,
@@ -485,14 +515,16 @@ impl fmt::Display for ConfigProblem {
                 alignment,
             } => write!(
                 f,
-                "{buffers} buffers of {buffer_size} bytes, aligned to {alignment}, \
-                 are more than the address space holds"
+                "{} of {}, aligned to {alignment}, need more than the address space",
+                Buffers(*buffers),
+                Bytes(*buffer_size)
             ),
             ConfigProblem::OutOfMemory { bytes } => {
                 write!(
                     f,
-                    "the allocator could not reserve {bytes} bytes: lower the max, the reserve or the buffer size, \
-                     or raise what the system allows (on Linux: ulimit -v, vm.overcommit_memory)"
+                    "the allocator could not reserve {}: lower the max, the reserve or the buffer size, \
+                     or raise what the system allows (on Linux: ulimit -v, vm.overcommit_memory)",
+                    Bytes(*bytes)
                 )
             }
             ConfigProblem::BudgetTooSmall {
@@ -500,11 +532,12 @@ impl fmt::Display for ConfigProblem {
                 budget,
             } => write!(
                 f,
-                "the budget is {budget} bytes, less than one buffer of {buffer_size}"
+                "the budget is {}, less than one buffer of {buffer_size}",
+                Bytes(*budget)
             ),
             ConfigProblem::NoTiers => write!(f, "it has no tier: give it at least 1"),
             ConfigProblem::DuplicateTier { buffer_size } => {
-                write!(f, "there are two tiers of {buffer_size} bytes")
+                write!(f, "there are two tiers of {}", Bytes(*buffer_size))
             }
         }
     }
@@ -559,7 +592,8 @@ impl fmt::Display for ResizeError {
         } = self;
         write!(
             f,
-            "a max of {requested} buffers requested, but that of {pool} can be 1 to {reserve}: "
+            "a max of {} requested, but that of {pool} can be 1 to {reserve}: ",
+            Buffers(*requested)
         )?;
         match requested {
             0 => write!(f, "lower it to 1, or close the pool"),
@@ -646,23 +680,22 @@ impl fmt::Display for CapacityError {
             capacity,
             side,
         } = self;
-        match (side, spare, consumed) {
-            (Side::InFront, spare, _) => write!(
+        if let (Side::Behind, 0, 0) = (side, spare, consumed) {
+            return write!(f, "the buffer is full: it holds {}", Bytes(*capacity));
+        }
+        let do_not = if *requested == 1 {
+            "does not"
+        } else {
+            "do not"
+        };
+        write!(f, "{} {do_not} fit", Bytes(*requested))?;
+        match (side, consumed) {
+            (Side::InFront, _) => write!(f, " in front: there is room for {spare}"),
+            (Side::Behind, 0) => write!(f, ": the buffer has room for {spare} of its {capacity}"),
+            (Side::Behind, consumed) => write!(
                 f,
-                "{requested} bytes do not fit in front: {spare} are free there"
-            ),
-            (Side::Behind, 0, 0) => write!(
-                f,
-                "the buffer is full: all of its {capacity} bytes are written"
-            ),
-            (Side::Behind, spare, 0) => write!(
-                f,
-                "{requested} bytes do not fit: {spare} of the buffer's {capacity} are free"
-            ),
-            (Side::Behind, spare, consumed) => write!(
-                f,
-                "{requested} bytes do not fit: {spare} of the buffer's {capacity} are free behind \
-                 its data, and {consumed} before them: compact it"
+                ": the buffer has room for {spare} of its {capacity} behind its data, \
+                 and for {consumed} before them: compact it"
             ),
         }
     }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
+use crate::counted::{Ago, Buffers};
 use crate::memory::{OutOfMemory, vec_for};
 use crate::sync::{Instant, Mutex};
 
@@ -123,8 +124,10 @@ impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} acquired at {}, the oldest {:.1?} ago",
-            self.buffers, self.location, self.oldest
+            "{} acquired at {}, the oldest {}",
+            self.buffers,
+            self.location,
+            Ago(self.oldest)
         )
     }
 }
@@ -133,7 +136,8 @@ impl fmt::Display for Holder {
 impl fmt::Display for Holders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.lines.is_empty() {
-            return write!(f, "{} buffers are out", self.outstanding);
+            let are = if self.outstanding == 1 { "is" } else { "are" };
+            return write!(f, "{} {are} out", Buffers(self.outstanding));
         }
         for (number, line) in self.lines.iter().enumerate() {
             if number > 0 {
@@ -217,9 +221,13 @@ impl fmt::Display for HeldBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} of them acquired at {}, the oldest at {} {} ms ago",
-            self.buffers, self.most, self.oldest, self.age,
-        )
+            "{} of them acquired at {}, the oldest ",
+            self.buffers, self.most
+        )?;
+        if self.oldest != self.most {
+            write!(f, "at {} ", self.oldest)?;
+        }
+        write!(f, "{}", Ago(self.age()))
     }
 }
 

@@ -58,6 +58,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // From the ground up: a file uses what stands above it in this list.
+mod counted;
 mod faults;
 mod sync;
 

@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::counted::{Buffers, Bytes};
+
 /// A pool's figures at one moment.
 ///
 /// Exact while no other thread uses the pool, and else never off by more than the operations in flight.
@@ -326,29 +328,32 @@ impl PoolStats {
     #[must_use]
     pub fn report(&self) -> String {
         let sizes = match self.tiers.len() {
-            0 => format!("{} bytes", self.buffer_size),
-            tiers => format!("{tiers} sizes, {} bytes the largest,", self.buffer_size),
+            0 => Bytes(self.buffer_size).to_string(),
+            1 => format!("1 size, {},", Bytes(self.buffer_size)),
+            tiers => format!("{tiers} sizes, {} the largest,", Bytes(self.buffer_size)),
         };
         let over_budget = match self.budget {
             0 => String::new(),
             budget => format!(
-                "budget of {budget} bytes: {} refused or in vain, {} waits for its bytes\n",
-                self.over_budget, self.waits_for_bytes,
+                "budget of {}: {} refused or in vain, {} waits for its bytes\n",
+                Bytes(budget),
+                self.over_budget,
+                self.waits_for_bytes,
             ),
         };
         let mut text = format!(
-            "{}: {} buffers of {sizes} at most{}\n\
-             in use {}, free {}, high water {}, resident {} bytes\n\
+            "{}: {} of {sizes} at most{}\n\
+             in use {}, free {}, high water {}, resident {}\n\
              acquired {}, refused {}\n\
              waits {} ({} handed over, {} timed out, {} abandoned), {:.1?} on average, {} waiting now\n\
              {}health: {}",
             self.name,
-            self.max,
+            Buffers(self.max),
             if self.closed { "; closed" } else { "" },
             self.in_use,
             self.available,
             self.high_water,
-            self.resident_bytes,
+            Bytes(self.resident_bytes),
             self.acquired,
             self.refused,
             self.waits,
@@ -466,7 +471,7 @@ impl fmt::Display for Health {
             Health::Closed => write!(f, "closed"),
             Health::HoldAndWait { stalled, waiting } => write!(
                 f,
-                "no buffer came back for {stalled:.1?}, and {waiting} wait: if they hold buffers, \
+                "no buffer came back for {stalled:.1?}, with {waiting} waiting: if those hold buffers, \
                  they wait for each other; acquire many at once"
             ),
             Health::NearlyFull {
@@ -509,7 +514,7 @@ impl fmt::Display for Health {
             Health::Tier {
                 buffer_size,
                 health,
-            } => write!(f, "tier of {buffer_size} bytes: {health}"),
+            } => write!(f, "tier of {}: {health}", Bytes(*buffer_size)),
         }
     }
 }
@@ -539,7 +544,7 @@ mod tests {
         );
         assert_eq!(
             health.to_string(),
-            "no buffer came back for 3.0s, and 4 wait: if they hold buffers, \
+            "no buffer came back for 3.0s, with 4 waiting: if those hold buffers, \
              they wait for each other; acquire many at once"
         );
         // For less than a second, or where waits take long anyway.

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use poolbuf::{
-    Acquire, AcquireError, AcquireMany, AlignedPool, BudgetStats, BufferPool, CapacityError,
-    ConfigError, ConfigProblem, Health, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow,
-    POISON, Pool, PoolConfig, PoolStats, PooledBuf, Recycle, Recycler, ResizeError, Wipe, Within,
+    Acquire, AcquireError, AcquireMany, AlignedPool, Budget, BudgetStats, BufferPool,
+    CapacityError, ConfigError, ConfigProblem, Health, LockFreePool, MultiSizeConfig,
+    MultiSizePool, Overflow, POISON, Pool, PoolConfig, PoolStats, PooledBuf, Recycle, Recycler,
+    ResizeError, Wipe, Within,
 };
 
 /// Bytes a buffer of every pool under test.
@@ -265,7 +266,7 @@ fn what_does_not_fit_is_refused_whole_with_the_numbers() {
         assert_eq!((error.requested, error.spare, error.capacity), (2, 1, SIZE));
         assert_eq!(
             error.to_string(),
-            "2 bytes do not fit: 1 of the buffer's 1000 are free"
+            "2 bytes do not fit: the buffer has room for 1 of its 1000"
         );
         assert_eq!(buf.resize(SIZE + 1, 0), Err(error));
         assert!(buf.commit(2).is_err());
@@ -276,10 +277,7 @@ fn what_does_not_fit_is_refused_whole_with_the_numbers() {
         assert_eq!((buf.len(), buf.spare_len()), (SIZE, 0));
         let error = buf.push(b'z').unwrap_err();
         assert_eq!((error.requested, error.spare, error.capacity), (1, 0, SIZE));
-        assert_eq!(
-            error.to_string(),
-            "the buffer is full: all of its 1000 bytes are written"
-        );
+        assert_eq!(error.to_string(), "the buffer is full: it holds 1000 bytes");
         buf.extend_from_slice(b"").unwrap();
         buf.commit(0).unwrap();
         assert!(buf.spare_mut().is_empty());
@@ -781,6 +779,33 @@ fn a_bad_configuration_is_told_by_the_name_of_the_pool_or_tier() {
 }
 
 #[test]
+fn a_name_that_would_break_a_line_makes_no_pool() {
+    for (name, literal) in [("", r#""""#), ("a\nb", r#""a\nb""#), ("bell\u{7}", "")] {
+        let error = BufferPool::with_config(PoolConfig::new(8).name(name)).unwrap_err();
+        assert_eq!(
+            (&*error.pool, error.problem),
+            (name, ConfigProblem::InvalidName)
+        );
+        let text = error.to_string();
+        assert!(
+            text.starts_with(literal) && !text.contains(char::is_control),
+            "{text}"
+        );
+        let tiers = MultiSizeConfig::new().tier(tier(8, 0, 1));
+        let error = MultiSizePool::with_config(tiers.name(name)).unwrap_err();
+        assert_eq!(
+            (&*error.pool, error.problem),
+            (name, ConfigProblem::InvalidName)
+        );
+        let config = PoolConfig::new(8).budget(&Budget::with_name(100, name));
+        let error = BufferPool::with_config(config).unwrap_err();
+        assert_eq!(error.problem, ConfigProblem::InvalidBudgetName);
+    }
+    let name = "größe 接收 🦀";
+    assert!(BufferPool::with_config(PoolConfig::new(8).name(name)).is_ok());
+}
+
+#[test]
 fn memory_that_is_not_to_be_had_is_told_with_what_to_do() {
     let error = ConfigError::new("recv", ConfigProblem::OutOfMemory { bytes: 9 });
     let text = error.to_string();
@@ -835,23 +860,23 @@ fn errors_become_io_errors_and_keep_themselves() {
         (
             over,
             ErrorKind::ResourceBusy,
-            "3 bytes of recv, beside the 2 that are lent, would exceed the budget of 4: \
+            "3 bytes of recv, beside 2 lent already, would exceed the budget of 4: \
              release some, shed load, or raise the budget",
         ),
         (
             late,
             ErrorKind::TimedOut,
-            "waited 5ms in vain for recv: wait longer, shed load, or raise its max",
+            "waited 5.0ms in vain for recv: wait longer, shed load, or raise its max",
         ),
         (
             late_for_buffer,
             ErrorKind::TimedOut,
-            "waited 5ms in vain for recv (256 of 256 in use): wait longer, shed load, or raise its max",
+            "waited 5.0ms in vain for recv (256 of 256 in use): wait longer, shed load, or raise its max",
         ),
         (
             late_for_bytes,
             ErrorKind::TimedOut,
-            "waited 5ms in vain for 3 bytes of recv, beside the 2 that are lent, in a budget of 4: \
+            "waited 5.0ms in vain for 3 bytes of recv, beside 2 lent already of a budget of 4: \
              wait longer, shed load, or raise the budget",
         ),
         (

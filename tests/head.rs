@@ -77,8 +77,8 @@ fn what_is_behind_needs_room_there_and_compacting_gives_it_back() {
     assert_eq!(numbers(error), [3, 0, 150, SIZE]);
     assert_eq!(
         error.to_string(),
-        "3 bytes do not fit: 0 of the buffer's 200 are free behind its data, \
-         and 150 before them: compact it"
+        "3 bytes do not fit: the buffer has room for 0 of its 200 behind its data, \
+         and for 150 before them: compact it"
     );
     assert_eq!(buf.resize(53, 0), Err(error));
     assert_eq!(buf.commit(3), Err(error));
@@ -143,7 +143,7 @@ fn what_is_prepended_stands_before_the_data_which_stay() {
         assert_eq!(numbers(error), [5, 4, 0, SIZE]);
         assert_eq!(
             error.to_string(),
-            "5 bytes do not fit in front: 4 are free there"
+            "5 bytes do not fit in front: there is room for 4"
         );
         buf.prepend(&[3; 4]).unwrap();
         buf.prepend(&[]).unwrap();

@@ -101,6 +101,16 @@ fn the_error_names_the_line_that_holds_most_and_the_oldest() {
 }
 
 #[test]
+fn a_line_that_holds_most_and_the_oldest_is_named_once() {
+    let config = PoolConfig::new(SIZE).max(2).track_holders(true);
+    let pool = BufferPool::with_config(config).unwrap();
+    let _both: Vec<_> = (0..2).map(|_| pool.acquire().unwrap()).collect();
+    let text = pool.acquire().unwrap_err().to_string();
+    assert_eq!(text.matches(file!()).count(), 1, "{text}");
+    assert!(text.contains("; 2 of them acquired at "), "{text}");
+}
+
+#[test]
 fn every_way_to_acquire_names_its_caller() {
     for pool in pools(true) {
         let start = line!();
@@ -156,6 +166,8 @@ fn without_tracking_only_the_number_is_known() {
             AcquireError::Exhausted { held_by: None, .. }
         ));
         drop(held);
+        let _one = pool.acquire_for(SIZE).unwrap();
+        assert_eq!(pool.holders().to_string(), "1 buffer is out");
     }
 }
 

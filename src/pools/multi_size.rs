@@ -5,8 +5,9 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::config::PoolConfig;
+use crate::config::{PoolConfig, check_name};
 use crate::core::Refusal;
+use crate::counted::Bytes;
 use crate::error::{AcquireError, ConfigError, ConfigProblem};
 use crate::free_list::Empty;
 use crate::holders::{Caller, Holders};
@@ -130,7 +131,7 @@ impl MultiSizeConfig {
         self
     }
 
-    /// What statistics, errors and logs call the pool.
+    /// What statistics, errors and logs call the pool: at least a character, and no control characters.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());
         self
@@ -166,8 +167,9 @@ impl MultiSizePool {
     /// A [`ConfigError`] when there is no tier, two have the same buffer size, or one makes no pool.
     pub fn with_config(config: MultiSizeConfig) -> Result<Self, ConfigError> {
         let name = config.name.unwrap_or_else(|| Arc::from("multi-size pool"));
+        check_name(&name).map_err(|problem| ConfigError::new(Arc::clone(&name), problem))?;
         let make = |tier: PoolConfig| {
-            let called = format!("{name} ({} bytes)", tier.size());
+            let called = format!("{name} ({})", Bytes(tier.size()));
             BufferPool::with_config(tier.or_name(called))
         };
         let tiers = config.tiers.into_iter().map(make);

@@ -118,7 +118,8 @@ impl Budget {
         Budget::with_name(bytes, "budget")
     }
 
-    /// A budget of so many bytes, and what statistics and metrics call it.
+    /// A budget of so many bytes, and what statistics and metrics call it. Without a character, or with control
+    /// characters, no pool can be made that shares it.
     #[must_use]
     pub fn with_name(bytes: usize, name: impl Into<Arc<str>>) -> Self {
         Budget {
@@ -132,6 +133,11 @@ impl Budget {
                 name: name.into(),
             }),
         }
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.shared.name
     }
 
     /// Bytes that can be lent at most.
