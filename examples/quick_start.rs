@@ -8,7 +8,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut buf = pool.acquire()?;
     buf.extend_from_slice(b"hello ")?;
     let mut socket: &[u8] = b"world";
-    buf.read_from(&mut socket)?; // from anything that implements `std::io::Read`
+    buf.read_from(&mut socket)?; // or a file, or a slice; `read_from_any` takes any reader
     println!("{:?} in a {buf:?}", String::from_utf8_lossy(&buf));
 
     // A guard starts empty and knows its capacity; what does not fit is refused, not reallocated.

@@ -108,6 +108,8 @@ pub use integrations::metrics;
 pub use memory::region::MemoryRegion;
 pub use pool::Pool;
 pub use pooled_buf::PooledBuf;
+pub use pooled_buf::datagrams::TrustedRecv;
+pub use pooled_buf::trusted_read::TrustedRead;
 pub use pools::aligned::AlignedPool;
 pub use pools::buffer::BufferPool;
 pub use pools::lock_free::LockFreePool;

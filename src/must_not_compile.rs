@@ -104,7 +104,7 @@ mod release_into_another_pool {}
 mod slice_beyond_its_guard {}
 
 /// The obvious call of `std::io::Read` on a fresh guard would read 0 bytes: it does not compile, however it borrows the
-/// guard. (`as_mut_slice` and `as_mut` say by name that they give what was written, and nothing of what is spare.)
+/// guard. (`as_mut_slice` says by name that it gives what was written, and nothing of what is spare.)
 ///
 /// ```
 /// use poolbuf::{BufferPool, Pool};
@@ -138,7 +138,38 @@ mod slice_beyond_its_guard {}
 /// let mut buf = BufferPool::new(64, 1, 1).unwrap().acquire().unwrap();
 /// socket.read_exact(&mut buf).unwrap();
 /// ```
+///
+/// ```compile_fail,E0596
+/// use poolbuf::{BufferPool, Pool};
+/// use std::io::Read;
+/// let mut socket: &[u8] = b"bytes";
+/// let mut buf = BufferPool::new(64, 1, 1).unwrap().acquire().unwrap();
+/// socket.read(buf.as_mut()).unwrap();
+/// ```
 mod std_read_into_a_fresh_guard {}
+
+/// A reader of which nothing is known gets no bytes of earlier holders.
+///
+/// ```
+/// use poolbuf::{BufferPool, Pool};
+/// use std::io::Read;
+/// fn receive(reader: &mut dyn Read) -> usize {
+///     let mut buf = BufferPool::new(64, 1, 1).unwrap().acquire().unwrap();
+///     buf.read_from_any(reader).unwrap()
+/// }
+/// assert_eq!(receive(&mut &b"bytes"[..]), 5);
+/// ```
+///
+/// ```compile_fail,E0277
+/// use poolbuf::{BufferPool, Pool};
+/// use std::io::Read;
+/// fn receive(reader: &mut dyn Read) -> usize {
+///     let mut buf = BufferPool::new(64, 1, 1).unwrap().acquire().unwrap();
+///     buf.read_from(reader).unwrap()
+/// }
+/// assert_eq!(receive(&mut &b"bytes"[..]), 5);
+/// ```
+mod unknown_reader_of_stale_bytes {}
 
 /// The same for tokio.
 ///

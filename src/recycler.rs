@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::memory::layout::BUFFER_SIZE_LIMIT;
 use crate::pooled_buf::PooledBuf;
-use crate::pooled_buf::header::{Place, ReleaseHeader};
+use crate::pooled_buf::header::{Lender, Place, ReleaseHeader};
+use crate::wipe::Exposed;
 
 /// What becomes of memory that comes back.
 pub trait Recycle: Send + Sync + 'static {
@@ -97,10 +98,10 @@ pub struct Recycler<R: Recycle> {
     home: Arc<Home<R>>,
 }
 
-/// What the guards point to. The header comes first, so a pointer to it is one to the whole.
+/// What the guards point to. The lender comes first, so a pointer to it is one to the whole.
 #[repr(C)]
 struct Home<R> {
-    header: ReleaseHeader,
+    lender: Lender,
     recycle: R,
 }
 
@@ -109,10 +110,7 @@ impl<R: Recycle> Recycler<R> {
     pub fn new(recycle: R) -> Self {
         Recycler {
             home: Arc::new(Home {
-                header: ReleaseHeader {
-                    release: release::<R>,
-                    headroom: 0,
-                },
+                lender: Lender::new(release::<R>, 0, Exposed::Reported),
                 recycle,
             }),
         }

@@ -47,7 +47,26 @@ impl Default for Wipe {
     }
 }
 
+/// What of the bytes that are handed out as they are counts as exposed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exposed {
+    /// What is reported as written.
+    Reported,
+    /// All of them.
+    #[cfg(feature = "zeroize")]
+    HandedOut,
+}
+
 impl Wipe {
+    /// What a guard counts as exposed.
+    pub(crate) fn exposed(self) -> Exposed {
+        match self {
+            #[cfg(feature = "zeroize")]
+            Wipe::Secure => Exposed::HandedOut,
+            _ => Exposed::Reported,
+        }
+    }
+
     /// Overwrites `exposed` as this policy says.
     pub(crate) fn overwrite(self, exposed: &mut [u8]) {
         match self {

@@ -344,14 +344,14 @@ fn read_from_never_reads_nothing_in_silence() {
 
         let interrupted = || Err(io::Error::from(ErrorKind::Interrupted));
         let mut reader = Scripted(vec![Ok(3), interrupted(), interrupted()]);
-        assert_eq!(buf.read_from(&mut reader).unwrap(), 3);
+        assert_eq!(buf.read_from_any(&mut reader).unwrap(), 3);
         assert_eq!(buf.len(), 8);
 
         let mut broken = Scripted(vec![Err(ErrorKind::ConnectionReset.into())]);
-        let error = buf.read_from(&mut broken).unwrap_err();
+        let error = buf.read_from_any(&mut broken).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         let error = buf
-            .read_from(&mut Scripted(vec![Ok(usize::MAX)]))
+            .read_from_any(&mut Scripted(vec![Ok(usize::MAX)]))
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData);
         assert_eq!(buf.len(), 8);
@@ -414,7 +414,7 @@ fn no_safe_read_shows_an_earlier_holders_bytes() {
             assert_no_secret(buf);
         },
         |buf| {
-            buf.read_from(&mut Scripted(vec![Ok(SIZE)])).unwrap();
+            buf.read_from_any(&mut Scripted(vec![Ok(SIZE)])).unwrap();
             assert_no_secret(buf);
         },
         |buf| {

@@ -96,7 +96,7 @@ fn a_guard_is_seen_and_changed_as_a_slice() {
     for byte in &mut buf {
         *byte *= 2;
     }
-    buf.as_mut()[0] = 9;
+    buf.as_mut_slice()[0] = 9;
     buf.as_mut_slice()[1] = 8;
     let bytes: Vec<_> = (&buf).into_iter().copied().collect();
     assert_eq!(bytes, [9, 8, 6]);
@@ -291,7 +291,7 @@ fn the_spare_bytes_of_a_vec_show_nothing_that_was_not_written() {
                     Ok(bytes.len())
                 }
             }
-            buf.read_from(&mut Claims).unwrap();
+            buf.read_from_any(&mut Claims).unwrap();
             assert!(buf[3..].iter().all(|byte| *byte == 0));
         },
         |buf| {

@@ -9,7 +9,7 @@ use crate::free_list::{Demand, Empty, FreeList, Resizable, Slot};
 use crate::holders::{Caller, Tracker};
 use crate::memory::region::Places;
 use crate::pooled_buf::PooledBuf;
-use crate::pooled_buf::header::ReleaseHeader;
+use crate::pooled_buf::header::Lender;
 use crate::sync::{Ordering, Witness, fence};
 use crate::waiting::budget::{Budget, Exceeded};
 use crate::waiting::waker::wake_all;
@@ -183,7 +183,7 @@ impl<F: FreeList> PoolHandle<F> {
 /// What the guards of a pool have in common. A copy, so that a loop over many need not read it anew for each.
 #[derive(Clone, Copy)]
 pub(super) struct Lending<'a> {
-    header: NonNull<ReleaseHeader>,
+    header: NonNull<Lender>,
     places: Places,
     buffer_size: u32,
     witness: &'a Witness,

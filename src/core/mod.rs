@@ -23,7 +23,7 @@ use crate::holders::{Caller, Holders, Tracker};
 use crate::memory::OutOfMemory;
 use crate::memory::decay::Decay;
 use crate::memory::region::{MemoryRegion, Region};
-use crate::pooled_buf::header::ReleaseHeader;
+use crate::pooled_buf::header::Lender;
 use crate::stats::PoolStats;
 use crate::sync::{AtomicU64, AtomicUsize, LeakTracker, Ordering, Witness, fence};
 use crate::waiting::budget::Budget;
@@ -129,14 +129,15 @@ impl<F: FreeList> PoolHandle<F> {
         let counts_loans = config.budget.is_some() || tracker.is_some();
         let core = Box::new(PoolCore {
             header: LoanHeader {
-                release: ReleaseHeader {
-                    release: if counts_loans || config.wipe != Wipe::Never {
+                lender: Lender::new(
+                    if counts_loans || config.wipe != Wipe::Never {
                         release::release_with_extras::<F>
                     } else {
                         release::release::<F>
                     },
-                    headroom: layout.headroom,
-                },
+                    layout.headroom,
+                    config.wipe.exposed(),
+                ),
                 give_back: release::give_back::<F>,
             },
             fast_below: match counts_loans {

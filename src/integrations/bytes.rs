@@ -35,6 +35,19 @@ impl PooledBuf {
     }
 }
 
+impl PooledBuf {
+    /// Panics unless `count` bytes fit behind those written so far, as the trait has it.
+    #[inline]
+    fn assert_room(&self, count: usize) {
+        assert!(
+            count <= self.spare_len(),
+            "{count} bytes do not fit: {} of the buffer's {} are free",
+            self.spare_len(),
+            self.capacity()
+        );
+    }
+}
+
 /// With the feature `bytes`; see [`PooledBuf::freeze`].
 impl From<PooledBuf> for Bytes {
     fn from(buf: PooledBuf) -> Bytes {
@@ -45,8 +58,7 @@ impl From<PooledBuf> for Bytes {
 /// With the feature `bytes`: writes behind the bytes written so far, and never reallocates.
 ///
 /// `put_slice` and the like panic when there is no room, as the trait has it;
-/// [`extend_from_slice`](PooledBuf::extend_from_slice) returns an error instead. All spare bytes count as exposed
-/// when the guard is wiped.
+/// [`extend_from_slice`](PooledBuf::extend_from_slice) returns an error instead.
 ///
 /// With it a guard goes into `tokio::io::AsyncReadExt::read_buf` and `tokio::net::TcpStream::try_read_buf`. Into a full
 /// guard these read 0 bytes, which looks like the end: call [`compact`](PooledBuf::compact) if some of it was consumed,
@@ -67,6 +79,14 @@ impl From<PooledBuf> for Bytes {
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// *Cost.* What was received, whatever the capacity: `chunk_mut` gives out the spare bytes as they are, and zeroes
+/// nothing. All of them count as exposed when the guard is wiped, until `advance_mut` says how many were written: then so
+/// many. (`Wipe::Secure` counts all.) So a guard that is dropped after a receive that failed is wiped to its end.
+///
+/// What is written into `chunk_mut` and *not* reported can be shown to a later holder, if anything is reported
+/// afterwards. Sockets write no such bytes. A reader that uses the buffer as scratch space may: for one whose scratch is
+/// secret, receive into [`spare_mut`](PooledBuf::spare_mut), or use `Wipe::Secure`.
 // SAFETY: `chunk_mut` is what of the guard's own memory is not yet written, and `remaining_mut` its length.
 unsafe impl BufMut for PooledBuf {
     #[inline]
@@ -79,12 +99,7 @@ unsafe impl BufMut for PooledBuf {
     /// If there are fewer bytes than that, as the trait has it.
     #[inline]
     unsafe fn advance_mut(&mut self, count: usize) {
-        assert!(
-            count <= self.spare_len(),
-            "{count} bytes do not fit: {} of the buffer's {} are free",
-            self.spare_len(),
-            self.capacity()
-        );
+        self.assert_room(count);
         // SAFETY: within the buffer; our caller has written these bytes, as the trait asks.
         unsafe { self.set_len(self.len() + count) };
     }
@@ -93,6 +108,31 @@ unsafe impl BufMut for PooledBuf {
     fn chunk_mut(&mut self) -> &mut UninitSlice {
         // SAFETY: nothing but bytes can be written through an `UninitSlice` but by unsafe code, which is told so.
         UninitSlice::uninit(unsafe { self.spare_capacity_mut() })
+    }
+
+    // These hand nothing out, and so report nothing of what was handed out before.
+
+    fn put<B: Buf>(&mut self, mut bytes: B) {
+        self.assert_room(bytes.remaining());
+        while bytes.has_remaining() {
+            let chunk = bytes.chunk();
+            let len = chunk.len();
+            self.put_slice(chunk);
+            bytes.advance(len);
+        }
+    }
+
+    #[inline]
+    fn put_slice(&mut self, bytes: &[u8]) {
+        self.assert_room(bytes.len());
+        // There is room.
+        let _ = self.extend_from_slice(bytes);
+    }
+
+    fn put_bytes(&mut self, value: u8, count: usize) {
+        self.assert_room(count);
+        // There is room.
+        let _ = self.resize(self.len() + count, value);
     }
 }
 

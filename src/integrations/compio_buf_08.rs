@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use compio_buf_08::{IoBuf, IoBufMut, SetLen};
+use compio_buf_08::{IoBuf, IoBufMut, ReserveError, SetLen};
 
 use crate::pooled_buf::PooledBuf;
 
@@ -17,8 +17,21 @@ impl IoBuf for PooledBuf {
 impl SetLen for PooledBuf {
     #[inline]
     unsafe fn set_len(&mut self, len: usize) {
+        if len > self.len() {
+            // SAFETY: the trait asks the same of its caller.
+            unsafe { PooledBuf::set_len(self, len) };
+        } else {
+            // Says nothing of what was written. It comes by the safe `clear`, too.
+            self.shorten(len);
+        }
+    }
+
+    /// What a driver calls when a read has written `len` bytes from the first byte of the data on: where nothing came, or
+    /// no more than was there, too.
+    #[inline]
+    unsafe fn advance_to(&mut self, len: usize) {
         // SAFETY: the trait asks the same of its caller.
-        unsafe { PooledBuf::set_len(self, len) };
+        unsafe { PooledBuf::set_len(self, len.max(self.len())) };
     }
 }
 
@@ -49,15 +62,34 @@ impl SetLen for PooledBuf {
 /// up to compio. Don't wait for it.
 impl IoBufMut for PooledBuf {
     /// The data and what can be added behind them, for the operating system to write to; the whole buffer, where
-    /// nothing was consumed. All of it counts as exposed when the guard is wiped.
+    /// nothing was consumed. All of it counts as exposed when the guard is wiped, until it is said how many bytes were
+    /// written, as a read does when it is done: then so many. (An `append` that brought nothing does not say so.)
     ///
-    /// *Cost.* Zeroes what earlier holders may have written, whatever then is received: a `MaybeUninit<u8>` can be
-    /// copied, and so be brought where this holder reads it, by safe code.
+    /// *Cost.* Zeroes what earlier holders have received into the buffer, if it was not [wiped](crate::Wipe), however
+    /// little is received now: a `MaybeUninit<u8>` can be copied, and so be brought where this holder reads it, by safe
+    /// code. What no holder has written since is not zeroed again.
     #[inline]
     fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
-        self.make_all_own();
+        self.zero_exposed();
         // SAFETY: that its user writes bytes only, never `MaybeUninit::uninit`, is what compio relies on
         // for every buffer that implements this trait, `Vec<u8>` included.
         unsafe { self.uninit_mut() }
+    }
+
+    // These hand nothing out, and so report nothing of what was handed out before.
+
+    #[inline]
+    fn buf_capacity(&mut self) -> usize {
+        self.len() + self.spare_len()
+    }
+
+    #[inline]
+    fn as_mut_slice(&mut self) -> &mut [u8] {
+        PooledBuf::as_mut_slice(self)
+    }
+
+    #[inline]
+    fn extend_from_slice(&mut self, bytes: &[u8]) -> Result<(), ReserveError> {
+        PooledBuf::extend_from_slice(self, bytes).map_err(|_| ReserveError::NotSupported)
     }
 }

@@ -6,7 +6,8 @@ use std::ptr::NonNull;
 use crate::error::CapacityError;
 use crate::memory::layout::BUFFER_SIZE_LIMIT;
 use crate::pooled_buf::PooledBuf;
-use crate::pooled_buf::header::{Place, ReleaseHeader};
+use crate::pooled_buf::header::{Lender, Place, ReleaseHeader};
+use crate::wipe::Exposed;
 
 /// A guard over memory of no pool, which is freed when the guard is dropped: no copy. The bytes of the `Vec` count as
 /// written, and its spare capacity can be written too.
@@ -43,7 +44,7 @@ impl TryFrom<Vec<u8>> for PooledBuf {
         let (len, capacity) = (memory.len() as u32, memory.capacity() as u32);
         // SAFETY: a `Vec` never points to null.
         let start = unsafe { NonNull::new_unchecked(memory.as_mut_ptr()) };
-        // SAFETY: the header is a static. The memory was the `Vec`'s, which is not dropped, and is the guard's alone;
+        // SAFETY: the lender is a static. The memory was the `Vec`'s, which is not dropped, and is the guard's alone;
         // that its bytes may not be initialised is said by `exposed`. The heap takes it back on any thread.
         let mut buf =
             unsafe { PooledBuf::from_parts(NonNull::from(&HEAP), start, capacity, 0, capacity) };
@@ -67,10 +68,7 @@ impl TryFrom<Box<[u8]>> for PooledBuf {
 }
 
 /// Of all guards whose memory is of no pool.
-static HEAP: ReleaseHeader = ReleaseHeader {
-    release: free,
-    headroom: 0,
-};
+static HEAP: Lender = Lender::new(free, 0, Exposed::Reported).of_uninitialised();
 
 /// Frees the memory of a guard that is of no pool.
 ///

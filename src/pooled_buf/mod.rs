@@ -1,9 +1,13 @@
 //! The guard that holds a buffer.
 
+pub(crate) mod datagrams;
+#[cfg(any(unix, windows))]
+mod files;
 pub(crate) mod header;
 mod heap;
 mod receiving;
 mod traits;
+pub(crate) mod trusted_read;
 mod writing;
 
 use std::ops::Deref;
@@ -11,7 +15,7 @@ use std::ptr::NonNull;
 use std::slice;
 
 use crate::error::CapacityError;
-use crate::pooled_buf::header::ReleaseHeader;
+use crate::pooled_buf::header::{Lender, ReleaseHeader};
 
 /// A buffer on loan from a pool. Dropping it gives it back.
 ///
@@ -33,10 +37,10 @@ use crate::pooled_buf::header::ReleaseHeader;
 /// buf.extend_from_slice(b"GET / HTTP/1.1\r\n")?;
 /// assert!(buf.starts_with(b"GET "));
 ///
-/// // Receiving: one call, from anything that implements `std::io::Read` …
+/// // Receiving is one call, from sockets, files, pipes and slices, and costs what was received …
 /// let mut socket: &[u8] = b"Host: example.com\r\n";
 /// assert_eq!(buf.read_from(&mut socket)?, 19);
-/// // … or by hand: fill the start of the spare bytes, then say how many.
+/// // … and with safe code of your own: fill the start of the spare bytes, then say how many.
 /// buf.spare_mut()[..2].copy_from_slice(b"\r\n");
 /// buf.commit(2)?;
 /// assert!(buf.ends_with(b"\r\n\r\n"));
@@ -74,6 +78,7 @@ use crate::pooled_buf::header::ReleaseHeader;
 /// `std::mem::forget` on a guard is safe, but the pool can't lend that buffer again, and its memory stays
 /// reserved for as long as the process lives.
 pub struct PooledBuf {
+    /// The first of the lender's two, or the second while bytes are handed out: see [`Lender`].
     header: NonNull<ReleaseHeader>,
     /// The first byte of the data. All lengths but `head` are counted from here.
     data: NonNull<u8>,
@@ -81,7 +86,7 @@ pub struct PooledBuf {
     room: u32,
     /// How many bytes `data` lies behind the buffer's first byte: all of them this holder's. Modulo 2³²: where it was
     /// prepended into the headroom, which lies before that byte, the number is negative. So `room + head` is the
-    /// capacity, and the headers' headroom `+ head` are the bytes before `data` that belong to the buffer.
+    /// capacity, and the lender's headroom `+ head` are the bytes before `data` that belong to the buffer.
     head: u32,
     /// At most `written`.
     len: u32,
@@ -106,17 +111,17 @@ impl PooledBuf {
     ///
     /// # Safety
     ///
-    /// Until `header.release` is called with these very values, on whatever thread that is:
-    /// - `header` can be dereferenced;
-    /// - the `capacity` bytes at `memory`, and the header's `headroom` bytes before it, can be written, and nothing but
+    /// Until the lender's `release` is called with these very values, on whatever thread that is:
+    /// - `lender` can be dereferenced;
+    /// - the `capacity` bytes at `memory`, and the lender's `headroom` bytes before it, can be written, and nothing but
     ///   the guard uses them;
-    /// - those from `memory + exposed` on are initialised.
+    /// - those from `memory + exposed` on are initialised; all of them, unless the lender says otherwise.
     ///
     /// `release` may be called once with them. `exposed` is at most `capacity`, and `capacity + headroom` at most
     /// [`BUFFER_SIZE_LIMIT`](crate::memory::layout::BUFFER_SIZE_LIMIT).
     #[inline]
     pub(crate) unsafe fn from_parts(
-        header: NonNull<ReleaseHeader>,
+        lender: NonNull<Lender>,
         memory: NonNull<u8>,
         capacity: u32,
         slot: u32,
@@ -124,7 +129,7 @@ impl PooledBuf {
     ) -> Self {
         debug_assert!(exposed <= capacity);
         PooledBuf {
-            header,
+            header: lender.cast(),
             data: memory,
             room: capacity,
             len: 0,
@@ -179,7 +184,7 @@ impl PooledBuf {
     #[inline]
     #[must_use]
     pub fn headroom(&self) -> usize {
-        // SAFETY: `from_parts` was promised that the header lives until the release.
+        // SAFETY: `from_parts` was promised that the lender lives until the release.
         let before = unsafe { self.header.as_ref() }.headroom;
         before.wrapping_add(self.head) as usize
     }
@@ -459,7 +464,7 @@ impl Drop for PooledBuf {
         // As far behind the buffer's first byte as they are behind `data`.
         let exposed = self.written.max(self.exposed).wrapping_add(self.head);
         let place = [self.room, self.head];
-        // SAFETY: `from_parts` was promised that the header lives until this call, the first and only one
+        // SAFETY: `from_parts` was promised that the lender lives until this call, the first and only one
         // with these values, and that it may come from any thread.
         unsafe {
             let release = self.header.as_ref().release;

@@ -1,18 +1,182 @@
-//! Handing out the bytes behind the data, for being written to.
+//! Receiving: handing out the bytes behind the data, for being written to.
+//!
+//! What a writer may find there, and how much of it counts as exposed afterwards, is a matter of what is known of it:
+//!
+//! - Of safe code, nothing is known. It gets bytes that are zeroed where they would show an earlier holder's, and all of
+//!   them count as exposed: `spare_mut`, `read_from_any`.
+//! - System calls, and what is marked as [`TrustedRead`], write what they report and nothing else. They get the bytes
+//!   as they are, and what they report is what counts: `read_from`, `receive`, `fill_with`.
+//! - `spare_capacity_mut` gives out the bytes as they are, and is told by `set_len` how many were written. Until then, all
+//!   of them count.
 
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
+use std::ptr::NonNull;
 use std::slice;
 
 use crate::error::CapacityError;
 use crate::pooled_buf::PooledBuf;
+use crate::pooled_buf::header::ReleaseHeader;
+use crate::pooled_buf::trusted_read::TrustedRead;
 
 impl PooledBuf {
+    /// Reads once from `reader`, behind the bytes written so far, as much as comes and fits. Returns how
+    /// many bytes came; 0 means that the reader is at its end, since a full buffer is an error instead.
+    /// An interrupted read is tried again.
+    ///
+    /// For readers that write what they report and nothing else, as sockets, files, pipes and slices do: see
+    /// [`TrustedRead`]. Any other goes into [`read_from_any`](PooledBuf::read_from_any).
+    ///
+    /// *Cost.* What the read costs, however large the buffer is, and however much of it earlier holders used: nothing is
+    /// zeroed, and what counts as [exposed](crate::Wipe) is what came. (`Wipe::Secure` counts all that was handed out: the
+    /// whole buffer. Memory of no pool, which may not be initialised, is zeroed once.)
+    ///
+    /// # Errors
+    ///
+    /// What the reader returns; a [`CapacityError`] ("the buffer is full"), as an [`io::Error`] of the kind
+    /// [`WriteZero`](io::ErrorKind::WriteZero), when nothing more fits, though it may after
+    /// [`compact`](PooledBuf::compact). In each case nothing counts as written.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    /// use std::io::Read;
+    ///
+    /// let pool = BufferPool::new(65_536, 4, 16)?;
+    /// let mut socket: &[u8] = b"\x05hello, and the next frame";
+    /// let mut buf = pool.acquire()?;
+    /// // No more than the length …
+    /// buf.read_from(&mut (&mut socket).take(1))?;
+    /// // … and no more than the frame.
+    /// let length = buf[0].into();
+    /// buf.read_from(&mut (&mut socket).take(length))?;
+    /// assert_eq!(buf, b"\x05hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn read_from(&mut self, reader: &mut (impl TrustedRead + ?Sized)) -> io::Result<usize> {
+        // SAFETY: the reader does what is asked of it, or else it would not be marked.
+        unsafe { self.read_from_unchecked(reader) }
+    }
+
+    /// As [`read_from`](PooledBuf::read_from), from any reader.
+    ///
+    /// A reader may look at the bytes that it is given, and may write more of them than it says. So those that would show
+    /// an earlier holder's are zeroed first, and all of them count as exposed when the guard is wiped, as with
+    /// [`spare_mut`](PooledBuf::spare_mut): on a large buffer, both can take longer than the read.
+    ///
+    /// # Errors
+    ///
+    /// As for `read_from`; and [`InvalidData`](io::ErrorKind::InvalidData) when the reader claims more bytes than it was
+    /// given room for.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    /// use std::io::{self, Read};
+    ///
+    /// struct Unmasked<R>(R, u8);
+    ///
+    /// impl<R: Read> Read for Unmasked<R> {
+    ///     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+    ///         let bytes = self.0.read(buf)?;
+    ///         buf[..bytes].iter_mut().for_each(|byte| *byte ^= self.1);
+    ///         Ok(bytes)
+    ///     }
+    /// }
+    ///
+    /// let pool = BufferPool::new(1024, 1, 16)?;
+    /// let mut buf = pool.acquire()?;
+    /// buf.read_from_any(&mut Unmasked(&b"HELLO"[..], 0x20))?;
+    /// assert_eq!(buf, b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read_from_any(&mut self, reader: &mut (impl Read + ?Sized)) -> io::Result<usize> {
+        if self.spare_len() == 0 {
+            return Err(self.no_room_behind(1).into());
+        }
+        let bytes = uninterrupted(|| reader.read(self.spare_mut()))?;
+        self.commit(bytes).map_err(claims_too_much)?;
+        Ok(bytes)
+    }
+
+    /// As [`read_from`](PooledBuf::read_from), from a reader that its caller knows to write what it reports and nothing
+    /// else: one of another crate, which can't be marked as [`TrustedRead`] by yours.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read_from_any`](PooledBuf::read_from_any).
+    ///
+    /// # Safety
+    ///
+    /// `reader` does what [`TrustedRead`] asks for.
+    #[inline]
+    pub unsafe fn read_from_unchecked(
+        &mut self,
+        reader: &mut (impl Read + ?Sized),
+    ) -> io::Result<usize> {
+        // SAFETY: passed on.
+        let received = unsafe { self.receive_bytes(|spare| Ok((reader.read(spare)?, ()))) };
+        Ok(received?.0)
+    }
+
+    /// Lets `fill` write into the bytes behind those written so far, as they are, and counts as many as it returns as
+    /// written: for system calls of your own (`recvmmsg`, `recvmsg`, a device), and for receives of other crates that
+    /// take [`MaybeUninit`] bytes, such as socket2's. Returns that number too. If it panics, or fails, see
+    /// [`TrustedRead`], nothing counts as written.
+    ///
+    /// *Cost.* None but what `fill` costs: see [`read_from`](PooledBuf::read_from). Nothing is zeroed; a call that was
+    /// interrupted is not tried again.
+    ///
+    /// # Errors
+    ///
+    /// The error of `fill`; [`InvalidData`](io::ErrorKind::InvalidData) when it returns more bytes than it was given, as
+    /// `recv` with `MSG_TRUNC` does; and a [`CapacityError`] as for `read_from`, without a call of `fill`, when nothing more
+    /// fits.
+    ///
+    /// # Safety
+    ///
+    /// `fill` writes bytes only, never [`MaybeUninit::uninit`]. When it returns a number, it has written so many of the
+    /// first bytes that it was given, and no others; when it fails, it has done what a failing [`TrustedRead`] may. It
+    /// reads none that it has not written.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    /// use std::net::UdpSocket;
+    ///
+    /// let receiver = socket2::Socket::from(UdpSocket::bind("127.0.0.1:0")?);
+    /// let to = receiver.local_addr()?.as_socket().expect("an address of IPv4");
+    /// UdpSocket::bind("127.0.0.1:0")?.send_to(b"hello", to)?;
+    ///
+    /// let pool = BufferPool::new(65_536, 4, 16)?;
+    /// let mut buf = pool.acquire()?;
+    /// let mut from = None;
+    /// // SAFETY: `recv_from` of socket2 is that of the system, which writes what it reports.
+    /// unsafe {
+    ///     buf.fill_with(|spare| {
+    ///         let (bytes, address) = receiver.recv_from(spare)?;
+    ///         from = Some(address);
+    ///         Ok(bytes)
+    ///     })?;
+    /// }
+    /// assert_eq!(buf, b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub unsafe fn fill_with(
+        &mut self,
+        fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        // SAFETY: passed on.
+        let received = unsafe { self.receive(|spare| Ok((fill(spare)?, ()))) };
+        Ok(received?.0)
+    }
+
     /// All the bytes that can still be added, for writing into; [`commit`](PooledBuf::commit) then says
     /// how many were. What they show is this holder's own, 0, or [`POISON`](crate::POISON), never an
     /// earlier holder's: such bytes are zeroed first, which costs a `memset` of as many of them as earlier
     /// holders exposed. A guard all of whose bytes were handed out counts as exposed to its end when it is
     /// wiped; see [`spare_mut_for`](PooledBuf::spare_mut_for) where it is known how much will come.
+    ///
+    /// For receiving, [`read_from`](PooledBuf::read_from) and its kind cost neither.
     #[inline]
     pub fn spare_mut(&mut self) -> &mut [u8] {
         self.spare_up_to(self.room)
@@ -59,39 +223,12 @@ impl PooledBuf {
         Ok(())
     }
 
-    /// Reads once from `reader`, behind the bytes written so far, as much as comes and fits. Returns how
-    /// many bytes came; 0 means that the reader is at its end, since a full buffer is an error instead.
-    /// An interrupted read is tried again.
-    ///
-    /// # Errors
-    ///
-    /// What the reader returns; a [`CapacityError`] ("the buffer is full"), as an [`io::Error`] of the kind
-    /// [`WriteZero`](io::ErrorKind::WriteZero), when nothing more fits, though it may after
-    /// [`compact`](PooledBuf::compact); and
-    /// [`InvalidData`](io::ErrorKind::InvalidData) when the reader claims more bytes than it was given
-    /// room for. In each case nothing counts as written.
-    pub fn read_from(&mut self, reader: &mut (impl Read + ?Sized)) -> io::Result<usize> {
-        if self.spare_len() == 0 {
-            return Err(self.no_room_behind(1).into());
-        }
-        loop {
-            match reader.read(self.spare_mut()) {
-                Ok(bytes) => {
-                    self.commit(bytes)
-                        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-                    return Ok(bytes);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
     /// All the bytes that can still be added, as they are: unlike [`spare_mut`](PooledBuf::spare_mut)
     /// nothing is zeroed first, so they may show an earlier holder's bytes, or, where the memory is of no pool, not be
-    /// initialised. For handing to the operating system; [`set_len`](PooledBuf::set_len) then says how many were written, where the safe
-    /// [`commit`](PooledBuf::commit) would zero some. All of them count as exposed when the guard is
-    /// wiped.
+    /// initialised. For handing to the operating system; [`set_len`](PooledBuf::set_len) then says how many were written,
+    /// where the safe [`commit`](PooledBuf::commit) would zero some.
+    ///
+    /// All of them count as exposed when the guard is wiped, unless `set_len` says how many were written: then so many.
     ///
     /// # Safety
     ///
@@ -107,6 +244,10 @@ impl PooledBuf {
     /// Sets how many bytes count as written, after writing them through
     /// [`spare_capacity_mut`](PooledBuf::spare_capacity_mut).
     ///
+    /// Of what was handed out until now, no more than these bytes count as exposed then
+    /// (`Wipe::Secure` still counts all). Where more were written, say so by a larger `len` first, and then
+    /// [`truncate`](PooledBuf::truncate).
+    ///
     /// # Safety
     ///
     /// `len` is at most `len() + spare_len()`, and this holder has written all bytes from the present length up to
@@ -117,28 +258,111 @@ impl PooledBuf {
         // Its caller keeps it within the room, a `u32`.
         self.len = len as u32;
         self.written = self.written.max(self.len);
+        // SAFETY: `from_parts` was promised that the lender lives until the release.
+        self.header = unsafe { ReleaseHeader::when_reported(self.header) };
     }
 
-    /// The data and all that can be added behind them, as they are.
+    /// The data and all that can be added behind them, as they are. All of it counts as exposed until it has been said how
+    /// many bytes were written.
     ///
     /// # Safety
     ///
     /// Its caller writes bytes only, never [`MaybeUninit::uninit`].
     #[inline]
     pub(crate) unsafe fn uninit_mut(&mut self) -> &mut [MaybeUninit<u8>] {
-        // Whatever is written here, counted by `set_len` or not, must be wiped, or zeroed before another
-        // holder sees it.
-        self.exposed = self.room;
-        // SAFETY: up to the buffer's end the bytes are the guard's own; those that are initialised stay so, as our
-        // caller promises.
-        unsafe { slice::from_raw_parts_mut(self.data.cast().as_ptr(), self.room as usize) }
+        // SAFETY: `from_parts` was promised that the lender lives until the release. Up to the buffer's end the bytes are
+        // the guard's own; those that are initialised stay so, as our caller promises.
+        unsafe {
+            self.header = ReleaseHeader::when_handed_out(self.header);
+            slice::from_raw_parts_mut(self.data.cast().as_ptr(), self.room as usize)
+        }
     }
 
-    /// Makes sure that no byte from the data on is an earlier holder's.
+    /// Counts no more than the first `len` bytes as written. The data stay where they are, even if they are none.
     #[cfg(feature = "compio-buf-08")]
     #[inline]
-    pub(crate) fn make_all_own(&mut self) {
-        self.make_own(self.room);
+    pub(crate) fn shorten(&mut self, len: usize) {
+        if len < self.len() {
+            // Below a `u32`, so it fits one.
+            self.len = len as u32;
+        }
+    }
+
+    /// Makes sure that no byte from the data on is an earlier holder's, or uninitialised. They do not count as written.
+    #[cfg(feature = "compio-buf-08")]
+    #[inline]
+    pub(crate) fn zero_exposed(&mut self) {
+        self.zero_exposed_below(self.room);
+        self.exposed = self.exposed.min(self.written);
+    }
+
+    /// Hands out the bytes behind the data, as they are, and counts as many as `fill` returns as written; it may return
+    /// something besides. Until it has returned, all of them count as exposed.
+    ///
+    /// # Safety
+    ///
+    /// As for `fill_with`.
+    #[inline]
+    pub(super) unsafe fn receive<T>(
+        &mut self,
+        fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> io::Result<(usize, T)>,
+    ) -> io::Result<(usize, T)> {
+        if self.spare_len() == 0 {
+            return Err(self.no_room_behind(1).into());
+        }
+        let before = self.header;
+        // SAFETY: `fill` writes bytes only, as our caller promises.
+        let filled = fill(unsafe { self.spare_capacity_mut() });
+        match filled {
+            Ok((bytes, with)) => {
+                self.len = self.end_after(bytes).map_err(claims_too_much)?;
+                self.written = self.written.max(self.len);
+                self.take_report(before);
+                Ok((bytes, with))
+            }
+            Err(error) => {
+                if has_written_nothing(&error) {
+                    self.take_report(before);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// As `receive`, again while it is interrupted, for what writes into initialised bytes alone.
+    ///
+    /// # Safety
+    ///
+    /// `read` does what [`TrustedRead`] asks for.
+    #[inline]
+    pub(super) unsafe fn receive_bytes<T>(
+        &mut self,
+        mut read: impl FnMut(&mut [u8]) -> io::Result<(usize, T)>,
+    ) -> io::Result<(usize, T)> {
+        // SAFETY: `from_parts` was promised that the lender lives until the release.
+        if !unsafe { self.header.as_ref() }.initialised {
+            self.make_own(self.room);
+        }
+        uninterrupted(|| {
+            let read = |spare: &mut [MaybeUninit<u8>]| {
+                // SAFETY: all of the lender's bytes are initialised, or those of this buffer are now. Only bytes can be
+                // written to them.
+                read(unsafe { slice::from_raw_parts_mut(spare.as_mut_ptr().cast(), spare.len()) })
+            };
+            // SAFETY: what is read is bytes; the rest is passed on.
+            unsafe { self.receive(read) }
+        })
+    }
+
+    /// Notes that it has been said how many bytes were written since the header was `before`. What was handed out before
+    /// that, and was not reported yet, still counts.
+    #[inline]
+    fn take_report(&mut self, before: NonNull<ReleaseHeader>) {
+        // SAFETY: `from_parts` was promised that the lender lives until the release.
+        let settled = unsafe { ReleaseHeader::when_reported(self.header) };
+        if settled == before {
+            self.header = settled;
+        }
     }
 
     /// The bytes from `len` up to `end`, which is within the room and not below `len`.
@@ -158,16 +382,51 @@ impl PooledBuf {
     #[inline]
     fn make_own(&mut self, end: u32) {
         if end > self.written {
-            let exposed = self.exposed.min(end);
-            if exposed > self.written {
-                // SAFETY: from `written` up to `exposed`, both within the room: the guard's own bytes.
-                unsafe {
-                    self.data
-                        .add(self.written as usize)
-                        .write_bytes(0, (exposed - self.written) as usize);
-                }
-            }
+            self.zero_exposed_below(end);
             self.written = end;
         }
     }
+
+    /// Zeroes what of the bytes below `end`, which is within the room, may be an earlier holder's, or not initialised.
+    #[inline]
+    fn zero_exposed_below(&mut self, end: u32) {
+        let exposed = self.exposed.min(end);
+        if exposed > self.written {
+            // SAFETY: from `written` up to `exposed`, both within the room: the guard's own bytes.
+            unsafe {
+                self.data
+                    .add(self.written as usize)
+                    .write_bytes(0, (exposed - self.written) as usize);
+            }
+        }
+    }
+}
+
+/// Calls `attempt` until it is not interrupted.
+#[inline]
+fn uninterrupted<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match attempt() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// The error that a reader claims more bytes than it was given room for.
+#[cold]
+fn claims_too_much(error: CapacityError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// Whether a read that failed so has left the bytes alone. A socket hands over what has come, or fails; but a disk, for
+/// instance, can fail in the middle.
+#[cold]
+fn has_written_nothing(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, TimedOut, WouldBlock};
+
+    matches!(
+        error.kind(),
+        WouldBlock | Interrupted | TimedOut | ConnectionReset | ConnectionAborted
+    )
 }

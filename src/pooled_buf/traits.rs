@@ -16,14 +16,6 @@ impl AsRef<[u8]> for PooledBuf {
     }
 }
 
-/// The bytes written so far, as [`as_mut_slice`](PooledBuf::as_mut_slice) gives them: not for reading into.
-impl AsMut<[u8]> for PooledBuf {
-    #[inline]
-    fn as_mut(&mut self) -> &mut [u8] {
-        self.as_mut_slice()
-    }
-}
-
 /// Lawful, since a guard is compared, ordered and hashed as its bytes are: a map with guards as keys is searched with a
 /// slice.
 ///

@@ -5,13 +5,13 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use crate::free_list::Slot;
-use crate::pooled_buf::header::ReleaseHeader;
+use crate::pooled_buf::header::Lender;
 
 /// What lies at the start of a pool's own data.
 #[repr(C)]
 pub(crate) struct LoanHeader {
     /// For guards.
-    pub(crate) release: ReleaseHeader,
+    pub(crate) lender: Lender,
     /// For buffers that have become no guard. Called once for each, with the pool's header.
     pub(crate) give_back: unsafe fn(NonNull<LoanHeader>, Slot),
 }

@@ -1,11 +1,12 @@
 //! A guard, and what its bytes should be.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use bytes::{Buf, BufMut};
-use poolbuf::{CapacityError, POISON, PooledBuf};
+use poolbuf::{CapacityError, POISON, PooledBuf, TrustedRead};
 
-use crate::operation::{BufferOperation, Length};
+use crate::operation::{BufferOperation, End, Length};
 
 /// A guard beside what is known of it.
 pub(crate) struct Held {
@@ -17,8 +18,10 @@ pub(crate) struct Held {
     /// What the buffer holds from the data's start, as far as that is this holder's own: what it wrote, and what it was
     /// shown. At least `len` bytes.
     own: Vec<u8>,
-    /// Up to here it wrote without saying so: what of that is not its own by now is zeroed before it is shown.
-    raw: usize,
+    /// Whether bytes were handed out as they are, and it was never said how many were written.
+    unreported: bool,
+    /// How many bytes, from the first, an earlier holder may have written.
+    stale: usize,
     unwritten: Unwritten,
 }
 
@@ -74,16 +77,54 @@ impl Read for Reader {
     }
 }
 
+/// Ends as it is told to: the receive of something that is marked.
+struct Marked<'a> {
+    bytes: &'a [u8],
+    end: End,
+}
+
+impl Read for Marked<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let kind = match self.end {
+            End::Well | End::WellWrapped => None,
+            End::Interrupted => {
+                self.end = End::Well;
+                Some(ErrorKind::Interrupted)
+            }
+            End::WouldBlock => Some(ErrorKind::WouldBlock),
+            End::Broken => Some(ErrorKind::Other),
+            End::Panic | End::ClaimsTooMuch => None,
+        };
+        match kind {
+            Some(kind @ (ErrorKind::Interrupted | ErrorKind::WouldBlock)) => Err(kind.into()),
+            kind => {
+                bytes[..self.bytes.len()].copy_from_slice(self.bytes);
+                match (kind, self.end) {
+                    (Some(kind), _) => Err(kind.into()),
+                    (None, End::Panic) => resume_unwind(Box::new(())),
+                    (None, End::ClaimsTooMuch) => Ok(bytes.len() + 1),
+                    (None, _) => Ok(self.bytes.len()),
+                }
+            }
+        }
+    }
+}
+
+// SAFETY: writes as many bytes as it returns, and no others, but where it fails in a way that allows for that. That it
+// claims too many is what is tried here.
+unsafe impl TrustedRead for Marked<'_> {}
+
 impl Held {
-    /// A guard that has just been lent.
-    pub(crate) fn new(buf: PooledBuf, capacity: usize, unwritten: Unwritten) -> Self {
+    /// A guard that has just been lent, of a buffer of which earlier holders may have written the first `stale` bytes.
+    pub(crate) fn new(buf: PooledBuf, capacity: usize, stale: usize, unwritten: Unwritten) -> Self {
         let held = Held {
             buf,
             capacity,
             before: Vec::new(),
             len: 0,
             own: Vec::new(),
-            raw: 0,
+            unreported: false,
+            stale,
             unwritten,
         };
         held.check();
@@ -110,9 +151,12 @@ impl Held {
         &self.own[..self.len]
     }
 
-    /// How many bytes, from the first, this holder may have written.
-    pub(crate) fn written(&self) -> usize {
-        self.before.len() + self.own.len().max(self.raw)
+    /// How many bytes, from the first, count as exposed.
+    pub(crate) fn exposed(&self) -> usize {
+        match self.unreported {
+            true => self.capacity,
+            false => self.stale.max(self.before.len() + self.own.len()),
+        }
     }
 
     fn spare(&self) -> usize {
@@ -149,6 +193,29 @@ impl Held {
         for &byte in &shown[known..] {
             assert!(unwritten.may_be(byte), "another holder's byte: {byte}");
             own.push(byte);
+        }
+    }
+
+    /// Notes that `bytes` were written behind the length, and nothing was said of them: looks at once, since where this
+    /// holder had written nothing before, an earlier holder's are zeroed first.
+    fn note_unreported(&mut self, bytes: &[u8]) {
+        let len = self.len;
+        let known = self.own.len();
+        let overwritten = bytes.len().min(known - len);
+        self.overwrite(len, &bytes[..overwritten]);
+        let shown = self.buf.spare_mut();
+        assert_eq!(
+            shown[..known - len],
+            self.own[len..],
+            "a spare byte changed"
+        );
+        for (at, &byte) in shown.iter().enumerate().skip(known - len) {
+            let written = bytes.get(at) == Some(&byte);
+            assert!(
+                written || self.unwritten.may_be(byte),
+                "another holder's byte: {byte}"
+            );
+            self.own.push(byte);
         }
     }
 
@@ -237,13 +304,54 @@ impl Held {
                 self.buf.as_mut_slice().copy_from_slice(&bytes);
                 self.overwrite(0, &bytes);
             }
-            BufferOperation::ReadFrom {
+            BufferOperation::ReadFromAny {
                 written,
                 claimed,
                 interrupted,
             } => {
                 let bytes = stamps.bytes(written.of(spare).min(spare));
-                self.read_from(bytes, claimed.of(spare), interrupted);
+                self.read_from_any(bytes, claimed.of(spare), interrupted);
+            }
+            BufferOperation::ReadFrom { count, end } => {
+                let bytes = stamps.bytes(count.of(spare).min(spare));
+                self.receive(&bytes, end, |buf, mut reader| {
+                    match end {
+                        // The wrappers of std are marked if what they wrap is.
+                        End::WellWrapped => {
+                            buf.read_from(&mut Box::new(&mut reader).take(u64::MAX))
+                        }
+                        _ => buf.read_from(&mut reader),
+                    }
+                });
+            }
+            BufferOperation::FillWith { count, end } => {
+                let bytes = stamps.bytes(count.of(spare).min(spare));
+                // It is not tried again.
+                let end = match end {
+                    End::Interrupted => End::WouldBlock,
+                    end => end,
+                };
+                self.receive(&bytes, end, |buf, mut reader| {
+                    // SAFETY: a pool's bytes are always initialised, and what is written is bytes. For the rest, as for
+                    // the reader.
+                    unsafe {
+                        buf.fill_with(|spare| {
+                            let start = spare.as_mut_ptr().cast();
+                            reader.read(std::slice::from_raw_parts_mut(start, spare.len()))
+                        })
+                    }
+                });
+            }
+            BufferOperation::WriteUnreported(count) => {
+                let count = count.of(spare).min(spare);
+                let bytes = stamps.bytes(count);
+                // SAFETY: only bytes are written.
+                let raw = unsafe { self.buf.spare_capacity_mut() };
+                for (place, byte) in raw.iter_mut().zip(&bytes) {
+                    place.write(*byte);
+                }
+                self.unreported = true;
+                self.note_unreported(&bytes);
             }
             BufferOperation::WriteRaw { counted, more } => {
                 let counted = counted.of(spare).min(spare);
@@ -255,13 +363,13 @@ impl Held {
                     place.write(*byte);
                 }
                 // SAFETY: within the capacity, and all bytes up to there have been written.
-                unsafe { self.buf.set_len(len + counted) };
-                self.overwrite(len, &bytes[..counted]);
+                unsafe {
+                    self.buf.set_len(len + written);
+                    self.buf.set_len(len + counted);
+                }
+                self.unreported = false;
+                self.overwrite(len, &bytes);
                 self.len += counted;
-                self.raw = self.raw.max(len + written);
-                // What was not counted stays only where this holder had been before; beyond, it is zeroed first.
-                let known = (self.own.len() - len).min(written);
-                self.overwrite(len, &bytes[..known]);
             }
             BufferOperation::FillChunk(count) => {
                 let count = count.of(spare).min(spare);
@@ -271,6 +379,7 @@ impl Held {
                 chunk[..count].copy_from_slice(&bytes);
                 // SAFETY: that many have just been written.
                 unsafe { self.buf.advance_mut(count) };
+                self.unreported = false;
                 self.overwrite(len, &bytes);
                 self.len += count;
             }
@@ -278,13 +387,14 @@ impl Held {
                 let known = self.own.len() - len;
                 // SAFETY: nothing is written.
                 let raw = unsafe { self.buf.spare_capacity_mut() };
+                self.unreported = true;
                 assert_eq!(raw.len(), spare);
                 for (at, byte) in raw.iter().enumerate() {
                     // SAFETY: the pool's memory is initialised when it is reserved, and stays so.
                     let byte = unsafe { byte.assume_init() };
                     if at < known {
                         assert_eq!(byte, self.own[len + at], "a spare byte changed");
-                    } else if self.unwritten.memory_is_wiped && len + at >= self.raw {
+                    } else if self.unwritten.memory_is_wiped {
                         assert!(self.unwritten.may_be(byte), "not wiped: {byte}");
                     }
                 }
@@ -310,7 +420,6 @@ impl Held {
                         self.before.truncate(free - count);
                         self.own.splice(0..0, bytes);
                         self.len += count;
-                        self.raw += count;
                     }
                     Err(error) => {
                         assert!(count > free);
@@ -352,7 +461,6 @@ impl Held {
     fn consume(&mut self, count: usize) {
         self.before.extend(self.own.drain(..count));
         self.len -= count;
-        self.raw = self.raw.saturating_sub(count);
         self.begin_again_if_empty();
     }
 
@@ -364,11 +472,50 @@ impl Held {
 
     /// What was before the data is behind their start.
     fn begin_again(&mut self) {
-        self.raw += self.before.len();
         self.own.splice(0..0, self.before.drain(..));
     }
 
-    fn read_from(&mut self, bytes: Vec<u8>, claimed: usize, interrupted: bool) {
+    /// Lets `receive` receive `bytes`, as `end` says.
+    fn receive(
+        &mut self,
+        bytes: &[u8],
+        end: End,
+        receive: impl FnOnce(&mut PooledBuf, Marked<'_>) -> io::Result<usize>,
+    ) {
+        let (len, full) = (self.len, self.spare() == 0);
+        let reader = Marked { bytes, end };
+        let result = catch_unwind(AssertUnwindSafe(|| receive(&mut self.buf, reader)));
+        let kind = match &result {
+            Ok(Ok(count)) => {
+                assert_eq!(*count, bytes.len());
+                self.overwrite(len, bytes);
+                self.len += count;
+                None
+            }
+            Ok(Err(error)) => Some(error.kind()),
+            Err(_) => {
+                assert!(matches!(end, End::Panic) && !full);
+                None
+            }
+        };
+        match (full, end) {
+            (true, _) => assert_eq!(kind, Some(ErrorKind::WriteZero)),
+            (_, End::Well | End::WellWrapped | End::Interrupted) => assert_eq!(kind, None),
+            (_, End::WouldBlock) => assert_eq!(kind, Some(ErrorKind::WouldBlock)),
+            (_, End::Broken | End::ClaimsTooMuch | End::Panic) => {
+                let expected = match end {
+                    End::Broken => Some(ErrorKind::Other),
+                    End::ClaimsTooMuch => Some(ErrorKind::InvalidData),
+                    _ => None,
+                };
+                assert_eq!(kind, expected);
+                self.unreported = true;
+                self.note_unreported(bytes);
+            }
+        }
+    }
+
+    fn read_from_any(&mut self, bytes: Vec<u8>, claimed: usize, interrupted: bool) {
         let (len, spare) = (self.len, self.spare());
         let mut reader = Reader {
             interrupted,
@@ -376,7 +523,7 @@ impl Held {
             claimed,
             shown: Vec::new(),
         };
-        let result = self.buf.read_from(&mut reader);
+        let result = self.buf.read_from_any(&mut reader);
         if spare == 0 {
             assert_eq!(result.unwrap_err().kind(), io::ErrorKind::WriteZero);
             return;

@@ -94,15 +94,15 @@ struct Run {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lender {
     Tier(usize),
-    OwnMemory { capacity: usize, written: usize },
+    OwnMemory { capacity: usize, exposed: usize },
 }
 
 impl Lender {
-    /// Of a guard whose holder wrote so many bytes at the most.
-    fn with_written(self, written: usize) -> Self {
+    /// Of a guard of whose bytes so many count as exposed.
+    fn with_exposed(self, exposed: usize) -> Self {
         match self {
             Lender::Tier(_) => self,
-            Lender::OwnMemory { capacity, .. } => Lender::OwnMemory { capacity, written },
+            Lender::OwnMemory { capacity, .. } => Lender::OwnMemory { capacity, exposed },
         }
     }
 }
@@ -264,7 +264,7 @@ impl Run {
             Operation::Forget { which } => {
                 let which = choose(which, self.held.len())?;
                 let (lender, held) = self.held.swap_remove(which);
-                let lender = lender.with_written(held.written());
+                let lender = lender.with_exposed(held.exposed());
                 self.forgotten.push((lender, ManuallyDrop::new(held.buf)));
             }
             Operation::OnBuffer { which, operation } => {
@@ -298,18 +298,15 @@ impl Run {
                 self.drop_frozen(choose(which, self.frozen.len())?);
             }
             Operation::Lend { len, again } if self.held.len() < 4 * AT_A_TIME => {
-                let buf = self.own_memory.lend(len.into(), again);
+                let (buf, exposed) = self.own_memory.lend(len.into(), again);
                 let capacity = buf.capacity();
-                let lender = Lender::OwnMemory {
-                    capacity,
-                    written: 0,
-                };
+                let lender = Lender::OwnMemory { capacity, exposed };
                 let unwritten = Unwritten {
                     poison: false,
                     memory_is_wiped: false,
                 };
                 self.held
-                    .push((lender, Held::new(buf, capacity, unwritten)));
+                    .push((lender, Held::new(buf, capacity, exposed, unwritten)));
             }
             Operation::SetMax { pool, tier, max } => {
                 let (pool, handle) = find(pool)?;
@@ -387,7 +384,7 @@ impl Run {
                     poison: setup.wipe == Wipe::Poison,
                     memory_is_wiped: setup.wipe != Wipe::Never,
                 };
-                let held = Held::new(buf, setup.size, unwritten);
+                let held = Held::new(buf, setup.size, 0, unwritten);
                 self.held.push((Lender::Tier(tier), held));
             }
             (Err(AcquireError::TimedOut { .. }), Err(AcquireError::TimedOut { .. })) => {}
@@ -458,7 +455,7 @@ impl Run {
 
     fn release(&mut self, which: usize) {
         let (lender, held) = self.held.swap_remove(which);
-        let lender = lender.with_written(held.written());
+        let lender = lender.with_exposed(held.exposed());
         drop(held);
         self.released(lender);
     }
@@ -466,15 +463,15 @@ impl Run {
     fn released(&mut self, lender: Lender) {
         match lender {
             Lender::Tier(tier) => self.model.release(tier),
-            Lender::OwnMemory { capacity, written } => {
-                self.own_memory.came_back(capacity, written);
+            Lender::OwnMemory { capacity, exposed } => {
+                self.own_memory.came_back(capacity, exposed);
             }
         }
     }
 
     fn freeze(&mut self, which: usize) {
         let (lender, held) = self.held.swap_remove(which);
-        let lender = lender.with_written(held.written());
+        let lender = lender.with_exposed(held.exposed());
         let expected = held.bytes().to_vec();
         let bytes = held.buf.freeze();
         assert_eq!(bytes, expected);

@@ -130,12 +130,13 @@ pub(crate) enum BufferOperation {
     Consume(Length),
     Clear,
     Rewrite,
-    ReadFrom {
+    /// `read_from_any`.
+    ReadFromAny {
         written: Length,
         claimed: Length,
         interrupted: bool,
     },
-    /// `spare_capacity_mut`, of which so many bytes are written, and fewer counted by `set_len`.
+    /// `spare_capacity_mut`, of which so many bytes are written, said so by `set_len`, and fewer of them kept.
     WriteRaw {
         counted: Length,
         more: u8,
@@ -150,6 +151,31 @@ pub(crate) enum BufferOperation {
     CopyOut(Length),
     Prepend(Length),
     Compact,
+    /// `read_from`, of so many bytes at most, from what is marked.
+    ReadFrom {
+        count: Length,
+        end: End,
+    },
+    FillWith {
+        count: Length,
+        end: End,
+    },
+    /// `spare_capacity_mut`, of which so many bytes are written, and nothing is said of them.
+    WriteUnreported(Length),
+}
+
+/// How a receive ends.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) enum End {
+    Well,
+    /// Through what std wraps readers in.
+    WellWrapped,
+    Interrupted,
+    WouldBlock,
+    /// With an error after which any byte may have been written.
+    Broken,
+    Panic,
+    ClaimsTooMuch,
 }
 
 /// What a max is set to.

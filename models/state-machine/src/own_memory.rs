@@ -34,8 +34,9 @@ impl OwnMemory {
         }
     }
 
-    /// Lends `len` new bytes, or what came back last if there is something and `again`.
-    pub(crate) fn lend(&mut self, len: usize, again: bool) -> PooledBuf {
+    /// Lends `len` new bytes, or what came back last if there is something and `again`; and says how many of its leading
+    /// bytes a holder may have written.
+    pub(crate) fn lend(&mut self, len: usize, again: bool) -> (PooledBuf, usize) {
         let kept = if again { self.kept().pop() } else { None };
         let memory = kept.unwrap_or_else(|| {
             self.made += 1;
@@ -48,16 +49,15 @@ impl OwnMemory {
         let len = memory.bytes.len();
         let buf = self.recycler.lend(memory.bytes, memory.exposed).unwrap();
         assert_eq!((buf.capacity(), buf.slot()), (len, 0));
-        buf
+        (buf, memory.exposed)
     }
 
-    /// A guard of `capacity` bytes has been dropped, of which its holder wrote the first `written`.
-    pub(crate) fn came_back(&mut self, capacity: usize, written: usize) {
+    /// A guard of `capacity` bytes has been dropped, of which the first `expected` should count as exposed.
+    pub(crate) fn came_back(&mut self, capacity: usize, expected: usize) {
         self.out -= 1;
         let kept = self.kept();
         let Memory { bytes, exposed } = kept.last().unwrap();
-        assert_eq!(bytes.len(), capacity);
-        assert!(written <= *exposed && *exposed <= capacity);
+        assert_eq!((bytes.len(), *exposed), (capacity, expected));
         // It was all zero at first, and is never wiped.
         assert!(
             bytes[*exposed..].iter().all(|byte| *byte == 0),
