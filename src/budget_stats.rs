@@ -36,13 +36,13 @@ pub struct BudgetStats {
     pub limit: usize,
     /// Bytes that are lent now.
     pub lent: usize,
-    /// The most bytes that were lent at once. Exactly that if one thread uses the pools; with several it may be more, by
-    /// what was charged at the same moment for requests whose pool then had no buffer. Never less.
+    /// The most bytes that were lent at once. Exactly that if one thread uses the pools; with several it may be more,
+    /// by what was charged at the same moment for requests whose pool then had no buffer. Never less.
     pub high_water: usize,
     /// Requests refused since the budget was made because too little of it was left.
     pub refused: u64,
-    /// Requests that had to wait for bytes since the budget was made, and have ended, with a buffer or without: those in
-    /// vain also if they waited for a buffer while others of their pool had one and waited for its bytes.
+    /// Requests that had to wait for bytes since the budget was made, and have ended, with a buffer or without: those
+    /// in vain also if they waited for a buffer while others of their pool had one and waited for its bytes.
     pub waits: u64,
     /// How many of them were granted their bytes.
     pub granted: u64,

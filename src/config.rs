@@ -166,9 +166,9 @@ impl PoolConfig {
 
     /// Whether requests may wait for a buffer; true by default. Where they may not,
     /// [`acquire_timeout`](crate::Pool::acquire_timeout) and [`acquire_async`](crate::Pool::acquire_async) fail with
-    /// [`AcquireError::WaitingOff`](crate::AcquireError::WaitingOff), whether a buffer is free or not. Then a release never
-    /// takes the lock of the queue in which requests wait, and so is never held up by a thread that was stopped while
-    /// it held that lock: for a [`LockFreePool`](crate::LockFreePool) that a real-time thread releases to.
+    /// [`AcquireError::WaitingOff`](crate::AcquireError::WaitingOff), whether a buffer is free or not. Then a release
+    /// never takes the lock of the queue in which requests wait, and so is never held up by a thread that was stopped
+    /// while it held that lock: for a [`LockFreePool`](crate::LockFreePool) that a real-time thread releases to.
     ///
     /// ```
     /// use poolbuf::{AcquireError, LockFreePool, Pool, PoolConfig};

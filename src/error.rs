@@ -17,12 +17,12 @@ use crate::holders::HeldBy;
 /// [`MultiSizePool`](crate::MultiSizePool) is what has no buffer, what that tier is called.
 ///
 /// Converts to [`std::io::Error`], with the kind [`InvalidInput`](io::ErrorKind::InvalidInput) for
-/// [`TooLarge`](AcquireError::TooLarge) and [`TooMany`](AcquireError::TooMany), [`ResourceBusy`](io::ErrorKind::ResourceBusy) for
-/// [`Exhausted`](AcquireError::Exhausted) and [`OverBudget`](AcquireError::OverBudget), [`TimedOut`](io::ErrorKind::TimedOut) for
+/// [`TooLarge`](AcquireError::TooLarge) and [`TooMany`](AcquireError::TooMany),
+/// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for [`Exhausted`](AcquireError::Exhausted) and
+/// [`OverBudget`](AcquireError::OverBudget), [`TimedOut`](io::ErrorKind::TimedOut) for
 /// [`TimedOut`](AcquireError::TimedOut), [`Unsupported`](io::ErrorKind::Unsupported) for
-/// [`WaitingOff`](AcquireError::WaitingOff) and [`Other`](io::ErrorKind::Other) for
-/// [`Closed`](AcquireError::Closed); the error itself stays reachable through
-/// [`get_ref`](io::Error::get_ref).
+/// [`WaitingOff`](AcquireError::WaitingOff) and [`Other`](io::ErrorKind::Other) for [`Closed`](AcquireError::Closed);
+/// the error itself stays reachable through [`get_ref`](io::Error::get_ref).
 ///
 /// ```
 /// use poolbuf::{AcquireError, BufferPool, Pool, PoolConfig};
@@ -57,8 +57,8 @@ pub enum AcquireError {
         /// Bytes that the largest buffer of the pool has.
         max: usize,
     },
-    /// The request is for more buffers at once than the pool ever lends, so it can never be served: more than its max, or
-    /// than its [`Budget`](crate::Budget) has bytes for.
+    /// The request is for more buffers at once than the pool ever lends, so it can never be served: more than its max,
+    /// or than its [`Budget`](crate::Budget) has bytes for.
     TooMany {
         /// What the pool (of a [`MultiSizePool`](crate::MultiSizePool): the tier that fits the request) is called.
         pool: Arc<str>,
@@ -70,9 +70,9 @@ pub enum AcquireError {
     /// Every buffer that could serve the request is in use; or, of those that a request for many asked for, too few are
     /// free. What is collected for a request that came earlier, and waits, is in use.
     Exhausted {
-        /// What the pool (of a [`MultiSizePool`](crate::MultiSizePool): the tier that fits the request) is called. Where
-        /// [the next larger tier](crate::Overflow::NextTier) was tried too, both, joined by "and": the numbers are then
-        /// those of both together.
+        /// What the pool (of a [`MultiSizePool`](crate::MultiSizePool): the tier that fits the request) is called.
+        /// Where [the next larger tier](crate::Overflow::NextTier) was tried too, both, joined by "and": the numbers
+        /// are then those of both together.
         pool: Arc<str>,
         /// Buffers in use.
         in_use: usize,
@@ -282,8 +282,8 @@ impl From<AcquireError> for io::Error {
 /// Why a pool could not be made: which pool or tier, and what is wrong with its configuration.
 ///
 /// Converts to [`std::io::Error`], with the kind [`OutOfMemory`](io::ErrorKind::OutOfMemory) for
-/// [`ConfigProblem::OutOfMemory`] and [`InvalidInput`](io::ErrorKind::InvalidInput) for all else; the error itself stays
-/// reachable through [`get_ref`](io::Error::get_ref).
+/// [`ConfigProblem::OutOfMemory`] and [`InvalidInput`](io::ErrorKind::InvalidInput) for all else; the error itself
+/// stays reachable through [`get_ref`](io::Error::get_ref).
 ///
 /// ```
 /// use poolbuf::{BufferPool, ConfigProblem, PoolConfig};
@@ -297,7 +297,8 @@ impl From<AcquireError> for io::Error {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConfigError {
-    /// What the pool would be called; of a [`MultiSizePool`](crate::MultiSizePool), the tier with the problem if one has.
+    /// What the pool would be called; of a [`MultiSizePool`](crate::MultiSizePool), the tier with the problem if one
+    /// has.
     pub pool: Arc<str>,
     /// What is wrong.
     pub problem: ConfigProblem,

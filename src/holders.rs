@@ -255,8 +255,8 @@ struct Found {
 /// Of a pool with no more buffers than this a refusal always says what is so now: to look at them all takes less than a
 /// tenth of a millisecond. It is a number, not a time: a thread that lost its core while it looked would seem slow.
 const FEW: usize = 1024;
-/// Of a larger pool, what a refusal found is told to further refusals too, for so many times as long as it took to find:
-/// so looking takes a fiftieth of the time at most, however many are refused.
+/// Of a larger pool, what a refusal found is told to further refusals too, for so many times as long as it took to
+/// find: so looking takes a fiftieth of the time at most, however many are refused.
 const KEPT: u32 = 50;
 
 impl Tracker {
@@ -297,7 +297,8 @@ impl Tracker {
         }
     }
 
-    /// The line that holds most, and the one that has held one longest: now, or a moment ago where the buffers are many.
+    /// The line that holds most, and the one that has held one longest: now, or a moment ago where the buffers are
+    /// many.
     pub(crate) fn held_by(&self) -> Option<HeldBy> {
         if self.entries.len() <= FEW {
             return self.look();

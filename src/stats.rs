@@ -43,7 +43,8 @@ pub struct PoolStats {
     /// or none where a lowered `max` is below what is in use, and where it is closed.
     pub available: usize,
     /// Buffers that are lent, or kept for a request that waits: what is collected for one that asked for
-    /// [many](crate::Pool::acquire_many_async), and what one has that waits for the bytes of a [`Budget`](crate::Budget).
+    /// [many](crate::Pool::acquire_many_async), and what one has that waits for the bytes of a
+    /// [`Budget`](crate::Budget).
     pub in_use: usize,
     /// Buffers that were ever `in_use`, counting each once. Exactly the most that were so at the same time if
     /// one thread uses the pool; with several it may be more, since a thread takes a new buffer rather than
@@ -53,15 +54,15 @@ pub struct PoolStats {
     /// Buffers lent since the pool was made. A [`LockFreePool<N>`](crate::LockFreePool) counts modulo 2
     /// to the power of its tag's bits (2⁴⁸ for `N` up to 65,535).
     pub acquired: u64,
-    /// Requests refused since the pool was made because all buffers were in use; one for many counts once. Requests that were too
-    /// large, or came after the pool was closed, do not count.
+    /// Requests refused since the pool was made because all buffers were in use; one for many counts once. Requests
+    /// that were too large, or came after the pool was closed, do not count.
     pub refused: u64,
-    /// Requests that were refused, timed out or were abandoned because the [`Budget`](crate::Budget) of several pools was
-    /// used up: they lacked its bytes, or waited for a buffer while others had one and waited for its bytes.
+    /// Requests that were refused, timed out or were abandoned because the [`Budget`](crate::Budget) of several pools
+    /// was used up: they lacked its bytes, or waited for a buffer while others had one and waited for its bytes.
     pub over_budget: u64,
-    /// Requests that had to wait, for a buffer or for the bytes of a [`Budget`](crate::Budget), since the pool was made,
-    /// and have ended, with a buffer or without. In a multi-size pool each counts in one tier: in that which lent the
-    /// buffer, or else in the first in which it waited to the end.
+    /// Requests that had to wait, for a buffer or for the bytes of a [`Budget`](crate::Budget), since the pool was
+    /// made, and have ended, with a buffer or without. In a multi-size pool each counts in one tier: in that which lent
+    /// the buffer, or else in the first in which it waited to the end.
     pub waits: u64,
     /// Buffers lent after a wait, which count as acquired too: one for each request that was served, or as many as it
     /// asked for.
@@ -71,8 +72,8 @@ pub struct PoolStats {
     pub waited: Duration,
     /// How many of them ended without a buffer, because their time was up.
     pub timed_out: u64,
-    /// How many of them ended without a buffer, because they were dropped: by a time limit of the runtime's, a `select!`,
-    /// or the end of their task. Also if a buffer had been handed to them just before.
+    /// How many of them ended without a buffer, because they were dropped: by a time limit of the runtime's, a
+    /// `select!`, or the end of their task. Also if a buffer had been handed to them just before.
     pub abandoned: u64,
     /// How many of them were for the bytes of a budget at the end, or as `over_budget` says.
     pub waits_for_bytes: u64,
@@ -82,11 +83,11 @@ pub struct PoolStats {
     /// the queue has been that, and been handed nothing. Known from the second reading of the figures on, since
     /// the first one only notes which request that is. Of a multi-size pool, the longest of its tiers.
     pub stalled: Duration,
-    /// Bytes that the [`Budget`](crate::Budget) which the pool shares with others allows; 0 without one. How much of it is
-    /// used, [`Budget::stats`](crate::Budget::stats) tells.
+    /// Bytes that the [`Budget`](crate::Budget) which the pool shares with others allows; 0 without one. How much of it
+    /// is used, [`Budget::stats`](crate::Budget::stats) tells.
     pub budget: usize,
-    /// Whether the pool has been [closed](crate::Pool::close), and lends no more; of a multi-size pool, whether all its tiers
-    /// are.
+    /// Whether the pool has been [closed](crate::Pool::close), and lends no more; of a multi-size pool, whether all its
+    /// tiers are.
     pub closed: bool,
     /// Bytes of buffers that have been touched, and so take up memory, less what trimming gave back of those that
     /// were not lent since; an estimate where only some of them were. Rounding to pages not counted.
@@ -123,8 +124,8 @@ pub enum Health {
     /// other, since each took one buffer and then waited for another; or else what holds the buffers keeps them for far
     /// longer than usual. A larger `max` helps in neither case.
     ///
-    /// The criterion: the same request has been first in the queue, and has been handed nothing, for at least 1 s and for ten
-    /// times as long as waits took on average; see [`PoolStats::stalled`].
+    /// The criterion: the same request has been first in the queue, and has been handed nothing, for at least 1 s and
+    /// for ten times as long as waits took on average; see [`PoolStats::stalled`].
     HoldAndWait {
         /// For how long, at least, no buffer has come back.
         stalled: Duration,
@@ -197,12 +198,12 @@ impl PoolStats {
         self.acquired.saturating_add(self.unserved())
     }
 
-    /// What to change, with the number to set. A pool to which no buffer comes back while requests wait is told so before
-    /// all else. Then one that refuses at least 1 % of its requests is told so
+    /// What to change, with the number to set. A pool to which no buffer comes back while requests wait is told so
+    /// before all else. Then one that refuses at least 1 % of its requests is told so
     /// first, then one that lets them wait for long, then one of whose `max` at least 90 % are in use; of a multi-size
     /// pool each tier is asked. The last is about this moment and the others about all the time since the pool was
-    /// made: for what happened in between, ask the change [`since`](PoolStats::since) an earlier snapshot. A closed pool
-    /// gets no advice.
+    /// made: for what happened in between, ask the change [`since`](PoolStats::since) an earlier snapshot. A closed
+    /// pool gets no advice.
     #[must_use]
     pub fn health(&self) -> Health {
         if self.closed {
@@ -678,7 +679,8 @@ mod tests {
         );
     }
 
-    /// The line has two percentages: what was refused, and what was refused or waited in vain. Both are of all requests.
+    /// The line has two percentages: what was refused, and what was refused or waited in vain. Both are of all
+    /// requests.
     #[test]
     fn percentages_in_one_line_are_of_the_same_whole() {
         let both = PoolStats {

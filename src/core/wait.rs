@@ -10,16 +10,17 @@
 //! 1. R locks the queue, which is empty, and calls `start_waiting`: the demand is `Joining`.
 //! 2. R pops once more. If T's push came before step 1, the buffer is there: R takes it, and `stop_waiting` follows. If
 //!    not, R confirms the demand, enters the queue and unlocks it.
-//! 3. T's push, which comes after step 1, fails: the buffer is wanted. T locks the queue, which it gets when R is in it,
-//!    or has been served in step 2 and left it empty. In the first case T hands its buffer to R; in the second there is
-//!    no demand any more, and T pushes again.
+//! 3. T's push, which comes after step 1, fails: the buffer is wanted. T locks the queue, which it gets when R is in
+//!    it, or has been served in step 2 and left it empty. In the first case T hands its buffer to R; in the second
+//!    there is no demand any more, and T pushes again.
 //!
 //! *What is handed over* is still out, as the free list sees it: it was not pushed, and is not popped.
 //!
 //! *Many.* A request for many takes its place in the queue like any other. As the first there it collects: what is free
-//! when it joins, and then each buffer that is released, until it has all. Those behind it wait, and requests that don't
-//! wait are refused: what it has collected is out, as if it had been lent, so the rule stays that none is free while
-//! the queue is not empty. If it leaves, what it has collected is given back, one buffer after the other as by releases.
+//! when it joins, and then each buffer that is released, until it has all. Those behind it wait, and requests that
+//! don't wait are refused: what it has collected is out, as if it had been lent, so the rule stays that none is free
+//! while the queue is not empty. If it leaves, what it has collected is given back, one buffer after the other as by
+//! releases.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -44,13 +45,13 @@ impl<F: FreeList> PoolCore<F> {
         self.free_list.demand() == Demand::Waiting
     }
 
-    /// Hands a buffer to the first request that waits, and returns its waker if it has all that it wants. The buffer again
-    /// if none waits, or none may have it, since more are out than the max.
+    /// Hands a buffer to the first request that waits, and returns its waker if it has all that it wants. The buffer
+    /// again if none waits, or none may have it, since more are out than the max.
     ///
     /// # Safety
     ///
-    /// `slot` is that of a buffer that is out of `this` pool and has no guard. If it is handed over, the core may be gone
-    /// afterwards.
+    /// `slot` is that of a buffer that is out of `this` pool and has no guard. If it is handed over, the core may be
+    /// gone afterwards.
     pub(super) unsafe fn hand_over(
         this: NonNull<Self>,
         slot: Slot,
@@ -73,8 +74,8 @@ impl<F: FreeList> PoolCore<F> {
         handed
     }
 
-    /// Does what `hand_over` does, in the queue. What is passed over, as [`Queue::first_wants`] says, is to be dropped after
-    /// the lock has been let go.
+    /// Does what `hand_over` does, in the queue. What is passed over, as [`Queue::first_wants`] says, is to be dropped
+    /// after the lock has been let go.
     ///
     /// # Safety
     ///

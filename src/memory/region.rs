@@ -68,9 +68,9 @@ impl MemoryRegion {
     }
 
     /// Bytes from the start of one buffer to the start of the next: a buffer's size and headroom, rounded up to the
-    /// alignment; and, of 2,048 bytes and more, by another 64 where that would be a multiple of 128, as 8,192 is (then the
-    /// stride is 8,256). Buffers that lie a power of two apart would otherwise share the same few places in a processor's
-    /// cache and drive each other out. With an alignment above 64, nothing is added beyond it.
+    /// alignment; and, of 2,048 bytes and more, by another 64 where that would be a multiple of 128, as 8,192 is
+    /// (then the stride is 8,256). Buffers that lie a power of two apart would otherwise share the same few places in a
+    /// processor's cache and drive each other out. With an alignment above 64, nothing is added beyond it.
     ///
     /// ```
     /// use poolbuf::{AlignedPool, BufferPool};

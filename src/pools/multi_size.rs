@@ -262,8 +262,8 @@ impl MultiSizePool {
     }
 }
 
-/// What `attempt` gets from the tier `home`, or from `next` in its place; or what `refuse` makes of the reason why it gets
-/// nothing.
+/// What `attempt` gets from the tier `home`, or from `next` in its place; or what `refuse` makes of the reason why it
+/// gets nothing.
 fn from_either<T>(
     home: &BufferPool,
     next: Option<&BufferPool>,

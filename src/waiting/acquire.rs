@@ -27,12 +27,12 @@ use crate::waiting::thread_waker::ThreadWaker;
 /// buffer that is then handed to it is lost to the pool.) A wait that is dropped counts as
 /// [abandoned](crate::PoolStats::abandoned). For a time limit there is [`within`](Acquire::within).
 ///
-/// *Cost.* Nothing but an ordinary acquire when a buffer is free. A request that waits pays for a lock when it joins and when
-/// it is served, and so does the release that hands it the buffer; no other call pays anything.
+/// *Cost.* Nothing but an ordinary acquire when a buffer is free. A request that waits pays for a lock when it joins
+/// and when it is served, and so does the release that hands it the buffer; no other call pays anything.
 ///
-/// *It does not yield by itself:* while a buffer is free, it is ready at its first poll, always. A future that sometimes
-/// were not would break those that poll once. So a task that only acquires and releases, in a loop, keeps its thread
-/// from the others; see [`guide::waiting`](crate::guide::waiting).
+/// *It does not yield by itself:* while a buffer is free, it is ready at its first poll, always. A future that
+/// sometimes were not would break those that poll once. So a task that only acquires and releases, in a loop, keeps its
+/// thread from the others; see [`guide::waiting`](crate::guide::waiting).
 ///
 /// ```
 /// use poolbuf::{BufferPool, Pool};
@@ -152,8 +152,8 @@ pub(crate) trait Lender: Send + Sync {
     /// Lends a buffer, or queues for one: the waker is woken when it is worth asking again.
     fn poll_acquire(&self, progress: &mut Progress, request: &Request<'_>) -> Poll<Lent>;
 
-    /// Leaves the queue. Buffers that have been handed over already are lent if the request `wants` them still, or go to
-    /// the next one.
+    /// Leaves the queue. Buffers that have been handed over already are lent if the request `wants` them still, or go
+    /// to the next one.
     fn leave(&self, progress: &mut Progress, wants: bool) -> Left;
 
     /// Counts a wait that has ended. Returns whether it was for bytes.
@@ -358,8 +358,8 @@ impl<'a> Acquire<'a> {
         })
     }
 
-    /// Leaves all queues, and counts the wait, if it was one and ends without a buffer, where it counts. Of one whose time
-    /// is up it then returns what it lacked.
+    /// Leaves all queues, and counts the wait, if it was one and ends without a buffer, where it counts. Of one whose
+    /// time is up it then returns what it lacked.
     fn end(&mut self, wants: bool, ending: Ending) -> Result<Loan, Option<AcquireError>> {
         let mut asked = match std::mem::replace(&mut self.state, State::Done(None)) {
             State::Done(Some(Ok(loan))) => return Ok(loan),
@@ -432,9 +432,9 @@ impl fmt::Debug for Acquire<'_> {
 /// A request that waits for many buffers at once: what [`Pool::acquire_many_async`](crate::Pool::acquire_many_async)
 /// returns.
 ///
-/// As [`Acquire`], in all that is said there. The request has one place in the queue, and when it is the first there, what
-/// is released is collected for it until it is whole; then the task is woken, once. Dropped, at whatever moment, it gives
-/// all that was collected to those behind it.
+/// As [`Acquire`], in all that is said there. The request has one place in the queue, and when it is the first there,
+/// what is released is collected for it until it is whole; then the task is woken, once. Dropped, at whatever moment,
+/// it gives all that was collected to those behind it.
 ///
 /// ```
 /// use poolbuf::{BufferPool, Pool};

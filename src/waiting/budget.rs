@@ -102,8 +102,8 @@ pub(crate) enum Granted {
     Queued(Reservation),
 }
 
-/// A request's place in the queue for the bytes of its buffers. Dropped, it leaves the queue, gives bytes back that were
-/// granted meanwhile, and the buffers.
+/// A request's place in the queue for the bytes of its buffers. Dropped, it leaves the queue, gives bytes back that
+/// were granted meanwhile, and the buffers.
 pub(crate) struct Reservation {
     budget: Budget,
     bytes: u64,
@@ -317,8 +317,8 @@ impl Reservation {
         outcome
     }
 
-    /// Leaves the queue. Returns the buffers if their bytes have been granted already and the request `wants` them still;
-    /// else both go back.
+    /// Leaves the queue. Returns the buffers if their bytes have been granted already and the request `wants` them
+    /// still; else both go back.
     pub(crate) fn leave(mut self, wants: bool) -> (Option<Parcel>, Wait) {
         let (granted, clock) = self.give_up(wants);
         (granted, Wait::for_bytes(clock))
