@@ -189,8 +189,8 @@ impl PoolConfig {
     /// [`AcquireError::Exhausted`](crate::AcquireError::Exhausted).
     /// Costs nothing when off, as it is by default. On, each acquire and release costs a lock that is
     /// hardly ever contended and reads the clock (`cargo bench --bench extras` prints how much that is), a refusal
-    /// looks at all buffers that are out (where that takes longer than 0.1 ms, what it found is told to further
-    /// refusals for 50 times as long), and each buffer takes 32 bytes more.
+    /// looks at all buffers that are out (of a pool that reserves more than 1,024, what it found is told to further
+    /// refusals for 50 times as long as it took to find), and each buffer takes 32 bytes more.
     pub fn track_holders(mut self, track: bool) -> Self {
         self.track_holders = track;
         self
@@ -231,8 +231,8 @@ impl PoolConfig {
     /// No thread of its own does it: the next visit to the free-stack, or call of [`stats`](crate::Pool::stats), does,
     /// and takes longer by as much as a `trim` of those buffers does. A pool that is not used and whose statistics
     /// are not asked for keeps its memory. The price is a look at the clock for each
-    /// visit to the free-stack (where it was measured, acquire and release without magazines took 67 ns together
-    /// instead of 18); acquire and release at the magazine cost what they did. Without effect in a
+    /// visit to the free-stack, which makes acquire and release several times as expensive where there are no magazines;
+    /// at the magazine they cost what they did. Without effect in a
     /// [`LockFreePool`](crate::LockFreePool), and not for memory that `trim` is not for. A generation of less than a
     /// microsecond counts as one.
     pub fn decay(mut self, generation: Duration) -> Self {
