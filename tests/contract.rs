@@ -239,6 +239,7 @@ fn types_have_the_size_and_the_bounds_that_are_promised() {
     everywhere::<Arc<dyn Pool>>();
     everywhere::<AcquireError>();
     everywhere::<ConfigError>();
+    everywhere::<ConfigProblem>();
     everywhere::<CapacityError>();
     everywhere::<PoolStats>();
     everywhere::<BudgetStats>();
