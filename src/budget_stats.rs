@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::counted::Bytes;
 use crate::stats::{average, percent, write_waits};
 
 /// The figures of a [`Budget`](crate::Budget) at one moment, over all pools that share it.
@@ -35,13 +36,13 @@ pub struct BudgetStats {
     pub limit: usize,
     /// Bytes that are lent now.
     pub lent: usize,
-    /// The most bytes that were lent at once. Exactly that if one thread uses the pools; with several it may be more, by
-    /// what was charged at the same moment for requests whose pool then had no buffer. Never less.
+    /// The most bytes that were lent at once. Exactly that if one thread uses the pools; with several it may be more,
+    /// by what was charged at the same moment for requests whose pool then had no buffer. Never less.
     pub high_water: usize,
     /// Requests refused since the budget was made because too little of it was left.
     pub refused: u64,
-    /// Requests that had to wait for bytes since the budget was made, and have ended, with a buffer or without: those in
-    /// vain also if they waited for a buffer while others of their pool had one and waited for its bytes.
+    /// Requests that had to wait for bytes since the budget was made, and have ended, with a buffer or without: those
+    /// in vain also if they waited for a buffer while others of their pool had one and waited for its bytes.
     pub waits: u64,
     /// How many of them were granted their bytes.
     pub granted: u64,
@@ -88,10 +89,10 @@ impl fmt::Display for BudgetStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}: {}% of {} bytes lent | high water {} | refused {}",
+            "{}: {}% of {} lent | high water {} | refused {}",
             self.name,
             self.used_percent(),
-            self.limit,
+            Bytes(self.limit),
             self.high_water,
             self.refused,
         )?;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigProblem};
 use crate::memory::layout::{BUFFER_SIZE_LIMIT, BufferLayout};
 use crate::waiting::budget::Budget;
 use crate::wipe::Wipe;
@@ -166,9 +166,9 @@ impl PoolConfig {
 
     /// Whether requests may wait for a buffer; true by default. Where they may not,
     /// [`acquire_timeout`](crate::Pool::acquire_timeout) and [`acquire_async`](crate::Pool::acquire_async) fail with
-    /// [`AcquireError::WaitingOff`](crate::AcquireError::WaitingOff), whether a buffer is free or not. Then a release never
-    /// takes the lock of the queue in which requests wait, and so is never held up by a thread that was stopped while
-    /// it held that lock: for a [`LockFreePool`](crate::LockFreePool) that a real-time thread releases to.
+    /// [`AcquireError::WaitingOff`](crate::AcquireError::WaitingOff), whether a buffer is free or not. Then a release
+    /// never takes the lock of the queue in which requests wait, and so is never held up by a thread that was stopped
+    /// while it held that lock: for a [`LockFreePool`](crate::LockFreePool) that a real-time thread releases to.
     ///
     /// ```
     /// use poolbuf::{AcquireError, LockFreePool, Pool, PoolConfig};
@@ -189,14 +189,14 @@ impl PoolConfig {
     /// [`AcquireError::Exhausted`](crate::AcquireError::Exhausted).
     /// Costs nothing when off, as it is by default. On, each acquire and release costs a lock that is
     /// hardly ever contended and reads the clock (`cargo bench --bench extras` prints how much that is), a refusal
-    /// looks at all buffers that are out (where that takes longer than 0.1 ms, what it found is told to further
-    /// refusals for 50 times as long), and each buffer takes 32 bytes more.
+    /// looks at all buffers that are out (of a pool that reserves more than 1,024, what it found is told to further
+    /// refusals for 50 times as long as it took to find), and each buffer takes 32 bytes more.
     pub fn track_holders(mut self, track: bool) -> Self {
         self.track_holders = track;
         self
     }
 
-    /// What statistics, errors and logs call the pool.
+    /// What statistics, errors and logs call the pool: at least a character, and no control characters.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());
         self
@@ -204,8 +204,8 @@ impl PoolConfig {
 
     /// Buffers that `max` can ever be raised to while the pool lives: `max` to 4,294,967,294; as many as `max` if
     /// it is not set. Costs address space for each, and 8 bytes of it in the free list, but no memory before they
-    /// are used. Without effect in a [`LockFreePool<N>`](crate::LockFreePool) unless it is not `N`, which is an
-    /// error.
+    /// are used. A [`LockFreePool<N>`](crate::LockFreePool) has `N` buffers for ever: leave it unset there, since any
+    /// other number is an error.
     ///
     /// ```
     /// use poolbuf::{BufferPool, PoolConfig};
@@ -231,8 +231,8 @@ impl PoolConfig {
     /// No thread of its own does it: the next visit to the free-stack, or call of [`stats`](crate::Pool::stats), does,
     /// and takes longer by as much as a `trim` of those buffers does. A pool that is not used and whose statistics
     /// are not asked for keeps its memory. The price is a look at the clock for each
-    /// visit to the free-stack (where it was measured, acquire and release without magazines took 67 ns together
-    /// instead of 18); acquire and release at the magazine cost what they did. Without effect in a
+    /// visit to the free-stack, which makes acquire and release several times as expensive where there are no magazines;
+    /// at the magazine they cost what they did. Without effect in a
     /// [`LockFreePool`](crate::LockFreePool), and not for memory that `trim` is not for. A generation of less than a
     /// microsecond counts as one.
     pub fn decay(mut self, generation: Duration) -> Self {
@@ -252,11 +252,23 @@ impl PoolConfig {
     }
 
     /// The values with `defaults` in place of what was not set, or what is wrong with them.
-    pub(crate) fn check(self, defaults: Defaults) -> Result<CheckedConfig, ConfigError> {
+    pub(crate) fn check(mut self, defaults: Defaults) -> Result<CheckedConfig, ConfigError> {
+        let name = self.name.take();
+        let name = name.unwrap_or_else(|| Arc::from(defaults.name));
+        let checked = self.check_values(Arc::clone(&name), defaults);
+        checked.map_err(|problem| ConfigError::new(name, problem))
+    }
+
+    fn check_values(
+        self,
+        name: Arc<str>,
+        defaults: Defaults,
+    ) -> Result<CheckedConfig, ConfigProblem> {
+        check_name(&name)?;
         let buffer_size = match self.buffer_size {
-            0 => return Err(ConfigError::ZeroBufferSize),
+            0 => return Err(ConfigProblem::ZeroBufferSize),
             size if size > BUFFER_SIZE_LIMIT => {
-                return Err(ConfigError::BufferTooLarge {
+                return Err(ConfigProblem::BufferTooLarge {
                     buffer_size: size,
                     limit: BUFFER_SIZE_LIMIT,
                 });
@@ -264,7 +276,7 @@ impl PoolConfig {
             size => size,
         };
         if self.headroom > BUFFER_SIZE_LIMIT - buffer_size {
-            return Err(ConfigError::HeadroomTooLarge {
+            return Err(ConfigProblem::HeadroomTooLarge {
                 headroom: self.headroom,
                 buffer_size,
                 limit: BUFFER_SIZE_LIMIT,
@@ -272,15 +284,15 @@ impl PoolConfig {
         }
         let max = match (self.max, defaults.fixed_max) {
             (Some(requested), Some(fixed)) if requested != fixed => {
-                return Err(ConfigError::FixedMax { requested, fixed });
+                return Err(ConfigProblem::FixedMax { requested, fixed });
             }
             (_, Some(fixed)) => fixed,
             (requested, None) => requested.unwrap_or(DEFAULT_MAX),
         };
         match max {
-            0 => return Err(ConfigError::ZeroBuffers),
+            0 => return Err(ConfigProblem::ZeroBuffers),
             max if max > MAX_LIMIT => {
-                return Err(ConfigError::TooManyBuffers {
+                return Err(ConfigProblem::TooManyBuffers {
                     max,
                     limit: MAX_LIMIT,
                 });
@@ -288,8 +300,9 @@ impl PoolConfig {
             _ => {}
         }
         if let Some(budget) = &self.budget {
+            check_name(budget.name()).map_err(|_| ConfigProblem::InvalidBudgetName)?;
             if budget.limit() < buffer_size {
-                return Err(ConfigError::BudgetTooSmall {
+                return Err(ConfigProblem::BudgetTooSmall {
                     buffer_size,
                     budget: budget.limit(),
                 });
@@ -297,14 +310,14 @@ impl PoolConfig {
         }
         let reserve = match (self.reserve, defaults.fixed_max) {
             (Some(requested), Some(fixed)) if requested != fixed => {
-                return Err(ConfigError::FixedMax { requested, fixed });
+                return Err(ConfigProblem::FixedReserve { requested, fixed });
             }
             (Some(reserve), _) if reserve < max => {
-                return Err(ConfigError::ReserveBelowMax { reserve, max });
+                return Err(ConfigProblem::ReserveBelowMax { reserve, max });
             }
             (Some(reserve), _) if reserve > MAX_LIMIT => {
-                return Err(ConfigError::TooManyBuffers {
-                    max: reserve,
+                return Err(ConfigProblem::ReserveTooLarge {
+                    reserve,
                     limit: MAX_LIMIT,
                 });
             }
@@ -312,17 +325,17 @@ impl PoolConfig {
         };
         let initial = self.initial.or(defaults.fixed_max).unwrap_or(0);
         if initial > max {
-            return Err(ConfigError::InitialExceedsMax { initial, max });
+            return Err(ConfigProblem::InitialExceedsMax { initial, max });
         }
         if !self.alignment.is_power_of_two() {
-            return Err(ConfigError::InvalidAlignment {
+            return Err(ConfigProblem::InvalidAlignment {
                 alignment: self.alignment,
             });
         }
         let alignment = self.alignment.max(defaults.alignment);
-        let too_large = ConfigError::AddressSpace {
+        let too_large = ConfigProblem::AddressSpace {
             buffer_size,
-            max: reserve,
+            buffers: reserve,
             alignment,
         };
         // All four were checked above, and fit a `u32`.
@@ -342,9 +355,17 @@ impl PoolConfig {
             budget: self.budget,
             waiting: self.waiting,
             track_holders: self.track_holders,
-            name: self.name.unwrap_or_else(|| Arc::from(defaults.name)),
+            name,
             decay: self.decay,
         })
+    }
+}
+
+/// Names are for the lines of logs, and for labels of metrics.
+pub(crate) fn check_name(name: &str) -> Result<(), ConfigProblem> {
+    match name.is_empty() || name.contains(char::is_control) {
+        true => Err(ConfigProblem::InvalidName),
+        false => Ok(()),
     }
 }
 

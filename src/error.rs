@@ -8,8 +8,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::counted::{Buffers, Bytes};
 use crate::holders::HeldBy;
-use crate::memory::OutOfMemory;
 
 /// Why a pool did not lend a buffer: which pool, and the numbers.
 ///
@@ -17,12 +17,12 @@ use crate::memory::OutOfMemory;
 /// [`MultiSizePool`](crate::MultiSizePool) is what has no buffer, what that tier is called.
 ///
 /// Converts to [`std::io::Error`], with the kind [`InvalidInput`](io::ErrorKind::InvalidInput) for
-/// [`TooLarge`](AcquireError::TooLarge) and [`TooMany`](AcquireError::TooMany), [`ResourceBusy`](io::ErrorKind::ResourceBusy) for
-/// [`Exhausted`](AcquireError::Exhausted) and [`OverBudget`](AcquireError::OverBudget), [`TimedOut`](io::ErrorKind::TimedOut) for
+/// [`TooLarge`](AcquireError::TooLarge) and [`TooMany`](AcquireError::TooMany),
+/// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for [`Exhausted`](AcquireError::Exhausted) and
+/// [`OverBudget`](AcquireError::OverBudget), [`TimedOut`](io::ErrorKind::TimedOut) for
 /// [`TimedOut`](AcquireError::TimedOut), [`Unsupported`](io::ErrorKind::Unsupported) for
-/// [`WaitingOff`](AcquireError::WaitingOff) and [`Other`](io::ErrorKind::Other) for
-/// [`Closed`](AcquireError::Closed); the error itself stays reachable through
-/// [`get_ref`](io::Error::get_ref).
+/// [`WaitingOff`](AcquireError::WaitingOff) and [`Other`](io::ErrorKind::Other) for [`Closed`](AcquireError::Closed);
+/// the error itself stays reachable through [`get_ref`](io::Error::get_ref).
 ///
 /// ```
 /// use poolbuf::{AcquireError, BufferPool, Pool, PoolConfig};
@@ -57,8 +57,8 @@ pub enum AcquireError {
         /// Bytes that the largest buffer of the pool has.
         max: usize,
     },
-    /// The request is for more buffers at once than the pool ever lends, so it can never be served: more than its max, or
-    /// than its [`Budget`](crate::Budget) has bytes for.
+    /// The request is for more buffers at once than the pool ever lends, so it can never be served: more than its max,
+    /// or than its [`Budget`](crate::Budget) has bytes for.
     TooMany {
         /// What the pool (of a [`MultiSizePool`](crate::MultiSizePool): the tier that fits the request) is called.
         pool: Arc<str>,
@@ -71,6 +71,8 @@ pub enum AcquireError {
     /// free. What is collected for a request that came earlier, and waits, is in use.
     Exhausted {
         /// What the pool (of a [`MultiSizePool`](crate::MultiSizePool): the tier that fits the request) is called.
+        /// Where [the next larger tier](crate::Overflow::NextTier) was tried too, both, joined by "and": the numbers
+        /// are then those of both together.
         pool: Arc<str>,
         /// Buffers in use.
         in_use: usize,
@@ -97,6 +99,10 @@ pub enum AcquireError {
         pool: Arc<str>,
         /// How long it waited.
         waited: Duration,
+        /// What it waited for, with the numbers as they were when the time was up:
+        /// [`Exhausted`](AcquireError::Exhausted), or [`OverBudget`](AcquireError::OverBudget) if it lacked bytes of a
+        /// budget. `None` where the pool does not say.
+        why: Option<Box<AcquireError>>,
     },
     /// The pool is not waited for: see [`PoolConfig::waiting`](crate::PoolConfig::waiting).
     WaitingOff {
@@ -105,7 +111,8 @@ pub enum AcquireError {
     },
     /// The pool has been closed.
     Closed {
-        /// What the pool is called.
+        /// What the pool is called; a tier of a [`MultiSizePool`](crate::MultiSizePool) that was closed by itself, what
+        /// that is called.
         pool: Arc<str>,
     },
 }
@@ -124,6 +131,35 @@ impl AcquireError {
             | AcquireError::Closed { pool } => pool,
         }
     }
+
+    /// This error, or that of both tiers together if both are exhausted.
+    pub(crate) fn and(self, next: AcquireError) -> AcquireError {
+        match (self, next) {
+            (
+                AcquireError::Exhausted {
+                    pool,
+                    in_use,
+                    max,
+                    held_by,
+                },
+                AcquireError::Exhausted {
+                    pool: next,
+                    in_use: in_use_there,
+                    max: max_there,
+                    held_by: held_there,
+                },
+            ) => AcquireError::Exhausted {
+                pool: format!("{pool} and {next}").into(),
+                in_use: in_use + in_use_there,
+                max: max + max_there,
+                held_by: match (held_by, held_there) {
+                    (Some(here), Some(there)) => Some(Box::new(here.and(*there))),
+                    (here, there) => here.or(there),
+                },
+            },
+            (error, _) => error,
+        }
+    }
 }
 
 impl fmt::Display for AcquireError {
@@ -135,8 +171,9 @@ impl fmt::Display for AcquireError {
                 max,
             } => write!(
                 f,
-                "{requested} bytes requested, but the largest buffer of {pool} has {max}: \
-                 ask for less, or make it with larger buffers"
+                "{} requested, but the largest buffer of {pool} has {max}: \
+                 ask for less, or make it with larger buffers",
+                Bytes(*requested)
             ),
             AcquireError::TooMany {
                 pool,
@@ -144,8 +181,9 @@ impl fmt::Display for AcquireError {
                 max,
             } => write!(
                 f,
-                "{requested} buffers requested at once, but {pool} lends {max} at most: \
-                 ask for fewer, or raise its max, or the budget that it shares"
+                "{} requested at once, but {pool} lends {max} at most: \
+                 ask for fewer, or raise its max, or the budget that it shares",
+                Buffers(*requested)
             ),
             AcquireError::Exhausted {
                 pool,
@@ -161,10 +199,7 @@ impl fmt::Display for AcquireError {
                     false => write!(f, "all buffers of {pool} are in use ({in_use} of {max})")?,
                 }
                 write!(f, ": release some, shed load, or raise its max")?;
-                match held_by {
-                    Some(held_by) => write!(f, "; {held_by}"),
-                    None => Ok(()),
-                }
+                write_held_by(f, held_by.as_deref())
             }
             AcquireError::OverBudget {
                 pool,
@@ -173,22 +208,55 @@ impl fmt::Display for AcquireError {
                 budget,
             } => write!(
                 f,
-                "{requested} bytes of {pool}, beside the {lent} that are lent, \
-                 would exceed the budget of {budget}: release some, shed load, or raise the budget"
+                "{} of {pool}, beside {lent} lent already, \
+                 would exceed the budget of {budget}: release some, shed load, or raise the budget",
+                Bytes(*requested)
             ),
             AcquireError::WaitingOff { pool } => write!(
                 f,
                 "{pool} is made not to be waited for: acquire without waiting, or make it with waiting"
             ),
-            AcquireError::TimedOut { pool, waited } => write!(
-                f,
-                "no buffer of {pool} came back within {waited:?}: \
-                 wait longer, shed load, or raise its max"
-            ),
+            AcquireError::TimedOut { pool, waited, why } => {
+                write!(f, "waited {waited:.1?} in vain for ")?;
+                match why.as_deref() {
+                    Some(AcquireError::OverBudget {
+                        requested,
+                        lent,
+                        budget,
+                        ..
+                    }) => write!(
+                        f,
+                        "{} of {pool}, beside {lent} lent already of a budget of {budget}: \
+                         wait longer, shed load, or raise the budget",
+                        Bytes(*requested)
+                    ),
+                    Some(AcquireError::Exhausted {
+                        in_use,
+                        max,
+                        held_by,
+                        ..
+                    }) => {
+                        write!(
+                            f,
+                            "{pool} ({in_use} of {max} in use): wait longer, shed load, or raise its max"
+                        )?;
+                        write_held_by(f, held_by.as_deref())
+                    }
+                    _ => write!(f, "{pool}: wait longer, shed load, or raise its max"),
+                }
+            }
             AcquireError::Closed { pool } => {
                 write!(f, "{pool} is closed: it lends no more buffers")
             }
         }
+    }
+}
+
+/// What the message of an error has at its end where the pool tracks what holds its buffers.
+fn write_held_by(f: &mut fmt::Formatter<'_>, held_by: Option<&HeldBy>) -> fmt::Result {
+    match held_by {
+        Some(held_by) => write!(f, "; {held_by}"),
+        None => Ok(()),
     }
 }
 
@@ -211,18 +279,69 @@ impl From<AcquireError> for io::Error {
     }
 }
 
-/// Why a pool could not be made.
+/// Why a pool could not be made: which pool or tier, and what is wrong with its configuration.
+///
+/// Converts to [`std::io::Error`], with the kind [`OutOfMemory`](io::ErrorKind::OutOfMemory) for
+/// [`ConfigProblem::OutOfMemory`] and [`InvalidInput`](io::ErrorKind::InvalidInput) for all else; the error itself
+/// stays reachable through [`get_ref`](io::Error::get_ref).
 ///
 /// ```
-/// use poolbuf::{BufferPool, ConfigError};
+/// use poolbuf::{BufferPool, ConfigProblem, PoolConfig};
 ///
-/// let error = BufferPool::new(8192, 100, 50).unwrap_err();
-/// assert_eq!(error, ConfigError::InitialExceedsMax { initial: 100, max: 50 });
-/// assert_eq!(error.to_string(), "initial is 100 buffers, more than the max of 50");
+/// let config = PoolConfig::new(8192).initial(100).max(50).name("recv");
+/// let error = BufferPool::with_config(config).unwrap_err();
+/// assert_eq!(&*error.pool, "recv");
+/// assert_eq!(error.problem, ConfigProblem::InitialExceedsMax { initial: 100, max: 50 });
+/// assert_eq!(error.to_string(), "recv: initial is 100 buffers, more than the max of 50");
 /// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigError {
+    /// What the pool would be called; of a [`MultiSizePool`](crate::MultiSizePool), the tier with the problem if one
+    /// has.
+    pub pool: Arc<str>,
+    /// What is wrong.
+    pub problem: ConfigProblem,
+}
+
+impl ConfigError {
+    /// That the pool called `pool` could not be made because of `problem`: for pools of your own.
+    pub fn new(pool: impl Into<Arc<str>>, problem: ConfigProblem) -> Self {
+        let pool = pool.into();
+        ConfigError { pool, problem }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.problem {
+            // As a literal: the message is one line too.
+            ConfigProblem::InvalidName => write!(f, "{:?}: {}", self.pool, self.problem),
+            _ => write!(f, "{}: {}", self.pool, self.problem),
+        }
+    }
+}
+
+impl Error for ConfigError {}
+
+impl From<ConfigError> for io::Error {
+    fn from(error: ConfigError) -> Self {
+        let kind = match error.problem {
+            ConfigProblem::OutOfMemory { .. } => io::ErrorKind::OutOfMemory,
+            _ => io::ErrorKind::InvalidInput,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
+/// What is wrong with the configuration of a pool: part of [`ConfigError`], where the example is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ConfigError {
+pub enum ConfigProblem {
+    /// The pool's name is empty, or has control characters, such as a line break, which would break the line of a log.
+    InvalidName,
+    /// The name of the [`Budget`](crate::Budget) is empty, or has control characters.
+    InvalidBudgetName,
     /// The buffers would have 0 bytes.
     ZeroBufferSize,
     /// A buffer would have more bytes than a guard can count.
@@ -243,9 +362,9 @@ pub enum ConfigError {
     },
     /// The pool could never lend anything: its max is 0 buffers.
     ZeroBuffers,
-    /// The pool would have more buffers than an index can count.
+    /// The pool could lend more buffers than an index can count.
     TooManyBuffers {
-        /// Buffers that were asked for.
+        /// Buffers at most that were asked for.
         max: usize,
         /// Buffers that a pool can have at most.
         limit: usize,
@@ -264,8 +383,22 @@ pub enum ConfigError {
         /// Buffers at most.
         max: usize,
     },
-    /// The number of buffers is part of the pool's type and differs from the one configured.
+    /// More buffers reserved than an index can count.
+    ReserveTooLarge {
+        /// Buffers that the max was to be raised to.
+        reserve: usize,
+        /// Buffers that a pool can have at most.
+        limit: usize,
+    },
+    /// The number of buffers is part of the pool's type, and the max that is configured differs from it.
     FixedMax {
+        /// Buffers that the configuration asks for.
+        requested: usize,
+        /// Buffers that the type says.
+        fixed: usize,
+    },
+    /// The number of buffers is part of the pool's type, and the reserve that is configured differs from it.
+    FixedReserve {
         /// Buffers that the configuration asks for.
         requested: usize,
         /// Buffers that the type says.
@@ -280,8 +413,8 @@ pub enum ConfigError {
     AddressSpace {
         /// Bytes a buffer.
         buffer_size: usize,
-        /// Buffers at most.
-        max: usize,
+        /// Buffers that there were to be addresses for: the reserve, or else the max.
+        buffers: usize,
         /// Alignment in bytes, to which the size of each buffer is rounded up.
         alignment: usize,
     },
@@ -306,94 +439,108 @@ pub enum ConfigError {
     },
 }
 
-impl fmt::Display for ConfigError {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ConfigError::ZeroBufferSize => {
+            ConfigProblem::InvalidName => {
+                write!(f, "the name is empty or has control characters")
+            }
+            ConfigProblem::InvalidBudgetName => {
+                write!(
+                    f,
+                    "the name of its budget is empty or has control characters"
+                )
+            }
+            ConfigProblem::ZeroBufferSize => {
                 write!(f, "the buffer size is 0 bytes: give it at least 1")
             }
-            ConfigError::BufferTooLarge { buffer_size, limit } => write!(
+            ConfigProblem::BufferTooLarge { buffer_size, limit } => write!(
                 f,
-                "the buffer size is {buffer_size} bytes, more than the limit of {limit}"
+                "the buffer size is {}, more than the limit of {limit}",
+                Bytes(*buffer_size)
             ),
-            ConfigError::HeadroomTooLarge {
+            ConfigProblem::HeadroomTooLarge {
                 headroom,
                 buffer_size,
                 limit,
             } => write!(
                 f,
-                "a headroom of {headroom} bytes and buffers of {buffer_size} are \
-                 more together than the limit of {limit}"
+                "a headroom of {} and buffers of {buffer_size} are more together than the limit of {limit}",
+                Bytes(*headroom)
             ),
-            ConfigError::ZeroBuffers => {
+            ConfigProblem::ZeroBuffers => {
                 write!(f, "the max is 0 buffers: such a pool could lend nothing")
             }
-            ConfigError::TooManyBuffers { max, limit } => {
+            ConfigProblem::TooManyBuffers { max, limit } => {
                 write!(
                     f,
-                    "the max is {max} buffers, more than the limit of {limit}"
+                    "the max is {}, more than the limit of {limit}",
+                    Buffers(*max)
                 )
             }
-            ConfigError::InitialExceedsMax { initial, max } => {
+            ConfigProblem::InitialExceedsMax { initial, max } => {
                 write!(
                     f,
-                    "initial is {initial} buffers, more than the max of {max}"
+                    "initial is {}, more than the max of {max}",
+                    Buffers(*initial)
                 )
             }
-            ConfigError::ReserveBelowMax { reserve, max } => write!(
+            ConfigProblem::ReserveBelowMax { reserve, max } => write!(
                 f,
-                "the reserve is {reserve} buffers, fewer than the max of {max}"
+                "the reserve is {}, fewer than the max of {max}",
+                Buffers(*reserve)
             ),
-            ConfigError::FixedMax { requested, fixed } => write!(
+            ConfigProblem::ReserveTooLarge { reserve, limit } => write!(
                 f,
-                "the max is configured as {requested} buffers, but the pool's type fixes it at {fixed}"
+                "the reserve is {}, more than the limit of {limit}",
+                Buffers(*reserve)
             ),
-            ConfigError::InvalidAlignment { alignment } => write!(
+            ConfigProblem::FixedMax { requested, fixed } => write!(
                 f,
-                "the alignment is {alignment} bytes, which is not a power of two"
+                "the max is configured as {}, but the pool's type fixes it at {fixed}",
+                Buffers(*requested)
             ),
-            ConfigError::AddressSpace {
+            ConfigProblem::FixedReserve { requested, fixed } => write!(
+                f,
+                "the reserve is configured as {}, but the pool's type fixes it at {fixed}",
+                Buffers(*requested)
+            ),
+            ConfigProblem::InvalidAlignment { alignment } => write!(
+                f,
+                "the alignment is {}, which is not a power of two",
+                Bytes(*alignment)
+            ),
+            ConfigProblem::AddressSpace {
                 buffer_size,
-                max,
+                buffers,
                 alignment,
             } => write!(
                 f,
-                "{max} buffers of {buffer_size} bytes, aligned to {alignment}, \
-                 are more than the address space holds"
+                "{} of {}, aligned to {alignment}, need more than the address space",
+                Buffers(*buffers),
+                Bytes(*buffer_size)
             ),
-            ConfigError::OutOfMemory { bytes } => {
-                write!(f, "the allocator could not reserve {bytes} bytes")
+            ConfigProblem::OutOfMemory { bytes } => {
+                write!(
+                    f,
+                    "the allocator could not reserve {}: lower the max, the reserve or the buffer size, \
+                     or raise what the system allows (on Linux: ulimit -v, vm.overcommit_memory)",
+                    Bytes(*bytes)
+                )
             }
-            ConfigError::BudgetTooSmall {
+            ConfigProblem::BudgetTooSmall {
                 buffer_size,
                 budget,
             } => write!(
                 f,
-                "the budget is {budget} bytes, less than one buffer of {buffer_size}"
+                "the budget is {}, less than one buffer of {buffer_size}",
+                Bytes(*budget)
             ),
-            ConfigError::NoTiers => write!(f, "a multi-size pool needs at least 1 tier, got 0"),
-            ConfigError::DuplicateTier { buffer_size } => {
-                write!(f, "there are two tiers of {buffer_size} bytes")
+            ConfigProblem::NoTiers => write!(f, "it has no tier: give it at least 1"),
+            ConfigProblem::DuplicateTier { buffer_size } => {
+                write!(f, "there are two tiers of {}", Bytes(*buffer_size))
             }
         }
-    }
-}
-
-impl Error for ConfigError {}
-
-impl From<OutOfMemory> for ConfigError {
-    fn from(OutOfMemory { bytes }: OutOfMemory) -> Self {
-        ConfigError::OutOfMemory { bytes }
-    }
-}
-
-impl From<ConfigError> for io::Error {
-    fn from(error: ConfigError) -> Self {
-        let kind = match error {
-            ConfigError::OutOfMemory { .. } => io::ErrorKind::OutOfMemory,
-            _ => io::ErrorKind::InvalidInput,
-        };
-        io::Error::new(kind, error)
     }
 }
 
@@ -446,9 +593,13 @@ impl fmt::Display for ResizeError {
         } = self;
         write!(
             f,
-            "a max of {requested} buffers requested, but that of {pool} can be 1 to {reserve}: \
-             ask for that, or make it with a larger reserve"
-        )
+            "a max of {} requested, but that of {pool} can be 1 to {reserve}: ",
+            Buffers(*requested)
+        )?;
+        match requested {
+            0 => write!(f, "lower it to 1, or close the pool"),
+            _ => write!(f, "ask for that, or make it with a larger reserve"),
+        }
     }
 }
 
@@ -530,23 +681,22 @@ impl fmt::Display for CapacityError {
             capacity,
             side,
         } = self;
-        match (side, spare, consumed) {
-            (Side::InFront, spare, _) => write!(
+        if let (Side::Behind, 0, 0) = (side, spare, consumed) {
+            return write!(f, "the buffer is full: it holds {}", Bytes(*capacity));
+        }
+        let do_not = if *requested == 1 {
+            "does not"
+        } else {
+            "do not"
+        };
+        write!(f, "{} {do_not} fit", Bytes(*requested))?;
+        match (side, consumed) {
+            (Side::InFront, _) => write!(f, " in front: there is room for {spare}"),
+            (Side::Behind, 0) => write!(f, ": the buffer has room for {spare} of its {capacity}"),
+            (Side::Behind, consumed) => write!(
                 f,
-                "{requested} bytes do not fit in front: {spare} are free there"
-            ),
-            (Side::Behind, 0, 0) => write!(
-                f,
-                "the buffer is full: all of its {capacity} bytes are written"
-            ),
-            (Side::Behind, spare, 0) => write!(
-                f,
-                "{requested} bytes do not fit: {spare} of the buffer's {capacity} are free"
-            ),
-            (Side::Behind, spare, consumed) => write!(
-                f,
-                "{requested} bytes do not fit: {spare} of the buffer's {capacity} are free behind \
-                 its data, and {consumed} before them: compact it"
+                ": the buffer has room for {spare} of its {capacity} behind its data, \
+                 and for {consumed} before them: compact it"
             ),
         }
     }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
+use crate::counted::{Ago, Buffers};
 use crate::memory::{OutOfMemory, vec_for};
 use crate::sync::{Instant, Mutex};
 
@@ -123,8 +124,10 @@ impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} acquired at {}, the oldest {:.1?} ago",
-            self.buffers, self.location, self.oldest
+            "{} acquired at {}, the oldest {}",
+            self.buffers,
+            self.location,
+            Ago(self.oldest)
         )
     }
 }
@@ -133,7 +136,8 @@ impl fmt::Display for Holder {
 impl fmt::Display for Holders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.lines.is_empty() {
-            return write!(f, "{} buffers are out", self.outstanding);
+            let are = if self.outstanding == 1 { "is" } else { "are" };
+            return write!(f, "{} {are} out", Buffers(self.outstanding));
         }
         for (number, line) in self.lines.iter().enumerate() {
             if number > 0 {
@@ -146,7 +150,7 @@ impl fmt::Display for Holders {
 }
 
 /// What holds the buffers of an exhausted pool: part of
-/// [`AcquireError::Exhausted`](crate::AcquireError::Exhausted) where the pool
+/// [`AcquireError::Exhausted`](crate::AcquireError::Exhausted), and so of what a wait in vain ends with, where the pool
 /// [tracks](crate::PoolConfig::track_holders) that. `Display` names the line of code that holds most of them and how
 /// many, and the one that has held one longest and how long. For all of them, and an example, see [`Holders`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,6 +172,23 @@ impl HeldBy {
             buffers: u32::try_from(buffers).unwrap_or(u32::MAX),
             age: u32::try_from(age.as_millis()).unwrap_or(u32::MAX),
             oldest,
+        }
+    }
+
+    /// What holds the buffers of two tiers.
+    pub(crate) fn and(self, other: HeldBy) -> HeldBy {
+        let (most, buffers) = if self.most == other.most {
+            (self.most, self.buffers.saturating_add(other.buffers))
+        } else if self.buffers >= other.buffers {
+            (self.most, self.buffers)
+        } else {
+            (other.most, other.buffers)
+        };
+        let older = if self.age >= other.age { self } else { other };
+        HeldBy {
+            most,
+            buffers,
+            ..older
         }
     }
 
@@ -200,9 +221,13 @@ impl fmt::Display for HeldBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} of them acquired at {}, the oldest at {} {} ms ago",
-            self.buffers, self.most, self.oldest, self.age,
-        )
+            "{} of them acquired at {}, the oldest ",
+            self.buffers, self.most
+        )?;
+        if self.oldest != self.most {
+            write!(f, "at {} ", self.oldest)?;
+        }
+        write!(f, "{}", Ago(self.age()))
     }
 }
 
@@ -230,8 +255,8 @@ struct Found {
 /// Of a pool with no more buffers than this a refusal always says what is so now: to look at them all takes less than a
 /// tenth of a millisecond. It is a number, not a time: a thread that lost its core while it looked would seem slow.
 const FEW: usize = 1024;
-/// Of a larger pool, what a refusal found is told to further refusals too, for so many times as long as it took to find:
-/// so looking takes a fiftieth of the time at most, however many are refused.
+/// Of a larger pool, what a refusal found is told to further refusals too, for so many times as long as it took to
+/// find: so looking takes a fiftieth of the time at most, however many are refused.
 const KEPT: u32 = 50;
 
 impl Tracker {
@@ -272,7 +297,8 @@ impl Tracker {
         }
     }
 
-    /// The line that holds most, and the one that has held one longest: now, or a moment ago where the buffers are many.
+    /// The line that holds most, and the one that has held one longest: now, or a moment ago where the buffers are
+    /// many.
     pub(crate) fn held_by(&self) -> Option<HeldBy> {
         if self.entries.len() <= FEW {
             return self.look();

@@ -37,7 +37,7 @@
 //! | a limit for several pools | [`Budget`] |
 //! | a stream as frames | [`frames`] |
 //! | statistics | [`PoolStats`], and its advice, [`Health`]; [`BudgetStats`]; [`Holders`] names the lines that hold buffers |
-//! | errors | [`AcquireError`], [`CapacityError`], [`ConfigError`], [`ResizeError`] |
+//! | errors | [`AcquireError`], [`CapacityError`], [`ConfigError`] with [`ConfigProblem`], [`ResizeError`] |
 //! | memory | [`MemoryRegion`], for registering all buffers with the kernel |
 //! | more | the [`guide`]: [sizing](guide::sizing), [waiting](guide::waiting), [how it works](guide::how_it_works), … |
 //!
@@ -59,6 +59,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // From the ground up: a file uses what stands above it in this list.
+mod counted;
 mod faults;
 mod sync;
 
@@ -102,7 +103,7 @@ struct Readme;
 
 pub use budget_stats::BudgetStats;
 pub use config::PoolConfig;
-pub use error::{AcquireError, CapacityError, ConfigError, ResizeError};
+pub use error::{AcquireError, CapacityError, ConfigError, ConfigProblem, ResizeError};
 pub use holders::{HeldBy, Holder, Holders};
 #[cfg(feature = "metrics")]
 pub use integrations::metrics;

@@ -124,9 +124,9 @@ pub trait Pool: fmt::Debug + Send + Sync {
 
     /// Waits until there is a buffer that can hold at least `len` bytes, for at most `timeout`, and parks the
     /// thread meanwhile; `Duration::MAX` is for ever. First come, first served: while requests wait, every
-    /// buffer that is released is handed to the one that has waited longest. In a [`MultiSizePool`](crate::MultiSizePool)
-    /// the request waits for each tier that may serve it. Costs what `acquire_for` does when a buffer is
-    /// free; see [`Acquire`] for the rest.
+    /// buffer that is released is handed to the one that has waited longest. In a
+    /// [`MultiSizePool`](crate::MultiSizePool) the request waits for each tier that may serve it. Costs what
+    /// `acquire_for` does when a buffer is free; see [`Acquire`] for the rest.
     ///
     /// # Errors
     ///
@@ -155,8 +155,9 @@ pub trait Pool: fmt::Debug + Send + Sync {
         self.acquire_async(len).wait_timeout(timeout)
     }
 
-    /// Waits as [`acquire_timeout`](Pool::acquire_timeout) does, but holds up no thread: a future for any runtime. It can
-    /// be dropped at any moment. A time limit is added by [`within`](Acquire::within), from the runtime's own timers.
+    /// Waits as [`acquire_timeout`](Pool::acquire_timeout) does, but holds up no thread: a future for any runtime. It
+    /// can be dropped at any moment. A time limit is added by [`within`](Acquire::within), from the runtime's own
+    /// timers.
     ///
     /// Pools of your own that don't say otherwise do not wait: their future is ready at once with what
     /// `acquire_for` says.
@@ -165,13 +166,13 @@ pub trait Pool: fmt::Debug + Send + Sync {
         Acquire::ready(self.acquire_for(len))
     }
 
-    /// Waits as [`acquire_async`](Pool::acquire_async) does, by a future that borrows nothing: to be kept in a struct that
-    /// polls it, such as a `Stream` or a `Service`, or to be spawned. It is a handle of the pool as well, so it is served
-    /// even after all others are gone.
+    /// Waits as [`acquire_async`](Pool::acquire_async) does, by a future that borrows nothing: to be kept in a struct
+    /// that polls it, such as a `Stream` or a `Service`, or to be spawned. It is a handle of the pool as well, so it is
+    /// served even after all others are gone.
     ///
-    /// Costs what `acquire_async` does, a count up and down, and an allocation of 8 bytes; of twice that where two tiers
-    /// of a [`MultiSizePool`](crate::MultiSizePool) may serve the request. Pools of your own that don't say otherwise do
-    /// not wait, as above.
+    /// Costs what `acquire_async` does, a count up and down, and an allocation of 8 bytes; of twice that where two
+    /// tiers of a [`MultiSizePool`](crate::MultiSizePool) may serve the request. Pools of your own that don't say
+    /// otherwise do not wait, as above.
     ///
     /// ```
     /// use poolbuf::{Acquire, AcquireError, BufferPool, Pool, PooledBuf};
@@ -208,7 +209,8 @@ pub trait Pool: fmt::Debug + Send + Sync {
         Acquire::ready(self.acquire_for(len))
     }
 
-    /// Lends `count` empty buffers that can hold at least `len` bytes each, all or none; 0 are an empty `Vec`. Never waits.
+    /// Lends `count` empty buffers that can hold at least `len` bytes each, all or none; 0 are an empty `Vec`. Never
+    /// waits.
     ///
     /// For whatever needs several buffers for one thing. Taken one at a time, each by a request that waits while it
     /// holds the ones before, they can end up with requests that all wait for one more: see
@@ -218,10 +220,11 @@ pub trait Pool: fmt::Debug + Send + Sync {
     /// [`Overflow`](crate::Overflow) allows it and that tier can't lend so many, of the next.
     ///
     /// *Cost.* One allocation, of 40 bytes a buffer, for the `Vec`. Beside that less than half of what as many
-    /// single requests cost: in a [`BufferPool`](crate::BufferPool) all are taken from the thread's magazine at once, or
-    /// with one lock from the stack behind it; in a [`LockFreePool`](crate::LockFreePool) with one compare-and-swap, or,
-    /// where one of its stacks has too few, under a lock from several. `cargo bench --bench instructions` counts it.
-    /// Pools of your own that don't say otherwise lend one after the other, and give back what they have if one is refused.
+    /// single requests cost: in a [`BufferPool`](crate::BufferPool) all are taken from the thread's magazine at once,
+    /// or with one lock from the stack behind it; in a [`LockFreePool`](crate::LockFreePool) with one compare-and-swap,
+    /// or, where one of its stacks has too few, under a lock from several. `cargo bench --bench instructions` counts
+    /// it. Pools of your own that don't say otherwise lend one after the other, and give back what they have if one is
+    /// refused.
     ///
     /// # Errors
     ///
@@ -291,9 +294,10 @@ pub trait Pool: fmt::Debug + Send + Sync {
     /// runtime, which can be dropped at any moment.
     ///
     /// First come, first served, in one queue with the requests for single buffers. The first request in the
-    /// queue, and it alone, collects: it gets what is free when it comes and then each buffer that is released, until it has
-    /// all. So two that want many never each hold what the other lacks. Those behind it wait meanwhile, and requests that
-    /// don't wait are refused; what is collected counts as in use. If it is dropped, all of that goes to those behind it.
+    /// queue, and it alone, collects: it gets what is free when it comes and then each buffer that is released, until
+    /// it has all. So two that want many never each hold what the other lacks. Those behind it wait meanwhile, and
+    /// requests that don't wait are refused; what is collected counts as in use. If it is dropped, all of that goes to
+    /// those behind it.
     ///
     /// Pools of your own that don't say otherwise do not wait: their future is ready at once with what
     /// `acquire_many` says.

@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::counted::{Buffers, Bytes};
+
 /// A pool's figures at one moment.
 ///
 /// Exact while no other thread uses the pool, and else never off by more than the operations in flight.
@@ -38,11 +40,13 @@ pub struct PoolStats {
     /// Buffers that exist: the initial ones, and those made since because more were in use at once.
     pub total: usize,
     /// Buffers that exist and are free: `total - in_use`. The pool can still lend `max - in_use`,
-    /// or none where a lowered `max` is below what is in use.
+    /// or none where a lowered `max` is below what is in use, and where it is closed.
     pub available: usize,
-    /// Buffers that are lent, or collected for a request that waits for [many](crate::Pool::acquire_many_async).
+    /// Buffers that are lent, or kept for a request that waits: what is collected for one that asked for
+    /// [many](crate::Pool::acquire_many_async), and what one has that waits for the bytes of a
+    /// [`Budget`](crate::Budget).
     pub in_use: usize,
-    /// Buffers that were ever lent, counting each once. Exactly the most that were lent at the same time if
+    /// Buffers that were ever `in_use`, counting each once. Exactly the most that were so at the same time if
     /// one thread uses the pool; with several it may be more, since a thread takes a new buffer rather than
     /// one that rests at another's hand. Never less, so a `max` of that many would have been enough. Of a
     /// multi-size pool, the sum over its tiers.
@@ -50,15 +54,15 @@ pub struct PoolStats {
     /// Buffers lent since the pool was made. A [`LockFreePool<N>`](crate::LockFreePool) counts modulo 2
     /// to the power of its tag's bits (2⁴⁸ for `N` up to 65,535).
     pub acquired: u64,
-    /// Requests refused since the pool was made because all buffers were in use; one for many counts once. Requests that were too
-    /// large, or came after the pool was closed, do not count.
+    /// Requests refused since the pool was made because all buffers were in use; one for many counts once. Requests
+    /// that were too large, or came after the pool was closed, do not count.
     pub refused: u64,
-    /// Requests that were refused, timed out or were abandoned because the [`Budget`](crate::Budget) of several pools was
-    /// used up: they lacked its bytes, or waited for a buffer while others had one and waited for its bytes.
+    /// Requests that were refused, timed out or were abandoned because the [`Budget`](crate::Budget) of several pools
+    /// was used up: they lacked its bytes, or waited for a buffer while others had one and waited for its bytes.
     pub over_budget: u64,
-    /// Requests that had to wait, for a buffer or for the bytes of a [`Budget`](crate::Budget), since the pool was made,
-    /// and have ended, with a buffer or without. In a multi-size pool each counts in one tier: in that which lent the
-    /// buffer, or else in the first in which it waited to the end.
+    /// Requests that had to wait, for a buffer or for the bytes of a [`Budget`](crate::Budget), since the pool was
+    /// made, and have ended, with a buffer or without. In a multi-size pool each counts in one tier: in that which lent
+    /// the buffer, or else in the first in which it waited to the end.
     pub waits: u64,
     /// Buffers lent after a wait, which count as acquired too: one for each request that was served, or as many as it
     /// asked for.
@@ -68,8 +72,8 @@ pub struct PoolStats {
     pub waited: Duration,
     /// How many of them ended without a buffer, because their time was up.
     pub timed_out: u64,
-    /// How many of them ended without a buffer, because they were dropped: by a time limit of the runtime's, a `select!`,
-    /// or the end of their task. Also if a buffer had been handed to them just before.
+    /// How many of them ended without a buffer, because they were dropped: by a time limit of the runtime's, a
+    /// `select!`, or the end of their task. Also if a buffer had been handed to them just before.
     pub abandoned: u64,
     /// How many of them were for the bytes of a budget at the end, or as `over_budget` says.
     pub waits_for_bytes: u64,
@@ -79,9 +83,12 @@ pub struct PoolStats {
     /// the queue has been that, and been handed nothing. Known from the second reading of the figures on, since
     /// the first one only notes which request that is. Of a multi-size pool, the longest of its tiers.
     pub stalled: Duration,
-    /// Bytes that the [`Budget`](crate::Budget) which the pool shares with others allows; 0 without one. How much of it is
-    /// used, [`Budget::stats`](crate::Budget::stats) tells.
+    /// Bytes that the [`Budget`](crate::Budget) which the pool shares with others allows; 0 without one. How much of it
+    /// is used, [`Budget::stats`](crate::Budget::stats) tells.
     pub budget: usize,
+    /// Whether the pool has been [closed](crate::Pool::close), and lends no more; of a multi-size pool, whether all its
+    /// tiers are.
+    pub closed: bool,
     /// Bytes of buffers that have been touched, and so take up memory, less what trimming gave back of those that
     /// were not lent since; an estimate where only some of them were. Rounding to pages not counted.
     pub resident_bytes: usize,
@@ -104,6 +111,8 @@ pub struct PoolStats {
 pub enum Health {
     /// Nothing to change.
     Normal,
+    /// The pool is closed: there is nothing to change any more.
+    Closed,
     /// At least 90 % of `max` buffers are in use.
     NearlyFull {
         /// Buffers in use, in percent of `max`, rounded down.
@@ -115,8 +124,8 @@ pub enum Health {
     /// other, since each took one buffer and then waited for another; or else what holds the buffers keeps them for far
     /// longer than usual. A larger `max` helps in neither case.
     ///
-    /// The criterion: the same request has been first in the queue, and has been handed nothing, for at least 1 s and for ten
-    /// times as long as waits took on average; see [`PoolStats::stalled`].
+    /// The criterion: the same request has been first in the queue, and has been handed nothing, for at least 1 s and
+    /// for ten times as long as waits took on average; see [`PoolStats::stalled`].
     HoldAndWait {
         /// For how long, at least, no buffer has come back.
         stalled: Duration,
@@ -172,23 +181,37 @@ impl PoolStats {
         percent(self.in_use as u64, self.max as u64, 100) as usize
     }
 
-    /// Requests refused, in hundredths of a percent of all requests, rounded down; 0 before the first.
+    /// Requests refused, in hundredths of a percent of all requests, those in vain included, rounded down; 0 before the
+    /// first.
     #[must_use]
     pub fn refused_basis_points(&self) -> u64 {
-        let requests = self.acquired.saturating_add(self.refused);
-        percent(self.refused, requests, 10_000)
+        percent(self.refused, self.requests(), 10_000)
     }
 
-    /// What to change, with the number to set. A pool to which no buffer comes back while requests wait is told so before
-    /// all else. Then one that refuses at least 1 % of its requests is told so
+    /// Requests that were refused, timed out, or were abandoned.
+    fn unserved(&self) -> u64 {
+        let in_vain = self.timed_out.saturating_add(self.abandoned);
+        self.refused.saturating_add(in_vain)
+    }
+
+    fn requests(&self) -> u64 {
+        self.acquired.saturating_add(self.unserved())
+    }
+
+    /// What to change, with the number to set. A pool to which no buffer comes back while requests wait is told so
+    /// before all else. Then one that refuses at least 1 % of its requests is told so
     /// first, then one that lets them wait for long, then one of whose `max` at least 90 % are in use; of a multi-size
     /// pool each tier is asked. The last is about this moment and the others about all the time since the pool was
-    /// made: for what happened in between, ask the change [`since`](PoolStats::since) an earlier snapshot.
+    /// made: for what happened in between, ask the change [`since`](PoolStats::since) an earlier snapshot. A closed
+    /// pool gets no advice.
     #[must_use]
     pub fn health(&self) -> Health {
+        if self.closed {
+            return Health::Closed;
+        }
         for tier in &self.tiers {
             match tier.health() {
-                Health::Normal => {}
+                Health::Normal | Health::Closed => {}
                 health => {
                     return Health::Tier {
                         buffer_size: tier.buffer_size,
@@ -210,9 +233,7 @@ impl PoolStats {
         let half_again = |now: usize| now.saturating_add(now.div_ceil(2));
         // If the max has been lowered, more was in use before.
         let raise_max_to = half_again(self.max).max(self.high_water);
-        let in_vain = self.timed_out.saturating_add(self.abandoned);
-        let unserved = self.refused.saturating_add(in_vain);
-        let requests = self.acquired.saturating_add(unserved);
+        let (unserved, requests) = (self.unserved(), self.requests());
         let lack_bytes = self.over_budget > unserved / 2;
         let wait_for_bytes = self.waits_for_bytes > self.waits / 2;
         let unserved = percent(unserved, requests, 10_000);
@@ -308,28 +329,32 @@ impl PoolStats {
     #[must_use]
     pub fn report(&self) -> String {
         let sizes = match self.tiers.len() {
-            0 => format!("{} bytes", self.buffer_size),
-            tiers => format!("{tiers} sizes, {} bytes the largest,", self.buffer_size),
+            0 => Bytes(self.buffer_size).to_string(),
+            1 => format!("1 size, {},", Bytes(self.buffer_size)),
+            tiers => format!("{tiers} sizes, {} the largest,", Bytes(self.buffer_size)),
         };
         let over_budget = match self.budget {
             0 => String::new(),
             budget => format!(
-                "budget of {budget} bytes: {} refused or in vain, {} waits for its bytes\n",
-                self.over_budget, self.waits_for_bytes,
+                "budget of {}: {} refused or in vain, {} waits for its bytes\n",
+                Bytes(budget),
+                self.over_budget,
+                self.waits_for_bytes,
             ),
         };
         let mut text = format!(
-            "{}: {} buffers of {sizes} at most\n\
-             in use {}, free {}, high water {}, resident {} bytes\n\
+            "{}: {} of {sizes} at most{}\n\
+             in use {}, free {}, high water {}, resident {}\n\
              acquired {}, refused {}\n\
              waits {} ({} handed over, {} timed out, {} abandoned), {:.1?} on average, {} waiting now\n\
              {}health: {}",
             self.name,
-            self.max,
+            Buffers(self.max),
+            if self.closed { "; closed" } else { "" },
             self.in_use,
             self.available,
             self.high_water,
-            self.resident_bytes,
+            Bytes(self.resident_bytes),
             self.acquired,
             self.refused,
             self.waits,
@@ -352,6 +377,7 @@ impl PoolStats {
     pub(crate) fn sum_of(name: Arc<str>, tiers: Vec<PoolStats>) -> PoolStats {
         let mut sum = PoolStats {
             name,
+            closed: tiers.iter().all(|tier| tier.closed),
             ..PoolStats::default()
         };
         for tier in &tiers {
@@ -405,8 +431,7 @@ pub(crate) fn write_waits(
     if waits == 0 {
         return Ok(());
     }
-    let millis = average(waited, waits).as_secs_f64() * 1000.0;
-    write!(f, " | waits {waits}, {millis:.1} ms avg")?;
+    write!(f, " | waits {waits}, {:.1?} avg", average(waited, waits))?;
     for (count, ending) in [(timed_out, "timed out"), (abandoned, "abandoned")] {
         if count > 0 {
             write!(f, ", {count} {ending}")?;
@@ -418,18 +443,25 @@ pub(crate) fn write_waits(
 impl fmt::Display for PoolStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let refused = self.refused_basis_points();
+        match self.closed {
+            true => write!(f, "{}: closed, {} still out", self.name, self.in_use)?,
+            false => {
+                let used = self.used_percent();
+                write!(f, "{}: {used}% of {} in use", self.name, self.max)?;
+            }
+        }
         write!(
             f,
-            "{}: {}% of {} in use | refused {}.{:02}% | high water {}",
-            self.name,
-            self.used_percent(),
-            self.max,
+            " | refused {}.{:02}% | high water {}",
             refused / 100,
             refused % 100,
             self.high_water,
         )?;
         write_waits(f, self.waits, self.waited, self.timed_out, self.abandoned)?;
-        write!(f, " | {}", self.health())
+        match self.closed {
+            true => Ok(()),
+            false => write!(f, " | {}", self.health()),
+        }
     }
 }
 
@@ -437,11 +469,11 @@ impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Health::Normal => write!(f, "normal"),
+            Health::Closed => write!(f, "closed"),
             Health::HoldAndWait { stalled, waiting } => write!(
                 f,
-                "no buffer came back for {:.1} s, and {waiting} wait: if they hold buffers, \
-                 they wait for each other; acquire many at once",
-                stalled.as_secs_f64()
+                "no buffer came back for {stalled:.1?}, with {waiting} waiting: if those hold buffers, \
+                 they wait for each other; acquire many at once"
             ),
             Health::NearlyFull {
                 used_percent,
@@ -453,7 +485,7 @@ impl fmt::Display for Health {
                 raise_max_to,
             } => write!(
                 f,
-                "{}.{:02}% not served: raise initial to {raise_initial_to}, max to {raise_max_to}",
+                "{}.{:02}% refused or in vain: raise initial to {raise_initial_to}, max to {raise_max_to}",
                 refused_basis_points / 100,
                 refused_basis_points % 100,
             ),
@@ -462,7 +494,7 @@ impl fmt::Display for Health {
                 raise_budget_to,
             } => write!(
                 f,
-                "{}.{:02}% not served for want of bytes: raise the budget to {raise_budget_to}",
+                "{}.{:02}% refused or in vain, most for want of bytes: raise the budget to {raise_budget_to}",
                 refused_basis_points / 100,
                 refused_basis_points % 100,
             ),
@@ -471,21 +503,19 @@ impl fmt::Display for Health {
                 raise_max_to,
             } => write!(
                 f,
-                "waits of {:.1} ms on average: raise max to {raise_max_to}",
-                average.as_secs_f64() * 1000.0
+                "waits of {average:.1?} on average: raise max to {raise_max_to}"
             ),
             Health::WaitingForBytes {
                 average,
                 raise_budget_to,
             } => write!(
                 f,
-                "waits of {:.1} ms on average for bytes: raise the budget to {raise_budget_to}",
-                average.as_secs_f64() * 1000.0
+                "waits of {average:.1?} on average for bytes: raise the budget to {raise_budget_to}"
             ),
             Health::Tier {
                 buffer_size,
                 health,
-            } => write!(f, "tier of {buffer_size} bytes: {health}"),
+            } => write!(f, "tier of {}: {health}", Bytes(*buffer_size)),
         }
     }
 }
@@ -515,7 +545,7 @@ mod tests {
         );
         assert_eq!(
             health.to_string(),
-            "no buffer came back for 3.0 s, and 4 wait: if they hold buffers, \
+            "no buffer came back for 3.0s, with 4 waiting: if those hold buffers, \
              they wait for each other; acquire many at once"
         );
         // For less than a second, or where waits take long anyway.
@@ -610,7 +640,7 @@ mod tests {
         assert_eq!(
             stats(2000, 2000, 95, 5).to_string(),
             "send pool: 100% of 2000 in use | refused 5.00% | high water 2000 | \
-             5.00% not served: raise initial to 2000, max to 3000"
+             5.00% refused or in vain: raise initial to 2000, max to 3000"
         );
     }
 
@@ -621,7 +651,7 @@ mod tests {
         waited.waited = Duration::from_micros(3600);
         assert_eq!(
             waited.to_string(),
-            "send pool: 85% of 2000 in use | refused 0.05% | high water 1700 | waits 12, 0.3 ms avg | normal"
+            "send pool: 85% of 2000 in use | refused 0.05% | high water 1700 | waits 12, 300.0µs avg | normal"
         );
     }
 
@@ -647,6 +677,47 @@ mod tests {
                 raise_max_to: 150
             }
         );
+    }
+
+    /// The line has two percentages: what was refused, and what was refused or waited in vain. Both are of all
+    /// requests.
+    #[test]
+    fn percentages_in_one_line_are_of_the_same_whole() {
+        let both = PoolStats {
+            waits: 30,
+            timed_out: 20,
+            abandoned: 10,
+            ..stats(100, 10, 60, 10)
+        };
+        assert_eq!(
+            both.to_string(),
+            "send pool: 10% of 100 in use | refused 10.00% | high water 10 | \
+             waits 30, 0.0ns avg, 20 timed out, 10 abandoned | \
+             40.00% refused or in vain: raise initial to 10, max to 150"
+        );
+    }
+
+    #[test]
+    fn a_closed_pool_says_so_and_gets_no_advice() {
+        let closed = PoolStats {
+            closed: true,
+            ..stats(100, 100, 60, 40)
+        };
+        assert_eq!(closed.health(), Health::Closed);
+        assert_eq!(
+            closed.to_string(),
+            "send pool: closed, 100 still out | refused 40.00% | high water 100"
+        );
+        let report = closed.report();
+        let ending = "at most; closed\n";
+        assert!(report.contains(ending), "{report}");
+        assert!(report.contains("health: closed"), "{report}");
+        // One tier of two is closed, and gets no advice; the other is not.
+        let open = stats(100, 10, 60, 0);
+        let one = PoolStats::sum_of("all".into(), vec![closed.clone(), open.clone()]);
+        assert_eq!((one.closed, one.health()), (false, Health::Normal));
+        let all = PoolStats::sum_of("all".into(), vec![closed.clone(), closed]);
+        assert_eq!((all.closed, all.health()), (true, Health::Closed));
     }
 
     #[test]

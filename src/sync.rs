@@ -99,8 +99,8 @@ mod unwatched {
 }
 
 /// What parks a thread in a model: as `crossbeam_utils::sync::Parker`, over the `Condvar` of loom or shuttle. (Not over
-/// `thread::unpark`: loom lets a thread that waits for a lock go on by it.) A park with a limit lets the other threads have
-/// a turn, and its caller looks at the clock.
+/// `thread::unpark`: loom lets a thread that waits for a lock go on by it.) A park with a limit lets the other threads
+/// have a turn, and its caller looks at the clock.
 #[cfg(any(poolbuf_loom, poolbuf_shuttle))]
 macro_rules! parker_of_models {
     () => {

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use poolbuf::{
-    Acquire, AcquireError, AlignedPool, Budget, BudgetStats, BufferPool, ConfigError, Health,
+    Acquire, AcquireError, AlignedPool, Budget, BudgetStats, BufferPool, ConfigProblem, Health,
     LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig, PoolStats, PooledBuf,
 };
 
@@ -162,7 +162,8 @@ fn waits_behind_those_for_bytes_lack_bytes() {
     assert_eq!((pool.stats().waiting, budget.waiting()), (2, 1));
     drop(behind);
     let late = pool.acquire_timeout(100, Duration::ZERO);
-    assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
+    let text = late.unwrap_err().to_string();
+    assert!(text.contains("raise the budget"), "{text}");
     let (stats, all) = (pool.stats(), budget.stats());
     assert_eq!((stats.waits, stats.over_budget), (2, 2));
     assert_eq!((all.waits, all.timed_out, all.abandoned), (2, 1, 1));
@@ -306,7 +307,7 @@ fn a_budgets_line_has_its_figures() {
     assert_eq!(
         stats.to_string(),
         "all: 85% of 1000 bytes lent | high water 900 | refused 7 | \
-         waits 10, 1.5 ms avg, 3 timed out, 2 abandoned"
+         waits 10, 1.5ms avg, 3 timed out, 2 abandoned"
     );
     let mut earlier = stats.clone();
     (earlier.refused, earlier.waits, earlier.granted) = (1, 4, 3);
@@ -321,8 +322,8 @@ fn a_budgets_line_has_its_figures() {
 fn a_budget_that_can_cover_no_buffer_makes_no_pool() {
     let config = PoolConfig::new(101).budget(&Budget::new(100));
     assert_eq!(
-        BufferPool::with_config(config).unwrap_err(),
-        ConfigError::BudgetTooSmall {
+        BufferPool::with_config(config).unwrap_err().problem,
+        ConfigProblem::BudgetTooSmall {
             buffer_size: 101,
             budget: 100
         }
@@ -397,8 +398,19 @@ fn time_runs_out_and_nothing_is_kept() {
     let (one, other) = (pool(100, 2, &budget), pool(100, 2, &budget));
     let held = one.acquire().unwrap();
     let error = other.acquire_timeout(100, Duration::from_millis(1));
-    assert!(matches!(error, Err(AcquireError::TimedOut { .. })));
-    assert_eq!((other.stats().in_use, budget.waiting()), (0, 0));
+    let Err(AcquireError::TimedOut { why: Some(why), .. }) = &error else {
+        panic!("{error:?}");
+    };
+    let lacks_bytes = AcquireError::OverBudget {
+        pool: other.name().into(),
+        requested: 100,
+        lent: 100,
+        budget: 100,
+    };
+    assert_eq!(**why, lacks_bytes);
+    let stats = other.stats();
+    assert_eq!((stats.in_use, budget.waiting()), (0, 0));
+    assert_eq!(stats.high_water, 1, "it had its buffer while it waited");
     drop(held);
     assert!(other.acquire().is_ok());
 }

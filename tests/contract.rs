@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use poolbuf::{
-    Acquire, AcquireError, AcquireMany, AlignedPool, BudgetStats, BufferPool, CapacityError,
-    ConfigError, Health, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, POISON, Pool,
-    PoolConfig, PoolStats, PooledBuf, Recycle, Recycler, ResizeError, Wipe, Within,
+    Acquire, AcquireError, AcquireMany, AlignedPool, Budget, BudgetStats, BufferPool,
+    CapacityError, ConfigError, ConfigProblem, Health, LockFreePool, MultiSizeConfig,
+    MultiSizePool, Overflow, POISON, Pool, PoolConfig, PoolStats, PooledBuf, Recycle, Recycler,
+    ResizeError, Wipe, Within,
 };
 
 /// Bytes a buffer of every pool under test.
@@ -64,7 +65,13 @@ fn take_all(pool: &dyn Pool) -> Vec<PooledBuf> {
 
 fn assert_closed(pool: &dyn Pool) {
     let error = pool.acquire().unwrap_err();
-    assert!(matches!(error, AcquireError::Closed { .. }), "{error}");
+    let closed = AcquireError::Closed {
+        pool: pool.name().into(),
+    };
+    assert_eq!(error, closed);
+    assert_eq!(pool.acquire_many(1, 1).unwrap_err(), closed);
+    let waited = pool.acquire_timeout(1, Duration::MAX);
+    assert_eq!(waited.unwrap_err(), closed, "the whole, not a tier");
     let message = error.to_string();
     assert!(message.starts_with(pool.name()) && message.contains("is closed"));
 }
@@ -129,10 +136,13 @@ fn a_closed_pool_lends_nothing_and_its_guards_live_on() {
     for pool in pools() {
         let mut held = pool.acquire().unwrap();
         held.extend_from_slice(b"before").unwrap();
+        assert!(!pool.stats().closed);
         assert_eq!(pool.close().outstanding(), 1);
         assert_eq!(pool.close().outstanding(), 1);
         assert_closed(&*pool);
-        assert_eq!(pool.stats().in_use, 1);
+        let stats = pool.stats();
+        assert_eq!((stats.in_use, stats.closed), (1, true));
+        assert!(stats.to_string().contains(": closed, 1 still out"));
         held.extend_from_slice(b" and after").unwrap();
         assert_eq!(&held[..], b"before and after");
         drop(held);
@@ -229,6 +239,7 @@ fn types_have_the_size_and_the_bounds_that_are_promised() {
     everywhere::<Arc<dyn Pool>>();
     everywhere::<AcquireError>();
     everywhere::<ConfigError>();
+    everywhere::<ConfigProblem>();
     everywhere::<CapacityError>();
     everywhere::<PoolStats>();
     everywhere::<BudgetStats>();
@@ -256,7 +267,7 @@ fn what_does_not_fit_is_refused_whole_with_the_numbers() {
         assert_eq!((error.requested, error.spare, error.capacity), (2, 1, SIZE));
         assert_eq!(
             error.to_string(),
-            "2 bytes do not fit: 1 of the buffer's 1000 are free"
+            "2 bytes do not fit: the buffer has room for 1 of its 1000"
         );
         assert_eq!(buf.resize(SIZE + 1, 0), Err(error));
         assert!(buf.commit(2).is_err());
@@ -267,10 +278,7 @@ fn what_does_not_fit_is_refused_whole_with_the_numbers() {
         assert_eq!((buf.len(), buf.spare_len()), (SIZE, 0));
         let error = buf.push(b'z').unwrap_err();
         assert_eq!((error.requested, error.spare, error.capacity), (1, 0, SIZE));
-        assert_eq!(
-            error.to_string(),
-            "the buffer is full: all of its 1000 bytes are written"
-        );
+        assert_eq!(error.to_string(), "the buffer is full: it holds 1000 bytes");
         buf.extend_from_slice(b"").unwrap();
         buf.commit(0).unwrap();
         assert!(buf.spare_mut().is_empty());
@@ -682,45 +690,53 @@ fn bad_configurations_are_refused_with_the_numbers() {
         }
     }
     assert_eq!(
-        AlignedPool::new(64, 0).unwrap_err(),
-        ConfigError::ZeroBuffers
+        AlignedPool::new(64, 0).unwrap_err().problem,
+        ConfigProblem::ZeroBuffers
     );
     assert_eq!(
-        AlignedPool::with_alignment(64, 1, 65).unwrap_err(),
-        ConfigError::InvalidAlignment { alignment: 65 }
+        AlignedPool::with_alignment(64, 1, 65).unwrap_err().problem,
+        ConfigProblem::InvalidAlignment { alignment: 65 }
     );
     assert_eq!(
-        LockFreePool::<0>::new(64).unwrap_err(),
-        ConfigError::ZeroBuffers
+        LockFreePool::<0>::new(64).unwrap_err().problem,
+        ConfigProblem::ZeroBuffers
     );
     assert_eq!(
-        LockFreePool::<4>::new(0).unwrap_err(),
-        ConfigError::ZeroBufferSize
+        LockFreePool::<4>::new(0).unwrap_err().problem,
+        ConfigProblem::ZeroBufferSize
     );
     assert!(matches!(
-        LockFreePool::<{ u32::MAX as usize }>::new(1).unwrap_err(),
-        ConfigError::TooManyBuffers { .. }
+        LockFreePool::<{ u32::MAX as usize }>::new(1)
+            .unwrap_err()
+            .problem,
+        ConfigProblem::TooManyBuffers { .. }
     ));
     assert_eq!(
-        LockFreePool::<4>::with_config(PoolConfig::new(8).max(5)).unwrap_err(),
-        ConfigError::FixedMax {
+        LockFreePool::<4>::with_config(PoolConfig::new(8).max(5))
+            .unwrap_err()
+            .problem,
+        ConfigProblem::FixedMax {
             requested: 5,
             fixed: 4
         }
     );
     assert_eq!(
-        LockFreePool::<4>::with_config(PoolConfig::new(8).initial(5)).unwrap_err(),
-        ConfigError::InitialExceedsMax { initial: 5, max: 4 }
+        LockFreePool::<4>::with_config(PoolConfig::new(8).initial(5))
+            .unwrap_err()
+            .problem,
+        ConfigProblem::InitialExceedsMax { initial: 5, max: 4 }
     );
     assert_eq!(
-        BufferPool::with_config(PoolConfig::for_connections(usize::MAX)).unwrap_err(),
-        ConfigError::TooManyBuffers {
+        BufferPool::with_config(PoolConfig::for_connections(usize::MAX))
+            .unwrap_err()
+            .problem,
+        ConfigProblem::TooManyBuffers {
             max: usize::MAX,
             limit: limit - 1
         }
     );
-    let multi = |config| MultiSizePool::with_config(config).unwrap_err();
-    assert_eq!(multi(MultiSizeConfig::new()), ConfigError::NoTiers);
+    let multi = |config| MultiSizePool::with_config(config).unwrap_err().problem;
+    assert_eq!(multi(MultiSizeConfig::new()), ConfigProblem::NoTiers);
     assert_eq!(
         multi(
             MultiSizeConfig::new()
@@ -728,12 +744,75 @@ fn bad_configurations_are_refused_with_the_numbers() {
                 .tier(tier(64, 0, 1))
                 .tier(tier(512, 0, 2))
         ),
-        ConfigError::DuplicateTier { buffer_size: 512 }
+        ConfigProblem::DuplicateTier { buffer_size: 512 }
     );
     assert_eq!(
         multi(MultiSizeConfig::new().tier(tier(64, 2, 1))),
-        ConfigError::InitialExceedsMax { initial: 2, max: 1 }
+        ConfigProblem::InitialExceedsMax { initial: 2, max: 1 }
     );
+}
+
+#[test]
+fn a_bad_configuration_is_told_by_the_name_of_the_pool_or_tier() {
+    let named = |config: PoolConfig| BufferPool::with_config(config).unwrap_err();
+    let error = named(PoolConfig::new(8).max(0).name("recv"));
+    assert_eq!(
+        (&*error.pool, &*error.to_string()),
+        (
+            "recv",
+            "recv: the max is 0 buffers: such a pool could lend nothing"
+        )
+    );
+    assert_eq!(&*named(PoolConfig::new(0)).pool, "buffer pool");
+    assert_eq!(&*AlignedPool::new(64, 0).unwrap_err().pool, "aligned pool");
+    let multi = |config: MultiSizeConfig| MultiSizePool::with_config(config).unwrap_err().pool;
+    let frames = || MultiSizeConfig::new().name("frames");
+    assert_eq!(&*multi(frames()), "frames");
+    assert_eq!(
+        &*multi(frames().tier(tier(8, 0, 1)).tier(tier(8, 0, 1))),
+        "frames"
+    );
+    assert_eq!(&*multi(frames().tier(tier(64, 2, 1))), "frames (64 bytes)");
+    assert_eq!(
+        &*multi(frames().tier(tier(64, 2, 1).name("pages"))),
+        "pages"
+    );
+}
+
+#[test]
+fn a_name_that_would_break_a_line_makes_no_pool() {
+    for (name, literal) in [("", r#""""#), ("a\nb", r#""a\nb""#), ("bell\u{7}", "")] {
+        let error = BufferPool::with_config(PoolConfig::new(8).name(name)).unwrap_err();
+        assert_eq!(
+            (&*error.pool, error.problem),
+            (name, ConfigProblem::InvalidName)
+        );
+        let text = error.to_string();
+        assert!(
+            text.starts_with(literal) && !text.contains(char::is_control),
+            "{text}"
+        );
+        let tiers = MultiSizeConfig::new().tier(tier(8, 0, 1));
+        let error = MultiSizePool::with_config(tiers.name(name)).unwrap_err();
+        assert_eq!(
+            (&*error.pool, error.problem),
+            (name, ConfigProblem::InvalidName)
+        );
+        let config = PoolConfig::new(8).budget(&Budget::with_name(100, name));
+        let error = BufferPool::with_config(config).unwrap_err();
+        assert_eq!(error.problem, ConfigProblem::InvalidBudgetName);
+    }
+    let name = "größe 接收 🦀";
+    assert!(BufferPool::with_config(PoolConfig::new(8).name(name)).is_ok());
+}
+
+#[test]
+fn memory_that_is_not_to_be_had_is_told_with_what_to_do() {
+    let error = ConfigError::new("recv", ConfigProblem::OutOfMemory { bytes: 9 });
+    let text = error.to_string();
+    for part in ["recv", "9 bytes", "lower the max", "ulimit -v"] {
+        assert!(text.contains(part), "{text}");
+    }
 }
 
 #[test]
@@ -759,7 +838,14 @@ fn errors_become_io_errors_and_keep_themselves() {
     let late = AcquireError::TimedOut {
         pool: pool.clone(),
         waited: Duration::from_millis(5),
+        why: None,
     };
+    let late_with = |why: &AcquireError| AcquireError::TimedOut {
+        pool: pool.clone(),
+        waited: Duration::from_millis(5),
+        why: Some(Box::new(why.clone())),
+    };
+    let (late_for_buffer, late_for_bytes) = (late_with(&in_use), late_with(&over));
     for (error, kind, message) in [
         (
             in_use,
@@ -775,13 +861,24 @@ fn errors_become_io_errors_and_keep_themselves() {
         (
             over,
             ErrorKind::ResourceBusy,
-            "3 bytes of recv, beside the 2 that are lent, would exceed the budget of 4: \
+            "3 bytes of recv, beside 2 lent already, would exceed the budget of 4: \
              release some, shed load, or raise the budget",
         ),
         (
             late,
             ErrorKind::TimedOut,
-            "no buffer of recv came back within 5ms: wait longer, shed load, or raise its max",
+            "waited 5.0ms in vain for recv: wait longer, shed load, or raise its max",
+        ),
+        (
+            late_for_buffer,
+            ErrorKind::TimedOut,
+            "waited 5.0ms in vain for recv (256 of 256 in use): wait longer, shed load, or raise its max",
+        ),
+        (
+            late_for_bytes,
+            ErrorKind::TimedOut,
+            "waited 5.0ms in vain for 3 bytes of recv, beside 2 lent already of a budget of 4: \
+             wait longer, shed load, or raise the budget",
         ),
         (
             AcquireError::Closed { pool },
@@ -799,9 +896,12 @@ fn errors_become_io_errors_and_keep_themselves() {
         let inner = converted.get_ref().unwrap().downcast_ref();
         assert_eq!(inner, Some(&error));
     }
-    let converted = io::Error::from(ConfigError::OutOfMemory { bytes: 9 });
+    let converted = io::Error::from(ConfigError::new(
+        "recv",
+        ConfigProblem::OutOfMemory { bytes: 9 },
+    ));
     assert_eq!(converted.kind(), ErrorKind::OutOfMemory);
-    let converted = io::Error::from(ConfigError::NoTiers);
+    let converted = io::Error::from(ConfigError::new("recv", ConfigProblem::NoTiers));
     assert_eq!(converted.kind(), ErrorKind::InvalidInput);
 }
 
@@ -864,11 +964,13 @@ fn an_empty_tier_refuses_or_goes_one_tier_up() {
     let first = climbing.acquire_for(1).unwrap();
     let second = climbing.acquire_for(1).unwrap();
     assert_eq!((first.capacity(), second.capacity()), (100, 200));
-    assert_eq!(
-        climbing.acquire_for(1).unwrap_err(),
-        full(100),
-        "not two up"
-    );
+    let both = AcquireError::Exhausted {
+        pool: "multi-size pool (100 bytes) and multi-size pool (200 bytes)".into(),
+        in_use: 2,
+        max: 2,
+        held_by: None,
+    };
+    assert_eq!(climbing.acquire_for(1).unwrap_err(), both, "not two up");
     let stats = climbing.stats();
     let refused: Vec<_> = stats.tiers.iter().map(|tier| tier.refused).collect();
     assert_eq!(refused, [1, 0, 0], "counted once, where it belongs");

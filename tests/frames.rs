@@ -536,7 +536,7 @@ fn all_that_ends_a_stream_is_an_error_of_its_own() {
     let error = ends_with(&[Told::Brings(b"\x06")]);
     assert_eq!(
         error.to_string(),
-        "a frame of 6 bytes: at most 5 are allowed"
+        "a frame of 6 bytes, more than the limit of 5"
     );
     assert_eq!(kind(error), ErrorKind::InvalidData);
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use bytes::{Buf, BufMut};
 use compio::buf::IoBufMut;
 use poolbuf::{
-    AlignedPool, BufferPool, CapacityError, ConfigError, LockFreePool, MemoryRegion,
+    AlignedPool, BufferPool, CapacityError, ConfigProblem, LockFreePool, MemoryRegion,
     MultiSizeConfig, MultiSizePool, Pool, PoolConfig, PooledBuf, Recycle, Recycler, Wipe,
 };
 
@@ -77,8 +77,8 @@ fn what_is_behind_needs_room_there_and_compacting_gives_it_back() {
     assert_eq!(numbers(error), [3, 0, 150, SIZE]);
     assert_eq!(
         error.to_string(),
-        "3 bytes do not fit: 0 of the buffer's 200 are free behind its data, \
-         and 150 before them: compact it"
+        "3 bytes do not fit: the buffer has room for 0 of its 200 behind its data, \
+         and for 150 before them: compact it"
     );
     assert_eq!(buf.resize(53, 0), Err(error));
     assert_eq!(buf.commit(3), Err(error));
@@ -143,7 +143,7 @@ fn what_is_prepended_stands_before_the_data_which_stay() {
         assert_eq!(numbers(error), [5, 4, 0, SIZE]);
         assert_eq!(
             error.to_string(),
-            "5 bytes do not fit in front: 4 are free there"
+            "5 bytes do not fit in front: there is room for 4"
         );
         buf.prepend(&[3; 4]).unwrap();
         buf.prepend(&[]).unwrap();
@@ -473,17 +473,20 @@ fn each_tier_has_a_headroom_of_its_own() {
 fn a_headroom_that_a_guard_cant_count_is_refused() {
     let limit = u32::MAX as usize;
     let error = BufferPool::with_config(PoolConfig::new(8).headroom(limit - 7)).unwrap_err();
-    let expected = ConfigError::HeadroomTooLarge {
+    let expected = ConfigProblem::HeadroomTooLarge {
         headroom: limit - 7,
         buffer_size: 8,
         limit,
     };
-    assert_eq!(error, expected);
+    assert_eq!(error.problem, expected);
     assert_eq!(
         error.to_string(),
-        "a headroom of 4294967288 bytes and buffers of 8 are more together \
+        "buffer pool: a headroom of 4294967288 bytes and buffers of 8 are more together \
          than the limit of 4294967295"
     );
     let error = BufferPool::with_config(PoolConfig::new(8).headroom(usize::MAX)).unwrap_err();
-    assert!(matches!(error, ConfigError::HeadroomTooLarge { .. }));
+    assert!(matches!(
+        error.problem,
+        ConfigProblem::HeadroomTooLarge { .. }
+    ));
 }

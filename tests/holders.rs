@@ -78,6 +78,9 @@ fn the_error_names_the_line_that_holds_most_and_the_oldest() {
         std::thread::sleep(Duration::from_millis(2));
         let most = line!() + 1;
         let _many: Vec<_> = (1..MAX).map(|_| pool.acquire_for(SIZE).unwrap()).collect();
+        let late = pool.acquire_timeout(SIZE, Duration::ZERO).unwrap_err();
+        let named = late.to_string();
+        assert!(named.contains(&format!("{}:{most}:", file!())), "{named}");
         let error = pool.acquire_for(SIZE).unwrap_err();
         let text = error.to_string();
         match error {
@@ -85,7 +88,7 @@ fn the_error_names_the_line_that_holds_most_and_the_oldest() {
                 held_by: Some(held_by),
                 ..
             } => {
-                // A tier speaks for itself.
+                // Of tiers, those that were asked.
                 assert!(held_by.buffers() >= MAX - 2);
                 assert_eq!(held_by.most().line(), most);
                 assert_eq!(held_by.oldest().line(), first);
@@ -95,6 +98,16 @@ fn the_error_names_the_line_that_holds_most_and_the_oldest() {
         }
         assert!(text.contains(&format!("{}:{most}:", file!())), "{text}");
     }
+}
+
+#[test]
+fn a_line_that_holds_most_and_the_oldest_is_named_once() {
+    let config = PoolConfig::new(SIZE).max(2).track_holders(true);
+    let pool = BufferPool::with_config(config).unwrap();
+    let _both: Vec<_> = (0..2).map(|_| pool.acquire().unwrap()).collect();
+    let text = pool.acquire().unwrap_err().to_string();
+    assert_eq!(text.matches(file!()).count(), 1, "{text}");
+    assert!(text.contains("; 2 of them acquired at "), "{text}");
 }
 
 #[test]
@@ -153,6 +166,8 @@ fn without_tracking_only_the_number_is_known() {
             AcquireError::Exhausted { held_by: None, .. }
         ));
         drop(held);
+        let _one = pool.acquire_for(SIZE).unwrap();
+        assert_eq!(pool.holders().to_string(), "1 buffer is out");
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use std::{ptr, thread};
 
 use poolbuf::{
-    AlignedPool, BufferPool, ConfigError, LockFreePool, MultiSizeConfig, MultiSizePool, Pool,
-    PoolConfig,
+    AlignedPool, BufferPool, ConfigError, ConfigProblem, LockFreePool, MultiSizeConfig,
+    MultiSizePool, Pool, PoolConfig,
 };
 
 /// The system's allocator, with a count of its calls and of the bytes that are out, and with failures on demand.
@@ -235,8 +235,10 @@ fn wherever_memory_runs_out_there_is_an_error_and_nothing_left_behind() {
                     drop(pool);
                     break;
                 }
-                Err(ConfigError::OutOfMemory { bytes }) => assert!(bytes >= LARGE),
-                Err(other) => panic!("constructor {number}: {other}"),
+                Err(error) => match error.problem {
+                    ConfigProblem::OutOfMemory { bytes } => assert!(bytes >= LARGE),
+                    _ => panic!("constructor {number}: {error}"),
+                },
             }
             failures += 1;
             assert_eq!(LEDGER.bytes.load(Ordering::Relaxed), before);

@@ -144,7 +144,7 @@ impl Model {
             _ => 1,
         };
         let allowed = home..(home + reach).min(self.tiers.len());
-        for tier in allowed {
+        for tier in allowed.clone() {
             if self.in_use[tier] < self.tiers[tier].max {
                 self.in_use[tier] += 1;
                 self.high_water[tier] = self.high_water[tier].max(self.in_use[tier]);
@@ -154,10 +154,14 @@ impl Model {
         }
         self.refused += 1;
         let stats = pool.stats();
+        let names = allowed
+            .clone()
+            .map(|tier| &*stats.tiers.get(tier).unwrap_or(&stats).name);
+        let names: Vec<_> = names.collect();
         Err(AcquireError::Exhausted {
-            pool: stats.tiers.get(home).unwrap_or(&stats).name.clone(),
-            in_use: self.in_use[home],
-            max: self.tiers[home].max,
+            pool: names.join(" and ").into(),
+            in_use: allowed.clone().map(|tier| self.in_use[tier]).sum(),
+            max: allowed.map(|tier| self.tiers[tier].max).sum(),
             held_by: None,
         })
     }

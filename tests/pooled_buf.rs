@@ -143,11 +143,14 @@ fn write_all_and_copy_write_what_fits_and_then_fail_with_the_numbers() {
     let error = refused(&error);
     assert_eq!((error.requested, error.spare), (SIZE, SIZE - 2));
     assert_eq!(buf, [&b"ab"[..], &[7; SIZE - 2]].concat());
+    let mut two = PooledBuf::try_from(vec![0; 2]).unwrap();
+    two.clear();
+    two.push(1).unwrap();
+    let error = two.extend_from_slice(b"ab").unwrap_err();
+    let expected = "2 bytes do not fit: the buffer has room for 1 of its 2";
+    assert_eq!(error.to_string(), expected);
     let error = buf.write_all(b"x").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the buffer is full: all of its 64 bytes are written"
-    );
+    assert_eq!(error.to_string(), "the buffer is full: it holds 64 bytes");
 
     let mut buf = pool().acquire().unwrap();
     let mut source = &[5_u8; 100][..];
@@ -265,10 +268,7 @@ fn a_vec_or_a_box_becomes_a_guard_of_no_pool_without_a_copy() {
         assert_eq!((empty.len(), empty.capacity()), (0, 0));
         assert!(empty.spare_mut().is_empty() && empty.push(1).is_err());
         let error = empty.read_from(&mut &b"x"[..]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the buffer is full: all of its 0 bytes are written"
-        );
+        assert_eq!(error.to_string(), "the buffer is full: it holds 0 bytes");
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Barrier, mpsc};
 use std::thread;
 
 use poolbuf::{
-    AcquireError, AlignedPool, BufferPool, ConfigError, LockFreePool, MultiSizeConfig,
+    AcquireError, AlignedPool, BufferPool, ConfigProblem, LockFreePool, MultiSizeConfig,
     MultiSizePool, Overflow, Pool, PoolConfig, PooledBuf, ResizeError,
 };
 use proptest::prelude::*;
@@ -134,6 +134,12 @@ fn a_max_of_0_or_above_the_reserve_is_refused_and_changes_nothing() {
         "a max of 11 buffers requested, but that of recv can be 1 to 10: \
          ask for that, or make it with a larger reserve"
     );
+    let none = BufferPool::new(SIZE, 0, 4).unwrap().set_max(0);
+    assert_eq!(
+        none.unwrap_err().to_string(),
+        "a max of 0 buffers requested, but that of buffer pool can be 1 to 4: \
+         lower it to 1, or close the pool"
+    );
     assert_eq!(io::Error::from(error).kind(), io::ErrorKind::InvalidInput);
 }
 
@@ -142,29 +148,33 @@ fn the_reserve_is_checked() {
     let config = PoolConfig::new(SIZE).max(10);
     let too_few = BufferPool::with_config(config.clone().reserve(9)).unwrap_err();
     assert_eq!(
-        too_few,
-        ConfigError::ReserveBelowMax {
+        too_few.problem,
+        ConfigProblem::ReserveBelowMax {
             reserve: 9,
             max: 10
         }
     );
     assert_eq!(
         too_few.to_string(),
-        "the reserve is 9 buffers, fewer than the max of 10"
+        "buffer pool: the reserve is 9 buffers, fewer than the max of 10"
     );
     let too_many = BufferPool::with_config(config.clone().reserve(usize::MAX)).unwrap_err();
     assert!(matches!(
-        too_many,
-        ConfigError::TooManyBuffers {
-            max: usize::MAX,
+        too_many.problem,
+        ConfigProblem::ReserveTooLarge {
+            reserve: usize::MAX,
             ..
         }
     ));
+    assert!(
+        too_many.to_string().contains("the reserve is"),
+        "{too_many}"
+    );
     assert_eq!(BufferPool::with_config(config).unwrap().reserve(), 10);
     let fixed = PoolConfig::new(SIZE).reserve(9);
     assert_eq!(
-        LockFreePool::<8>::with_config(fixed).unwrap_err(),
-        ConfigError::FixedMax {
+        LockFreePool::<8>::with_config(fixed).unwrap_err().problem,
+        ConfigProblem::FixedReserve {
             requested: 9,
             fixed: 8
         }
@@ -185,9 +195,9 @@ fn tiers_are_resized_one_by_one() {
     let held: Vec<_> = (0..6).map(|_| pool.acquire_for(64).unwrap()).collect();
     assert_eq!(held.iter().filter(|buf| buf.capacity() == 64).count(), 5);
     let refused = AcquireError::Exhausted {
-        pool: pool.tiers()[0].name().into(),
-        in_use: 5,
-        max: 5,
+        pool: format!("{} and {}", pool.tiers()[0].name(), pool.tiers()[1].name()).into(),
+        in_use: 6,
+        max: 6,
         held_by: None,
     };
     assert_eq!(pool.acquire_for(64).unwrap_err(), refused);

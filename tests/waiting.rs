@@ -423,9 +423,18 @@ fn time_runs_out_with_an_error_that_says_how_long() {
         let held = take_all(&*pool);
         for timeout in [Duration::ZERO, Duration::from_millis(2)] {
             match pool.acquire_timeout(LEN, timeout) {
-                Err(AcquireError::TimedOut { pool: name, waited }) => {
+                Err(AcquireError::TimedOut {
+                    pool: name,
+                    waited,
+                    why,
+                }) => {
                     assert!(name.starts_with(pool.name()));
                     assert!(waited >= timeout);
+                    let Some(AcquireError::Exhausted { in_use, max, .. }) = why.as_deref() else {
+                        panic!("{why:?}");
+                    };
+                    // Of both tiers, where there are two.
+                    assert_eq!((*in_use, *max), (MAX, MAX));
                 }
                 other => panic!("{other:?}"),
             }

@@ -14,12 +14,13 @@ mod wait;
 
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::config::CheckedConfig;
-use crate::error::ConfigError;
-use crate::free_list::{FreeList, Limits};
+use crate::error::{ConfigError, ConfigProblem};
+use crate::free_list::{Counts, FreeList, Limits};
 use crate::holders::{Caller, Holders, Tracker};
+use crate::memory::OutOfMemory;
 use crate::memory::decay::Decay;
 use crate::memory::region::{MemoryRegion, Region};
 use crate::pooled_buf::header::Lender;
@@ -74,6 +75,8 @@ struct PoolCore<F: FreeList> {
     /// 1 for each buffer that is out.
     keepers: AtomicU64,
     name: Arc<str>,
+    /// What the whole is called as a part of which the pool was closed.
+    closed_with: OnceLock<Arc<str>>,
     witness: Witness,
     decay: Option<Decay>,
     _leak: LeakTracker,
@@ -105,6 +108,13 @@ impl<F: FreeList> RefUnwindSafe for PoolHandle<F> {}
 
 impl<F: FreeList> PoolHandle<F> {
     pub(crate) fn new(config: CheckedConfig) -> Result<Self, ConfigError> {
+        let name = Arc::clone(&config.name);
+        Self::try_new(config).map_err(|OutOfMemory { bytes }| {
+            ConfigError::new(name, ConfigProblem::OutOfMemory { bytes })
+        })
+    }
+
+    fn try_new(config: CheckedConfig) -> Result<Self, OutOfMemory> {
         let layout = config.layout;
         let free_list = F::new(&Limits {
             buffer_size: layout.buffer_size,
@@ -151,6 +161,7 @@ impl<F: FreeList> PoolHandle<F> {
             handles: AtomicUsize::new(1),
             keepers: AtomicU64::new(HANDLES),
             name: config.name,
+            closed_with: OnceLock::new(),
             witness: Witness::new(layout.reserve),
             decay: config.decay.filter(|_| F::DECAYS).map(Decay::new),
             _leak: LeakTracker::new(),
@@ -196,8 +207,14 @@ impl<F: FreeList> PoolHandle<F> {
         self.core().region.layout().alignment
     }
 
-    pub(crate) fn name(&self) -> &Arc<str> {
+    /// What the pool is called.
+    pub(crate) fn own_name(&self) -> &Arc<str> {
         &self.core().name
+    }
+
+    /// What errors call the pool: after it was closed as a part of a whole, that is what is closed.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        self.core().closed_with.get().unwrap_or(self.own_name())
     }
 
     pub(crate) fn stats(&self) -> PoolStats {
@@ -206,15 +223,7 @@ impl<F: FreeList> PoolHandle<F> {
         let layout = core.region.layout();
         let counts = core.free_list.counts();
         let high_water = counts.high_water as usize;
-        let in_use = match counts.in_use {
-            Some(in_use) => in_use as usize,
-            // A closed list takes none back; what is out is then among the keepers. Saturating: a
-            // release may have counted itself down before `close` has added what was out.
-            None => {
-                let keepers = core.keepers.load(Ordering::Relaxed);
-                keepers.saturating_sub(HANDLES) as usize
-            }
-        };
+        let in_use = core.in_use(&counts);
         // `in_use`, since the lock-free list counts a new high-water mark after the buffer is taken.
         let total = high_water.max(layout.initial as usize).max(in_use);
         PoolStats {
@@ -237,9 +246,22 @@ impl<F: FreeList> PoolHandle<F> {
             waiting: core.waiters.waiting() + core.waiting_for_bytes.load(Ordering::Relaxed),
             stalled: core.waiters.lock().stalled(|wanted| wanted.collected.len()),
             budget: core.budget.as_ref().map_or(0, Budget::limit),
+            closed: counts.in_use.is_none(),
             resident_bytes: (total * layout.stride).saturating_sub(counts.given_back),
             tiers: Vec::new(),
         }
+    }
+
+    /// Buffers that are out.
+    pub(crate) fn in_use(&self) -> usize {
+        let core = self.core();
+        core.in_use(&core.free_list.counts())
+    }
+
+    /// As `close`, as a part of what is called `whole`.
+    pub(crate) fn close_with(&self, whole: &Arc<str>) {
+        self.core().closed_with.get_or_init(|| Arc::clone(whole));
+        self.close();
     }
 
     /// Lends no more. What is out stays valid, and is freed with the rest when the last handle and the
@@ -267,6 +289,19 @@ impl<F: FreeList> PoolCore<F> {
     #[inline]
     fn buffer_size(&self) -> u32 {
         self.region.layout().buffer_size
+    }
+
+    /// Buffers that are out, if those are the free list's counts.
+    fn in_use(&self, counts: &Counts) -> usize {
+        match counts.in_use {
+            Some(in_use) => in_use as usize,
+            // A closed list takes none back; what is out is then among the keepers. Saturating: a
+            // release may have counted itself down before `close` has added what was out.
+            None => {
+                let keepers = self.keepers.load(Ordering::Relaxed);
+                keepers.saturating_sub(HANDLES) as usize
+            }
+        }
     }
 
     /// How many buffers were lent, if the free list has just said that so many were taken: exact while no other thread

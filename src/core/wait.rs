@@ -10,16 +10,17 @@
 //! 1. R locks the queue, which is empty, and calls `start_waiting`: the demand is `Joining`.
 //! 2. R pops once more. If T's push came before step 1, the buffer is there: R takes it, and `stop_waiting` follows. If
 //!    not, R confirms the demand, enters the queue and unlocks it.
-//! 3. T's push, which comes after step 1, fails: the buffer is wanted. T locks the queue, which it gets when R is in it,
-//!    or has been served in step 2 and left it empty. In the first case T hands its buffer to R; in the second there is
-//!    no demand any more, and T pushes again.
+//! 3. T's push, which comes after step 1, fails: the buffer is wanted. T locks the queue, which it gets when R is in
+//!    it, or has been served in step 2 and left it empty. In the first case T hands its buffer to R; in the second
+//!    there is no demand any more, and T pushes again.
 //!
 //! *What is handed over* is still out, as the free list sees it: it was not pushed, and is not popped.
 //!
 //! *Many.* A request for many takes its place in the queue like any other. As the first there it collects: what is free
-//! when it joins, and then each buffer that is released, until it has all. Those behind it wait, and requests that don't
-//! wait are refused: what it has collected is out, as if it had been lent, so the rule stays that none is free while
-//! the queue is not empty. If it leaves, what it has collected is given back, one buffer after the other as by releases.
+//! when it joins, and then each buffer that is released, until it has all. Those behind it wait, and requests that
+//! don't wait are refused: what it has collected is out, as if it had been lent, so the rule stays that none is free
+//! while the queue is not empty. If it leaves, what it has collected is given back, one buffer after the other as by
+//! releases.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use crate::core::release::return_slot;
 use crate::core::{PoolCore, PoolHandle, Refusal, Wanted};
 use crate::error::AcquireError;
 use crate::free_list::{Demand, Empty, FreeList, Slot};
-use crate::holders::Caller;
+use crate::holders::{Caller, Tracker};
 use crate::sync::Ordering;
 use crate::waiting::acquire::{Acquire, Left, Lender, LenderRef, Lent, Loan, Progress, Request};
 use crate::waiting::budget::{Budget, Granted};
@@ -44,13 +45,13 @@ impl<F: FreeList> PoolCore<F> {
         self.free_list.demand() == Demand::Waiting
     }
 
-    /// Hands a buffer to the first request that waits, and returns its waker if it has all that it wants. The buffer again
-    /// if none waits, or none may have it, since more are out than the max.
+    /// Hands a buffer to the first request that waits, and returns its waker if it has all that it wants. The buffer
+    /// again if none waits, or none may have it, since more are out than the max.
     ///
     /// # Safety
     ///
-    /// `slot` is that of a buffer that is out of `this` pool and has no guard. If it is handed over, the core may be gone
-    /// afterwards.
+    /// `slot` is that of a buffer that is out of `this` pool and has no guard. If it is handed over, the core may be
+    /// gone afterwards.
     pub(super) unsafe fn hand_over(
         this: NonNull<Self>,
         slot: Slot,
@@ -73,8 +74,8 @@ impl<F: FreeList> PoolCore<F> {
         handed
     }
 
-    /// Does what `hand_over` does, in the queue. What is passed over, as [`Queue::first_wants`] says, is to be dropped after
-    /// the lock has been let go.
+    /// Does what `hand_over` does, in the queue. What is passed over, as [`Queue::first_wants`] says, is to be dropped
+    /// after the lock has been let go.
     ///
     /// # Safety
     ///
@@ -241,6 +242,18 @@ impl<F: FreeList> PoolHandle<F> {
             });
         }
         Ok(())
+    }
+
+    /// The error that `in_use` buffers are all that there are. Counts nothing.
+    #[cold]
+    pub(crate) fn exhausted(&self, in_use: usize) -> AcquireError {
+        let held_by = self.core().tracker.as_ref().and_then(Tracker::held_by);
+        AcquireError::Exhausted {
+            pool: Arc::clone(self.name()),
+            in_use,
+            max: self.max(),
+            held_by: held_by.map(Box::new),
+        }
     }
 
     /// This pool, to be kept: another handle of it.
@@ -491,13 +504,15 @@ impl<F: FreeList> Lender for PoolHandle<F> {
         }
     }
 
-    fn count_wait(&self, ending: Ending, wait: Wait) {
+    fn count_wait(&self, ending: Ending, wait: Wait) -> bool {
         let core = self.core();
+        let mut for_bytes = false;
         if let Some(budget) = &core.budget {
             let in_vain = matches!(ending, Ending::TimedOut | Ending::Abandoned);
             // Behind those that keep the pool's buffers while they wait for bytes, it is bytes that it lacked.
             let behind_such = in_vain && core.waiting_for_bytes.load(Ordering::Relaxed) > 0;
-            if wait.for_bytes || behind_such {
+            for_bytes = wait.for_bytes || behind_such;
+            if for_bytes {
                 budget.count_wait(ending, wait.clock);
                 core.waits_for_bytes.fetch_add(1, Ordering::Relaxed);
                 core.over_budget
@@ -505,5 +520,20 @@ impl<F: FreeList> Lender for PoolHandle<F> {
             }
         }
         core.waits.add(ending, wait.clock);
+        for_bytes
+    }
+
+    #[cold]
+    fn shortage(&self, count: u32, of_bytes: bool) -> AcquireError {
+        let core = self.core();
+        match &core.budget {
+            Some(budget) if of_bytes => AcquireError::OverBudget {
+                pool: Arc::clone(self.name()),
+                requested: core.bytes_of(count) as usize,
+                lent: budget.lent(),
+                budget: budget.limit(),
+            },
+            _ => self.exhausted(self.in_use()),
+        }
     }
 }

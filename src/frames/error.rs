@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::counted::Bytes;
 use crate::error::AcquireError;
 
 /// Why bytes are no frame of [`Lines`](super::Lines) or [`LengthPrefix`](super::LengthPrefix). Where the next frame
@@ -18,7 +19,7 @@ use crate::error::AcquireError;
 /// assert_eq!(error, FrameError::Empty);
 /// let error = framing.locate(&[4, 0], 0).unwrap_err();
 /// assert_eq!(error, FrameError::TooLong { payload: 1024, max: 1000 });
-/// assert_eq!(error.to_string(), "a frame of 1024 bytes: at most 1000 are allowed");
+/// assert_eq!(error.to_string(), "a frame of 1024 bytes, more than the limit of 1000");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -51,14 +52,19 @@ impl fmt::Display for FrameError {
         match self {
             FrameError::Empty => write!(f, "a frame of 0 bytes: at least 1 is needed"),
             FrameError::TooLong { payload, max } => {
-                write!(f, "a frame of {payload} bytes: at most {max} are allowed")
+                write!(
+                    f,
+                    "a frame of {}, more than the limit of {max}",
+                    Bytes(*payload)
+                )
             }
             FrameError::ShorterThanHeader { length, header } => write!(
                 f,
-                "a frame of {length} bytes, its header of {header} included: fewer than the header has"
+                "a frame of {}, its header of {header} included: fewer than the header has",
+                Bytes(*length)
             ),
             FrameError::LineTooLong { max } => {
-                write!(f, "a line of more than {max} bytes")
+                write!(f, "a line of more than {}", Bytes(*max))
             }
         }
     }
@@ -104,10 +110,10 @@ impl Cut {
 
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the stream ended in mid-frame, after {} ", self.received)?;
+        write!(f, "the stream ended in mid-frame, after ")?;
         match self.expected {
-            Some(expected) => write!(f, "of {expected} bytes"),
-            None => write!(f, "bytes"),
+            Some(expected) => write!(f, "{} of {}", self.received, Bytes(expected)),
+            None => write!(f, "{}", Bytes(self.received)),
         }
     }
 }

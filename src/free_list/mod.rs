@@ -126,9 +126,9 @@ pub(crate) trait FreeList: Send + Sync + Sized + 'static {
     /// Does what `pop` does if that takes a few instructions only, to be inlined where a buffer is acquired.
     fn pop_fast(&self) -> Option<Slot>;
 
-    /// Takes `count` free buffers, at least 1, all or none, and adds what `make` makes of each to `out`. Fails only at a
-    /// moment when fewer are free, or more than `max - count` are taken, or after `close`. What it took in vain and could
-    /// not put back by `push` it gives to `put_back`. `make` calls nothing that takes a lock.
+    /// Takes `count` free buffers, at least 1, all or none, and adds what `make` makes of each to `out`. Fails only at
+    /// a moment when fewer are free, or more than `max - count` are taken, or after `close`. What it took in vain and
+    /// could not put back by `push` it gives to `put_back`. `make` calls nothing that takes a lock.
     fn pop_many<T>(
         &self,
         count: u32,

@@ -84,12 +84,12 @@ impl From<PooledBuf> for Bytes {
 /// ```
 ///
 /// *Cost.* What was received, whatever the capacity: `chunk_mut` gives out the spare bytes as they are, and zeroes
-/// nothing. All of them count as exposed when the guard is wiped, until `advance_mut` says how many were written: then so
-/// many. (`Wipe::Secure` counts all.) So a guard that is dropped after a receive that failed is wiped to its end.
+/// nothing. All of them count as exposed when the guard is wiped, until `advance_mut` says how many were written: then
+/// so many. (`Wipe::Secure` counts all.) So a guard that is dropped after a receive that failed is wiped to its end.
 ///
 /// What is written into `chunk_mut` and *not* reported can be shown to a later holder, if anything is reported
-/// afterwards. Sockets write no such bytes. A reader that uses the buffer as scratch space may: for one whose scratch is
-/// secret, receive into [`spare_mut`](PooledBuf::spare_mut), or use `Wipe::Secure`.
+/// afterwards. Sockets write no such bytes. A reader that uses the buffer as scratch space may: for one whose scratch
+/// is secret, receive into [`spare_mut`](PooledBuf::spare_mut), or use `Wipe::Secure`.
 // SAFETY: `chunk_mut` is what of the guard's own memory is not yet written, and `remaining_mut` its length.
 unsafe impl BufMut for PooledBuf {
     #[inline]

@@ -26,8 +26,8 @@ impl SetLen for PooledBuf {
         }
     }
 
-    /// What a driver calls when a read has written `len` bytes from the first byte of the data on: where nothing came, or
-    /// no more than was there, too.
+    /// What a driver calls when a read has written `len` bytes from the first byte of the data on: where nothing came,
+    /// or no more than was there, too.
     #[inline]
     unsafe fn advance_to(&mut self, len: usize) {
         // SAFETY: the trait asks the same of its caller.

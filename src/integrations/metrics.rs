@@ -1,9 +1,9 @@
 //! A pool's figures for the crate [`metrics`](https://docs.rs/metrics), and through it for Prometheus, StatsD and
 //! others. With the feature `metrics`.
 //!
-//! Call [`describe`] once, after the recorder was installed, and [`publish`] for each pool, and [`publish_budget`] for each
-//! budget, whenever the recorder is scraped or at an interval: they take what a call of [`Pool::stats`] takes, and acquire
-//! and release nothing at all.
+//! Call [`describe`] once, after the recorder was installed, and [`publish`] for each pool, and [`publish_budget`] for
+//! each budget, whenever the recorder is scraped or at an interval: they take what a call of [`Pool::stats`] takes, and
+//! acquire and release nothing at all.
 //!
 //! | name | kind | unit | what | HikariCP | OpenTelemetry |
 //! |---|---|---|---|---|---|
@@ -23,8 +23,8 @@
 //! `timed_out`, which HikariCP counts as `hikaricp_connections_timeout_total` and OpenTelemetry as
 //! `db.client.connection.timeouts`, or `abandoned` (dropped while it waited, as a runtime's `timeout` does).
 //!
-//! Of a budget, with its name as the label `budget`; `outcome` is `waited` (granted after waiting), `refused`, `timed_out`
-//! or `abandoned`, and what was granted at once is in the figures of the pools:
+//! Of a budget, with its name as the label `budget`; `outcome` is `waited` (granted after waiting), `refused`,
+//! `timed_out` or `abandoned`, and what was granted at once is in the figures of the pools:
 //!
 //! | name | kind | unit | what |
 //! |---|---|---|---|

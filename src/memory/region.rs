@@ -67,7 +67,19 @@ impl MemoryRegion {
         self.stride * self.buffers as usize
     }
 
-    /// Bytes from the start of one buffer to the start of the next: the size of a buffer, rounded up.
+    /// Bytes from the start of one buffer to the start of the next: a buffer's size and headroom, rounded up to the
+    /// alignment; and, of 2,048 bytes and more, by another 64 where that would be a multiple of 128, as 8,192 is
+    /// (then the stride is 8,256). Buffers that lie a power of two apart would otherwise share the same few places in a
+    /// processor's cache and drive each other out. With an alignment above 64, nothing is added beyond it.
+    ///
+    /// ```
+    /// use poolbuf::{AlignedPool, BufferPool};
+    ///
+    /// assert_eq!(BufferPool::new(8192, 0, 1)?.region().stride(), 8256);
+    /// assert_eq!(BufferPool::new(1000, 0, 1)?.region().stride(), 1008); // aligned to 16
+    /// assert_eq!(AlignedPool::with_alignment(8192, 1, 4096)?.region().stride(), 8192);
+    /// # Ok::<(), poolbuf::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn stride(&self) -> usize {
         self.stride

@@ -4,16 +4,16 @@ use std::ptr::NonNull;
 
 use crate::wipe::Exposed;
 
-/// What lies at the start of a lender's own data, so that the functions below find those data from the pointer that they
-/// are called with (as the vtable of `bytes::Bytes` does).
+/// What lies at the start of a lender's own data, so that the functions below find those data from the pointer that
+/// they are called with (as the vtable of `bytes::Bytes` does).
 ///
 /// There are two headers, since how much of a buffer may have been written is not always known. A guard that hands out
-/// bytes as they are, for a system call for instance, does not see what is written there; it is told afterwards how many
-/// bytes that was, or it is never told, if the receive fails or the caller panics. Then all of them count. To remember
-/// that bytes are out would need one more bit of the guard, whose 40 bytes are all in use, and one more branch in each
-/// release. So the guard remembers it by where it points: at `settled` at first, at `handed_out` while bytes are out, and
-/// at `settled` again when the report has come. A release goes through the header that the guard points at, and
-/// that of `handed_out` counts everything as exposed.
+/// bytes as they are, for a system call for instance, does not see what is written there; it is told afterwards how
+/// many bytes that was, or it is never told, if the receive fails or the caller panics. Then all of them count. To
+/// remember that bytes are out would need one more bit of the guard, whose 40 bytes are all in use, and one more branch
+/// in each release. So the guard remembers it by where it points: at `settled` at first, at `handed_out` while bytes
+/// are out, and at `settled` again when the report has come. A release goes through the header that the guard points
+/// at, and that of `handed_out` counts everything as exposed.
 #[repr(C)]
 pub(crate) struct Lender {
     settled: ReleaseHeader,
@@ -27,16 +27,16 @@ pub(crate) struct ReleaseHeader {
     pub(super) headroom: u32,
     /// Whether all bytes of all buffers are initialised.
     pub(super) initialised: bool,
-    /// How many headers on is the one to point at when bytes are handed out, and how many back when it has been said how
-    /// many were written.
+    /// How many headers on is the one to point at when bytes are handed out, and how many back when it has been said
+    /// how many were written.
     on_handed_out: u8,
     back_on_report: u8,
 }
 
 /// Takes back what a guard was made from: the lender; where the data begin, and where that is in the buffer; the slot;
 /// and last up to how many bytes behind the buffer's first some may have been written, by this holder or one before it,
-/// since the buffer was wiped. The headroom's may have been written in any case. Plain values, as the guard has them, so
-/// that they travel in registers.
+/// since the buffer was wiped. The headroom's may have been written in any case. Plain values, as the guard has them,
+/// so that they travel in registers.
 pub(crate) type Release = unsafe fn(NonNull<ReleaseHeader>, NonNull<u8>, Place, u32, u32);
 
 /// Where in its buffer a guard's data begin: how many bytes it is to the buffer's end, and how many they lie behind the

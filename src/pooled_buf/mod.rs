@@ -232,7 +232,7 @@ impl PooledBuf {
     /// assert_eq!(frame, b"\0\0\0\x06tick 7");
     ///
     /// let error = frame.prepend(b"!").unwrap_err();
-    /// assert_eq!(error.to_string(), "1 bytes do not fit in front: 0 are free there");
+    /// assert_eq!(error.to_string(), "1 byte does not fit in front: there is room for 0");
     /// // What was consumed is room in front too.
     /// frame.consume(4);
     /// frame.prepend(b"tic ")?;

@@ -15,8 +15,8 @@ use crate::pools::forward::{public_pool, resizable_pool};
 /// 64 bytes are a cache line: no two buffers share one, so two threads that write to neighbouring buffers
 /// do not slow each other down, and vector instructions find their data aligned.
 ///
-/// *For direct I/O* (`O_DIRECT`, `FILE_FLAG_NO_BUFFERING`) *64 bytes are too few*. It asks for addresses and lengths that
-/// are multiples of what the disk and its file system work in: 4,096 bytes do for nearly all of them. Say so with
+/// *For direct I/O* (`O_DIRECT`, `FILE_FLAG_NO_BUFFERING`) *64 bytes are too few*. It asks for addresses and lengths
+/// that are multiples of what the disk and its file system work in: 4,096 bytes do for nearly all of them. Say so with
 /// [`with_alignment`](AlignedPool::with_alignment), and make `buffer_size` a multiple of it too.
 ///
 /// The space between buffers costs address space: each takes `buffer_size` rounded up to the alignment.

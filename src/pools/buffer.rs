@@ -27,8 +27,8 @@ use crate::pools::forward::{public_pool, resizable_pool};
 /// seldom; it is as fast as a mutex then.
 ///
 /// *Trimming* ([`trim`](crate::Pool::trim)) sorts the free buffers, and costs a system call for each row of free ones
-/// side by side: for 256 MiB in memory 15 to 20 ms where it was measured (Linux), and 40 ms if these are 4 million
-/// buffers of 64 bytes. Buffers at the hand of other threads are taken back first, so they go without for a while, as
+/// side by side, and the system's work for each page that goes back: some tens of milliseconds for hundreds of MiB.
+/// Buffers at the hand of other threads are taken back first, so they go without for a while, as
 /// after a request that found nothing. Meanwhile others acquire and release as ever; at the free-stack they may have to
 /// wait for a MiB of it, or for one buffer if that is larger.
 ///

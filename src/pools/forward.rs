@@ -58,7 +58,7 @@ macro_rules! public_pool {
             }
 
             fn name(&self) -> &str {
-                self.handle.name()
+                self.handle.own_name()
             }
 
             fn close(&self) -> $crate::holders::Holders {

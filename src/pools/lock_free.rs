@@ -7,33 +7,33 @@ use crate::error::ConfigError;
 use crate::free_list::lock_free::shards::Shards;
 use crate::pools::forward::public_pool;
 
-/// A pool of `N` equal buffers, whose acquire and release take no lock: up to eight Treiber stacks of indices, with tags
-/// against ABA.
+/// A pool of `N` equal buffers, whose acquire and release take no lock: up to eight Treiber stacks of indices, with
+/// tags against ABA.
 ///
-/// *Progress.* [`acquire`](crate::Pool::acquire) and release are lock-free: a thread that is stopped at any instruction,
-/// by the scheduler or by a debugger, holds up no other; whenever one thread has to try again, another has got its
-/// buffer or given one back. They are not wait-free: one thread may have to try again any number of times.
+/// *Progress.* [`acquire`](crate::Pool::acquire) and release are lock-free: a thread that is stopped at any
+/// instruction, by the scheduler or by a debugger, holds up no other; whenever one thread has to try again, another has
+/// got its buffer or given one back. They are not wait-free: one thread may have to try again any number of times.
 /// For threads that must not wait for others, such as a real-time audio or control loop.
 ///
 /// *Where there is a lock.* While requests wait ([`acquire_timeout`](crate::Pool::acquire_timeout),
-/// [`acquire_async`](crate::Pool::acquire_async)), a release hands its buffer over under the lock of their queue; so make
-/// a pool that a real-time thread releases to with [`PoolConfig::waiting(false)`](PoolConfig::waiting). A
+/// [`acquire_async`](crate::Pool::acquire_async)), a release hands its buffer over under the lock of their queue; so
+/// make a pool that a real-time thread releases to with [`PoolConfig::waiting(false)`](PoolConfig::waiting). A
 /// [`Budget`](crate::Budget) that is waited for has such a lock too, and
-/// [`track_holders`](PoolConfig::track_holders) one for each buffer. Statistics, trimming and closing take locks. So does
-/// [`acquire_many`](crate::Pool::acquire_many) if no single one of the stacks has as many as are wanted; a request that
-/// meanwhile finds no buffer waits for the end of that, since the buffers may be put back.
+/// [`track_holders`](PoolConfig::track_holders) one for each buffer. Statistics, trimming and closing take locks. So
+/// does [`acquire_many`](crate::Pool::acquire_many) if no single one of the stacks has as many as are wanted; a request
+/// that meanwhile finds no buffer waits for the end of that, since the buffers may be put back.
 ///
 /// *Speed.* One compare-and-swap each while threads do not meet, which they seldom do: each thread takes from a
 /// stack of its own, one of eight (fewer if `N` is below 64), and goes on to the others only when that is
 /// empty. A [`BufferPool`](crate::BufferPool), whose threads need no compare-and-swap at all, is faster; there
 /// a thread may have to wait for another, though.
 ///
-/// *Exhaustion is exact.* A request is refused only if at one moment all `N` buffers were in use, or being trimmed: the stacks are
-/// looked at again until none has changed between two looks (a double collect: Y. Afek et al., *Atomic
+/// *Exhaustion is exact.* A request is refused only if at one moment all `N` buffers were in use, or being trimmed: the
+/// stacks are looked at again until none has changed between two looks (a double collect: Y. Afek et al., *Atomic
 /// Snapshots of Shared Memory*, 1993).
 ///
-/// *The tag* of each stack has all the bits of a 64-bit word that `N` leaves. An operation could go wrong only if, while
-/// its thread is stopped between two instructions, others acquired a buffer from that stack exactly as often as
+/// *The tag* of each stack has all the bits of a 64-bit word that `N` leaves. An operation could go wrong only if,
+/// while its thread is stopped between two instructions, others acquired a buffer from that stack exactly as often as
 /// the tag has values, or a multiple of that:
 ///
 /// | `N` up to | bits of the tag | at a hundred million a second, it wraps after |

@@ -5,9 +5,10 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::config::PoolConfig;
+use crate::config::{PoolConfig, check_name};
 use crate::core::Refusal;
-use crate::error::{AcquireError, ConfigError};
+use crate::counted::Bytes;
+use crate::error::{AcquireError, ConfigError, ConfigProblem};
 use crate::free_list::Empty;
 use crate::holders::{Caller, Holders};
 use crate::pool::Pool;
@@ -132,7 +133,7 @@ impl MultiSizeConfig {
         self
     }
 
-    /// What statistics, errors and logs call the pool.
+    /// What statistics, errors and logs call the pool: at least a character, and no control characters.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());
         self
@@ -152,7 +153,7 @@ impl MultiSizePool {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::OutOfMemory`] when the memory (21.8 MB of address space) can't be reserved.
+    /// [`ConfigProblem::OutOfMemory`] when the memory (21.8 MB of address space) can't be reserved.
     pub fn new() -> Result<Self, ConfigError> {
         let tiers = TIERS.map(|size| PoolConfig::new(size).initial(INITIAL).max(MAX));
         MultiSizePool::with_config(MultiSizeConfig {
@@ -168,20 +169,22 @@ impl MultiSizePool {
     /// A [`ConfigError`] when there is no tier, two have the same buffer size, or one makes no pool.
     pub fn with_config(config: MultiSizeConfig) -> Result<Self, ConfigError> {
         let name = config.name.unwrap_or_else(|| Arc::from("multi-size pool"));
+        check_name(&name).map_err(|problem| ConfigError::new(Arc::clone(&name), problem))?;
         let make = |tier: PoolConfig| {
-            let called = format!("{name} ({} bytes)", tier.size());
+            let called = format!("{name} ({})", Bytes(tier.size()));
             BufferPool::with_config(tier.or_name(called))
         };
         let tiers = config.tiers.into_iter().map(make);
         let mut tiers = tiers.collect::<Result<Vec<_>, _>>()?;
         if tiers.is_empty() {
-            return Err(ConfigError::NoTiers);
+            return Err(ConfigError::new(name, ConfigProblem::NoTiers));
         }
         tiers.sort_by_key(BufferPool::buffer_size);
         for pair in tiers.windows(2) {
             let buffer_size = pair[0].buffer_size();
             if buffer_size == pair[1].buffer_size() {
-                return Err(ConfigError::DuplicateTier { buffer_size });
+                let problem = ConfigProblem::DuplicateTier { buffer_size };
+                return Err(ConfigError::new(name, problem));
             }
         }
         Ok(MultiSizePool {
@@ -285,8 +288,8 @@ impl MultiSizePool {
     }
 }
 
-/// What `attempt` gets from the tier `home`, or from `next` in its place; or what `refuse` makes of the reason why it gets
-/// nothing.
+/// What `attempt` gets from the tier `home`, or from `next` in its place; or what `refuse` makes of the reason why it
+/// gets nothing.
 fn from_either<T>(
     home: &BufferPool,
     next: Option<&BufferPool>,
@@ -295,7 +298,7 @@ fn from_either<T>(
 ) -> Result<T, AcquireError> {
     loop {
         let returns = home.handle.returns();
-        let refusal = match (attempt(home), next) {
+        let (refusal, next) = match (attempt(home), next) {
             (Ok(lent), _) => return Ok(lent),
             (Err(refusal @ Refusal::Empty(_)), Some(next)) => {
                 match attempt(next) {
@@ -304,7 +307,8 @@ fn from_either<T>(
                     Err(in_next) if matches!(refusal, Refusal::Empty(Empty::Closed)) => {
                         return Err(refuse(next, in_next));
                     }
-                    Err(_) => refusal,
+                    Err(Refusal::Empty(Empty::AllInUse(in_use))) => (refusal, Some((next, in_use))),
+                    Err(_) => (refusal, None),
                 }
             }
             // A larger buffer would cost more of the budget.
@@ -313,7 +317,11 @@ fn from_either<T>(
         // The tiers were looked at one after the other. If a buffer came back to the first one meanwhile, that may
         // have been free when the next one was found empty: then both are looked at again.
         if home.handle.returns() == returns {
-            return Err(refuse(home, refusal));
+            let refused = refuse(home, refusal);
+            return Err(match next {
+                Some((next, in_use)) => refused.and(next.handle.exhausted(in_use as usize)),
+                None => refused,
+            });
         }
     }
 }
@@ -337,7 +345,10 @@ impl Pool for MultiSizePool {
 
     /// Closes every tier.
     fn close(&self) -> Holders {
-        Holders::merge(self.tiers().iter().map(Pool::close))
+        Holders::merge(self.tiers().iter().map(|tier| {
+            tier.handle.close_with(&self.shared.name);
+            tier.handle.holders()
+        }))
     }
 
     /// Trims every tier.

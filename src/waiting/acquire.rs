@@ -27,12 +27,12 @@ use crate::waiting::thread_waker::ThreadWaker;
 /// buffer that is then handed to it is lost to the pool.) A wait that is dropped counts as
 /// [abandoned](crate::PoolStats::abandoned). For a time limit there is [`within`](Acquire::within).
 ///
-/// *Cost.* Nothing but an ordinary acquire when a buffer is free. A request that waits pays for a lock when it joins and when
-/// it is served, and so does the release that hands it the buffer; no other call pays anything.
+/// *Cost.* Nothing but an ordinary acquire when a buffer is free. A request that waits pays for a lock when it joins
+/// and when it is served, and so does the release that hands it the buffer; no other call pays anything.
 ///
-/// *It does not yield by itself:* while a buffer is free, it is ready at its first poll, always. A future that sometimes
-/// were not would break those that poll once. So a task that only acquires and releases, in a loop, keeps its thread
-/// from the others; see [`guide::waiting`](crate::guide::waiting).
+/// *It does not yield by itself:* while a buffer is free, it is ready at its first poll, always. A future that
+/// sometimes were not would break those that poll once. So a task that only acquires and releases, in a loop, keeps its
+/// thread from the others; see [`guide::waiting`](crate::guide::waiting).
 ///
 /// ```
 /// use poolbuf::{BufferPool, Pool};
@@ -152,12 +152,15 @@ pub(crate) trait Lender: Send + Sync {
     /// Lends a buffer, or queues for one: the waker is woken when it is worth asking again.
     fn poll_acquire(&self, progress: &mut Progress, request: &Request<'_>) -> Poll<Lent>;
 
-    /// Leaves the queue. Buffers that have been handed over already are lent if the request `wants` them still, or go to
-    /// the next one.
+    /// Leaves the queue. Buffers that have been handed over already are lent if the request `wants` them still, or go
+    /// to the next one.
     fn leave(&self, progress: &mut Progress, wants: bool) -> Left;
 
-    /// Counts a wait that has ended.
-    fn count_wait(&self, ending: Ending, wait: Wait);
+    /// Counts a wait that has ended. Returns whether it was for bytes.
+    fn count_wait(&self, ending: Ending, wait: Wait) -> bool;
+
+    /// What a request for `count` buffers lacks that waited in vain: bytes, or buffers. Counts nothing.
+    fn shortage(&self, count: u32, of_bytes: bool) -> AcquireError;
 }
 
 /// What came of leaving a queue.
@@ -348,26 +351,43 @@ impl<'a> Acquire<'a> {
     fn timed_out(&mut self, waited: Duration) -> Lent {
         let pool = self.pool_name();
         let lent = self.end(true, Ending::TimedOut);
-        lent.ok_or(AcquireError::TimedOut { pool, waited })
+        lent.map_err(|why| AcquireError::TimedOut {
+            pool: why.as_ref().map_or(pool, |why| why.pool().into()),
+            waited,
+            why: why.map(Box::new),
+        })
     }
 
-    /// Leaves all queues, and counts the wait, if it was one and ends without a buffer, where it counts.
-    fn end(&mut self, wants: bool, ending: Ending) -> Option<Loan> {
+    /// Leaves all queues, and counts the wait, if it was one and ends without a buffer, where it counts. Of one whose
+    /// time is up it then returns what it lacked.
+    fn end(&mut self, wants: bool, ending: Ending) -> Result<Loan, Option<AcquireError>> {
         let mut asked = match std::mem::replace(&mut self.state, State::Done(None)) {
-            State::Done(result) => return result?.ok(),
+            State::Done(Some(Ok(loan))) => return Ok(loan),
+            State::Done(_) => return Err(None),
             State::Asking { asked, .. } => asked,
         };
         let mut lent = None;
-        let mut in_vain = None;
-        for Asked { lender, progress } in asked.iter_mut().flatten() {
+        let mut in_vain = [None, None];
+        let asked = asked.iter_mut().flatten();
+        for (Asked { lender, progress }, in_vain) in asked.zip(&mut in_vain) {
             let left = lender.leave(progress, wants && lent.is_none());
             lent = lent.or(left.lent);
-            in_vain = in_vain.or(left.in_vain.map(|wait| (&**lender, wait)));
+            *in_vain = left.in_vain.map(|wait| (&**lender, wait));
         }
-        if let (None, Some((lender, wait))) = (&lent, in_vain) {
-            lender.count_wait(ending, wait);
+        if let Some(loan) = lent {
+            return Ok(loan);
         }
-        lent
+        let mut in_vain = in_vain.into_iter().flatten();
+        let Some((lender, wait)) = in_vain.next() else {
+            return Err(None);
+        };
+        let for_bytes = lender.count_wait(ending, wait);
+        Err((ending == Ending::TimedOut).then(|| {
+            let first = lender.shortage(self.count, for_bytes);
+            in_vain.fold(first, |why, (next, wait)| {
+                why.and(next.shortage(self.count, wait.for_bytes))
+            })
+        }))
     }
 }
 
@@ -393,7 +413,8 @@ impl Waits for Acquire<'_> {
 
 impl Drop for Acquire<'_> {
     fn drop(&mut self) {
-        self.end(false, Ending::Abandoned);
+        // What was handed over goes back.
+        drop(self.end(false, Ending::Abandoned));
     }
 }
 
@@ -411,9 +432,9 @@ impl fmt::Debug for Acquire<'_> {
 /// A request that waits for many buffers at once: what [`Pool::acquire_many_async`](crate::Pool::acquire_many_async)
 /// returns.
 ///
-/// As [`Acquire`], in all that is said there. The request has one place in the queue, and when it is the first there, what
-/// is released is collected for it until it is whole; then the task is woken, once. Dropped, at whatever moment, it gives
-/// all that was collected to those behind it.
+/// As [`Acquire`], in all that is said there. The request has one place in the queue, and when it is the first there,
+/// what is released is collected for it until it is whole; then the task is woken, once. Dropped, at whatever moment,
+/// it gives all that was collected to those behind it.
 ///
 /// ```
 /// use poolbuf::{BufferPool, Pool};
@@ -554,8 +575,15 @@ mod tests {
             }
         }
 
-        fn count_wait(&self, ending: Ending, _: Wait) {
+        fn count_wait(&self, ending: Ending, _: Wait) -> bool {
             self.counted.lock().push(ending);
+            false
+        }
+
+        fn shortage(&self, _: u32, _: bool) -> AcquireError {
+            AcquireError::Closed {
+                pool: Arc::clone(&self.name),
+            }
         }
     }
 

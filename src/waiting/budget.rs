@@ -102,8 +102,8 @@ pub(crate) enum Granted {
     Queued(Reservation),
 }
 
-/// A request's place in the queue for the bytes of its buffers. Dropped, it leaves the queue, gives bytes back that were
-/// granted meanwhile, and the buffers.
+/// A request's place in the queue for the bytes of its buffers. Dropped, it leaves the queue, gives bytes back that
+/// were granted meanwhile, and the buffers.
 pub(crate) struct Reservation {
     budget: Budget,
     bytes: u64,
@@ -118,7 +118,8 @@ impl Budget {
         Budget::with_name(bytes, "budget")
     }
 
-    /// A budget of so many bytes, and what statistics and metrics call it.
+    /// A budget of so many bytes, and what statistics and metrics call it. Without a character, or with control
+    /// characters, no pool can be made that shares it.
     #[must_use]
     pub fn with_name(bytes: usize, name: impl Into<Arc<str>>) -> Self {
         Budget {
@@ -132,6 +133,11 @@ impl Budget {
                 name: name.into(),
             }),
         }
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.shared.name
     }
 
     /// Bytes that can be lent at most.
@@ -311,8 +317,8 @@ impl Reservation {
         outcome
     }
 
-    /// Leaves the queue. Returns the buffers if their bytes have been granted already and the request `wants` them still;
-    /// else both go back.
+    /// Leaves the queue. Returns the buffers if their bytes have been granted already and the request `wants` them
+    /// still; else both go back.
     pub(crate) fn leave(mut self, wants: bool) -> (Option<Parcel>, Wait) {
         let (granted, clock) = self.give_up(wants);
         (granted, Wait::for_bytes(clock))

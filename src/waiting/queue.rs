@@ -4,8 +4,8 @@
 //! tight loop can't starve those that wait, and there is no wake-up that finds nothing. All changes are made under
 //! one lock; what has to be woken is woken after it has been let go, and no waker is dropped under it.
 //!
-//! A request may want many things. Only the first in the queue collects: what comes free goes into its want until that is
-//! complete, and then to the next. Two that want many thus never hold what the other lacks.
+//! A request may want many things. Only the first in the queue collects: what comes free goes into its want until that
+//! is complete, and then to the next. Two that want many thus never hold what the other lacks.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -400,8 +400,8 @@ impl<W, T> Queue<W, T> {
         Some(&mut self.first_entry()?.want)
     }
 
-    /// For how long, at least, the same request has been the first and been handed nothing, by what `has` says of what it
-    /// has; zero if none waits. Counted from the first call that finds it so: what waits need not look at the clock.
+    /// For how long, at least, the same request has been the first and been handed nothing, by what `has` says of what
+    /// it has; zero if none waits. Counted from the first call that finds it so: what waits need not look at the clock.
     pub(crate) fn stalled(&mut self, has: impl Fn(&W) -> usize) -> Duration {
         let turn = self.turns;
         let Some(first) = self.first_entry() else {
@@ -424,8 +424,8 @@ impl<W, T> Queue<W, T> {
         }
     }
 
-    /// Takes the first request out of the list, to be handed what it wants. `None` if there is none, or another queue has
-    /// served it.
+    /// Takes the first request out of the list, to be handed what it wants. `None` if there is none, or another queue
+    /// has served it.
     pub(crate) fn next(&mut self) -> Option<Next<'_, W, T>> {
         let number = self.first?;
         let claim = self.first_entry()?.claim.as_ref();
@@ -463,8 +463,8 @@ impl<W, T> Queue<W, T> {
         }
     }
 
-    /// No request waits any more, and none will. Returns what to wake, and the wants, to be dropped after the lock has been
-    /// let go.
+    /// No request waits any more, and none will. Returns what to wake, and the wants, to be dropped after the lock has
+    /// been let go.
     pub(crate) fn close(&mut self) -> (Vec<UserWaker>, Vec<W>) {
         self.closed = true;
         self.close_where(|_| true)

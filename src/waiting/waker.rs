@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
 /// A clone of a user's waker. Should waking or dropping it panic, that ends here: what wakes is often the drop of a
-/// guard. The panic's message has been printed by then. None is woken or dropped under a lock of ours, since it may call
-/// the pool.
+/// guard. The panic's message has been printed by then. None is woken or dropped under a lock of ours, since it may
+/// call the pool.
 pub(crate) struct UserWaker(Option<Waker>);
 
 impl UserWaker {

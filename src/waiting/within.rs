@@ -13,16 +13,16 @@ use crate::waiting::acquire_chain::AcquireChain;
 /// A request that waits until a timer is ready: what [`Acquire::within`], [`AcquireMany::within`] and
 /// [`AcquireChain::within`] return.
 ///
-/// The timer is any future, of any runtime, and what it returns does not matter. When it is ready first, the request ends
-/// with [`TimedOut`](crate::AcquireError::TimedOut) and counts as [that](crate::PoolStats::timed_out); a buffer that was
-/// handed to it just before is lent all the same. A `timeout` of the runtime's around the request would drop it instead:
-/// it would count as [abandoned](crate::PoolStats::abandoned), and its error would not know the pool.
+/// The timer is any future, of any runtime, and what it returns does not matter. When it is ready first, the request
+/// ends with [`TimedOut`](crate::AcquireError::TimedOut) and counts as [that](crate::PoolStats::timed_out); a buffer
+/// that was handed to it just before is lent all the same. A `timeout` of the runtime's around the request would drop
+/// it instead: it would count as [abandoned](crate::PoolStats::abandoned), and its error would not know the pool.
 ///
 /// It may be moved while it waits, whatever the timer is; so it can be kept in a struct and polled by hand. Dropped, it
 /// leaves the queue as [`Acquire`] does.
 ///
-/// *Cost.* The timer is not polled while a buffer is free. Before its first poll it is moved to the heap: a request that
-/// has to wait pays for an allocation of the timer's size, and for a look at the clock.
+/// *Cost.* The timer is not polled while a buffer is free. Before its first poll it is moved to the heap: a request
+/// that has to wait pays for an allocation of the timer's size, and for a look at the clock.
 ///
 /// ```
 /// use poolbuf::{AcquireError, BufferPool, Pool};

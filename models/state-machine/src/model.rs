@@ -137,6 +137,19 @@ pub(crate) fn unnamed(mut error: AcquireError) -> AcquireError {
     error
 }
 
+/// What `refused` is together with a tier that is exhausted too.
+fn exhausted_both(
+    mut refused: AcquireError,
+    in_use_there: usize,
+    max_there: usize,
+) -> AcquireError {
+    if let AcquireError::Exhausted { in_use, max, .. } = &mut refused {
+        *in_use += in_use_there;
+        *max += max_there;
+    }
+    refused
+}
+
 fn closed() -> AcquireError {
     AcquireError::Closed { pool: "".into() }
 }
@@ -203,6 +216,11 @@ impl Model {
                 match (self.take_charged(next), refusal) {
                     (Ok(()), _) => return Ok(self.lend(next)),
                     (Err(in_next), Refusal::Closed) => return Err(self.refuse(next, in_next)),
+                    (Err(Refusal::InUse), refusal) => {
+                        let refused = self.refuse(home, refusal);
+                        let there = self.in_use(next);
+                        return Err(exhausted_both(refused, there, self.tiers[next].max));
+                    }
                     (Err(_), refusal) => refusal,
                 }
             }
@@ -257,18 +275,24 @@ impl Model {
             }
             Refusal::InUse => {
                 one.refused += 1;
-                let in_use = match one.queue.is_empty() {
-                    true => one.in_use,
-                    // While others wait, the buffers are theirs, however many there are.
-                    false => one.max,
-                };
+                let max = one.max;
                 AcquireError::Exhausted {
                     pool: "".into(),
-                    in_use,
-                    max: one.max,
+                    in_use: self.in_use(tier),
+                    max,
                     held_by: None,
                 }
             }
+        }
+    }
+
+    /// What a refusal says that the tier has in use.
+    fn in_use(&self, tier: usize) -> usize {
+        let one = &self.tiers[tier];
+        match one.queue.is_empty() {
+            true => one.in_use,
+            // While others wait, the buffers are theirs, however many there are.
+            false => one.max,
         }
     }
 
@@ -569,6 +593,7 @@ impl Model {
             return Err(AcquireError::TimedOut {
                 pool: "".into(),
                 waited: Duration::ZERO,
+                why: None,
             });
         };
         assert_eq!(waited, None);

@@ -405,17 +405,22 @@ impl Run {
                     held_by: None,
                 };
                 assert_eq!(expected, Err(untracked));
-                // Of the tier that fits: one of those with such a max.
+                // Of the tier that fits, and of the next if it was tried: of those with such a max.
                 let known = held_by.map_or(0, |held_by| held_by.buffers());
-                let tiers = self.model.pools[pool].tiers.iter();
-                let mut tiers = tiers.map(|tier| &self.model.tiers[*tier]);
-                assert!(tiers.any(|tier| {
-                    let tracked = if tier.setup.track_holders {
-                        tier.in_use
-                    } else {
-                        0
-                    };
-                    tier.max() == max && known <= tracked && (known > 0) == (tracked > 0)
+                let tiers = &self.model.pools[pool].tiers;
+                let one_or_two = tiers.chunks(1).chain(tiers.windows(2));
+                assert!(one_or_two.into_iter().any(|asked| {
+                    let asked = asked.iter().map(|tier| &self.model.tiers[*tier]);
+                    let (mut of, mut tracked) = (0, 0);
+                    for tier in asked {
+                        of += tier.max();
+                        tracked += if tier.setup.track_holders {
+                            tier.in_use
+                        } else {
+                            0
+                        };
+                    }
+                    of == max && known <= tracked && (known > 0) == (tracked > 0)
                 }));
             }
             (result, expected) => {

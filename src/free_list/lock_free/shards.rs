@@ -10,15 +10,15 @@
 //! two walks lies a moment when all shards were empty. (The double collect of Y. Afek et al., *Atomic
 //! Snapshots of Shared Memory*, 1993.)
 //!
-//! *Many at once.* If one shard has as many as are wanted, they are taken there by one compare-and-swap. If not, they are
-//! gathered from several shards, which takes more than one step, and if there turn out to be too few, all are put back.
-//! Meanwhile they are missing to others: so a thread says that it gathers, under a lock by which those that gather take
-//! turns, and a request that has found nothing while one gathered waits for the end of that and looks again. What sees
-//! an index gone that was gathered sees also that a thread gathers. So if at the end of the first of the two walks none
-//! did, then between the walks nothing was missing that is not lent.
+//! *Many at once.* If one shard has as many as are wanted, they are taken there by one compare-and-swap. If not, they
+//! are gathered from several shards, which takes more than one step, and if there turn out to be too few, all are put
+//! back. Meanwhile they are missing to others: so a thread says that it gathers, under a lock by which those that
+//! gather take turns, and a request that has found nothing while one gathered waits for the end of that and looks
+//! again. What sees an index gone that was gathered sees also that a thread gathers. So if at the end of the first of
+//! the two walks none did, then between the walks nothing was missing that is not lent.
 //!
-//! Lock-free, unless many are gathered: a walk is repeated only when a head has changed, and then another thread has taken or put back a
-//! buffer.
+//! Lock-free, unless many are gathered: a walk is repeated only when a head has changed, and then another thread has
+//! taken or put back a buffer.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
@@ -316,7 +316,8 @@ impl<const N: usize> Shards<N> {
             let place = slot.index as usize / ShardsInlet::<N>::SHARE;
             inlet.shard(place).ungather(slot, &mut left_over);
         }
-        // Before what is wanted is put back: that may take locks of the caller's, whose holder may look for a buffer here.
+        // Before what is wanted is put back: that may take locks of the caller's, whose holder may look for a buffer
+        // here.
         drop(gathering);
         left_over.for_each(put_back);
         match self.state.is_closed() {

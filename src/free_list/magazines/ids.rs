@@ -25,8 +25,8 @@ impl Ids {
 static IDS: StaticMutex<Ids> = StaticMutex::new(Ids::new());
 
 std::thread_local! {
-    /// A model's own: it runs on one thread of the system. If those that run at the same time shared their numbers, none
-    /// could repeat a schedule.
+    /// A model's own: it runs on one thread of the system. If those that run at the same time shared their numbers,
+    /// none could repeat a schedule.
     static IDS_OF_MODEL: RefCell<Ids> = const { RefCell::new(Ids::new()) };
 }
 

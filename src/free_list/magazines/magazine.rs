@@ -136,8 +136,8 @@ impl Magazine {
         Some(slot)
     }
 
-    /// Takes the `count` buffers that came last, and returns true, if so many are here. Adds what `make` makes of each to
-    /// `out`.
+    /// Takes the `count` buffers that came last, and returns true, if so many are here. Adds what `make` makes of each
+    /// to `out`.
     #[inline(always)]
     pub(crate) fn pop_many<T>(
         &self,

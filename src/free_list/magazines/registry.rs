@@ -122,8 +122,8 @@ impl Registry {
     }
 
     /// Opens a magazine of its owner's, and returns true, if it may be open: not while requests wait, nor while more
-    /// buffers are lent than the max, or else one could be lent again before enough are back. Nor where to shut it would
-    /// take long.
+    /// buffers are lent than the max, or else one could be lent again before enough are back. Nor where to shut it
+    /// would take long.
     pub(super) fn open(
         &mut self,
         depot: &Depot,

@@ -331,11 +331,11 @@ impl Ledger {
         let closing = self.closing.load(SeqCst);
         let may_be_out = request.home.is_some() && !request.was_closed && !features.roomy;
         let refuses = may_be_out && (request.how == How::Now || !features.waits);
-        // Where the size that fits is closed already, the next one speaks.
-        let speaks = 1 + usize::from(features.next_tier && closing);
+        // Where the next size may serve too, it speaks too; or alone, where the one that fits is closed already.
+        let speaks = 1 + usize::from(features.next_tier);
         let counts = |home: usize| -> RangeInclusive<usize> {
             let tiers = self.tiers[home..].iter().take(speaks);
-            1..=tiers.map(|tier| tier.reserve).max().unwrap_or(0)
+            1..=tiers.map(|tier| tier.reserve).sum()
         };
         let allowed = match error {
             &AcquireError::TooLarge { requested, max, .. } => {

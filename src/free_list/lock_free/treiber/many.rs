@@ -1,8 +1,8 @@
 //! Taking several indices from a stack at once, and gathering them from several stacks.
 //!
 //! Those on top are taken by one compare-and-swap: the links are followed down to the first that stays, which becomes
-//! the head. If the head is the same word then as when the walk began, no index came or went meanwhile, and what the walk
-//! has read was so; if not, it may have read anything, and begins again. The tag goes up by as many as were taken.
+//! the head. If the head is the same word then as when the walk began, no index came or went meanwhile, and what the
+//! walk has read was so; if not, it may have read anything, and begins again. The tag goes up by as many as were taken.
 #![forbid(unsafe_code)]
 
 use crate::free_list::lock_free::treiber::{EmptyHead, Link, Node, State, TreiberStack};
@@ -113,8 +113,8 @@ impl<const N: usize> TreiberStack<'_, N> {
         }
     }
 
-    /// Takes the indices on top: up to `most`, and at least `fewest`, which is at least 1. Fails if there are fewer, and
-    /// says what the head was.
+    /// Takes the indices on top: up to `most`, and at least `fewest`, which is at least 1. Fails if there are fewer,
+    /// and says what the head was.
     fn take_many(self, fewest: u32, most: u32) -> Result<Run, EmptyHead> {
         let backoff = Backoff::new();
         let mut head = self.load_head();
@@ -172,8 +172,8 @@ impl State {
     /// Waits until no other thread gathers.
     pub(crate) fn begin_to_gather(&self) -> Gathering<'_> {
         let turn = self.gathering_turn.lock();
-        // Relaxed: what sees an index gone that was gathered sees this, by the Release of the compare-and-swap that took
-        // it.
+        // Relaxed: what sees an index gone that was gathered sees this, by the Release of the compare-and-swap that
+        // took it.
         self.is_gathering.store(true, Ordering::Relaxed);
         Gathering {
             state: self,

@@ -284,9 +284,9 @@ impl<const N: usize> TreiberStack<'_, N> {
         self.indices - self.depth(head)
     }
 
-    /// From now on, while the [`State`] says that there is a demand, nothing is pushed on the stack while it is empty. A
-    /// push that read `head` before fails its compare-and-swap, since the tag goes up, and then sees the flag, as does
-    /// one that reads any later head.
+    /// From now on, while the [`State`] says that there is a demand, nothing is pushed on the stack while it is empty.
+    /// A push that read `head` before fails its compare-and-swap, since the tag goes up, and then sees the flag, as
+    /// does one that reads any later head.
     pub(crate) fn notice_demand(self) {
         self.mark(|index| index);
     }

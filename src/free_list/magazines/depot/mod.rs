@@ -152,8 +152,8 @@ impl Depot {
         Ok(first)
     }
 
-    /// Takes `count` free buffers, all or none, those that `pop` would take, and adds what `make` makes of each to `out`.
-    /// Fails if fewer may be taken.
+    /// Takes `count` free buffers, all or none, those that `pop` would take, and adds what `make` makes of each to
+    /// `out`. Fails if fewer may be taken.
     pub(super) fn pop_exactly<T>(
         &self,
         count: u32,
