@@ -6,6 +6,7 @@ use std::fmt;
 use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::mem;
 
+use crate::counted::Bytes;
 use crate::error::CapacityError;
 use crate::pooled_buf::PooledBuf;
 use crate::pooled_buf::trusted_read::TrustedRead;
@@ -258,10 +259,8 @@ impl PooledChain {
             let filled = self.io_slices(&mut slices);
             match writer.write_vectored(&slices[..filled]) {
                 Ok(0) => {
-                    let message = format!(
-                        "{} bytes are left that the writer does not take",
-                        self.len()
-                    );
+                    let message =
+                        format!("the writer takes no more; left are {}", Bytes(self.len()));
                     return Err(io::Error::new(io::ErrorKind::WriteZero, message));
                 }
                 Ok(written) => self.consume(written),

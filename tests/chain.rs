@@ -361,13 +361,13 @@ fn errors_say_the_numbers() {
     let error = chain.extend_from_slice(&[0; 12]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "12 bytes do not fit: 11 of the buffer's 16 are free"
+        "12 bytes do not fit: the buffer has room for 11 of its 16"
     );
     let error = chain.write_to(&mut &mut [0; 2][..]).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::WriteZero);
     assert_eq!(
         error.to_string(),
-        "3 bytes are left that the writer does not take"
+        "the writer takes no more; left are 3 bytes"
     );
     assert_eq!(chain, b"llo");
     assert_eq!(
