@@ -32,6 +32,7 @@
 //! | their settings | [`PoolConfig`], [`MultiSizeConfig`] |
 //! | what all pools can do | [`Pool`], object-safe; [`Recycler`] lends memory of your own through it |
 //! | the guard | [`PooledBuf`]; [`Wipe`] says what becomes of its bytes |
+//! | messages that are larger than a buffer | [`PooledChain`], by [`Pool::acquire_chain`] |
 //! | waiting | [`Pool::acquire_timeout`] parks the thread, [`Pool::acquire_async`] is a future, [`Pool::acquire_owned`] one to keep; [`Pool::acquire_many`] takes several at once |
 //! | a limit for several pools | [`Budget`] |
 //! | a stream as frames | [`frames`] |
@@ -46,7 +47,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `bytes` | a [`PooledBuf`] is a `Buf` and a `BufMut`, and becomes `Bytes` without a copy |
+//! | `bytes` | a [`PooledBuf`] or [`PooledChain`] is a `Buf` and a `BufMut`, and becomes `Bytes` without a copy |
 //! | `compio-buf-08` | a [`PooledBuf`] goes into the reads and writes of compio 0.19 |
 //! | `metrics` | publishes the figures of pools for Prometheus and others |
 //! | `zeroize` | `Wipe::Secure`: wiping that the compiler may not leave out |
@@ -75,6 +76,7 @@ mod holders;
 mod error;
 
 mod pooled_buf;
+mod pooled_chain;
 
 mod waiting;
 
@@ -110,6 +112,7 @@ pub use pool::Pool;
 pub use pooled_buf::PooledBuf;
 pub use pooled_buf::datagrams::TrustedRecv;
 pub use pooled_buf::trusted_read::TrustedRead;
+pub use pooled_chain::PooledChain;
 pub use pools::aligned::AlignedPool;
 pub use pools::buffer::BufferPool;
 pub use pools::lock_free::LockFreePool;
@@ -117,6 +120,7 @@ pub use pools::multi_size::{MultiSizeConfig, MultiSizePool, Overflow};
 pub use recycler::{Recycle, Recycler};
 pub use stats::{Health, PoolStats};
 pub use waiting::acquire::{Acquire, AcquireMany};
+pub use waiting::acquire_chain::AcquireChain;
 pub use waiting::budget::Budget;
 pub use waiting::within::Within;
 pub use wipe::{POISON, Wipe};

@@ -8,8 +8,10 @@ use std::time::Duration;
 use crate::error::AcquireError;
 use crate::holders::Holders;
 use crate::pooled_buf::PooledBuf;
+use crate::pooled_chain::PooledChain;
 use crate::stats::PoolStats;
 use crate::waiting::acquire::{Acquire, AcquireMany};
+use crate::waiting::acquire_chain::AcquireChain;
 
 /// A pool of buffers: what every pool can do, from lending a buffer to closing.
 ///
@@ -304,11 +306,73 @@ pub trait Pool: fmt::Debug + Send + Sync {
         AcquireMany::ready(self.acquire_many(count, len))
     }
 
+    /// Lends buffers that can hold at least `len` bytes together, all or none, to be written and read as one. Never waits.
+    /// For messages that are larger than any buffer of the pool; at least one buffer.
+    ///
+    /// All are of the pool's largest size, as many as it takes; a [`MultiSizePool`](crate::MultiSizePool) takes for what
+    /// is left over the smallest size that holds it, if one is free, and else the largest too. Costs what [`acquire_many`](Pool::acquire_many) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`acquire_many`](Pool::acquire_many); [`TooMany`](AcquireError::TooMany) for more than all buffers of the
+    /// largest size hold.
+    ///
+    /// ```
+    /// use poolbuf::{AcquireError, BufferPool, Pool};
+    ///
+    /// let pool = BufferPool::new(16 * 1024, 0, 100)?;
+    /// let message = pool.acquire_chain(1_000_000)?;
+    /// assert_eq!((message.buffers(), message.spare_len()), (62, 62 * 16 * 1024));
+    ///
+    /// let refused = pool.acquire_chain(1_000_000).unwrap_err();
+    /// assert!(matches!(refused, AcquireError::Exhausted { in_use: 62, max: 100, .. }));
+    /// let never = pool.acquire_chain(2_000_000).unwrap_err();
+    /// assert!(matches!(never, AcquireError::TooMany { requested: 123, max: 100, .. }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    fn acquire_chain(&self, len: usize) -> Result<PooledChain, AcquireError> {
+        let (count, len) = in_buffers_of(self.max_len(), len);
+        let bufs = self.acquire_many(count, len)?;
+        Ok(bufs.into_iter().collect())
+    }
+
+    /// Waits until the buffers of a chain can be lent, all at once, for at most `timeout`; see
+    /// [`acquire_chain_async`](Pool::acquire_chain_async).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`acquire_many_timeout`](Pool::acquire_many_timeout).
+    #[track_caller]
+    fn acquire_chain_timeout(
+        &self,
+        len: usize,
+        timeout: Duration,
+    ) -> Result<PooledChain, AcquireError> {
+        self.acquire_chain_async(len).wait_timeout(timeout)
+    }
+
+    /// Waits for a chain as [`acquire_many_async`](Pool::acquire_many_async) does for its buffers, which are all of the
+    /// pool's largest size.
+    ///
+    /// A [`MultiSizePool`](crate::MultiSizePool) lends the smallest for what is left over if all that is needed is free
+    /// when this is called, and is then ready at once. It never holds buffers of one tier while it waits for another.
+    #[track_caller]
+    fn acquire_chain_async(&self, len: usize) -> AcquireChain<'_> {
+        let (count, len) = in_buffers_of(self.max_len(), len);
+        AcquireChain::of(self.acquire_many_async(count, len))
+    }
+
     /// What holds the buffers that are out: the lines of code that acquired them, if the pool
     /// [tracks](crate::PoolConfig::track_holders) that; else only how many are out. Looks at every buffer of the pool.
     fn holders(&self) -> Holders {
         Holders::untracked(self.stats().in_use)
     }
+}
+
+/// How many buffers of at most `largest` bytes hold `len`, and what each is asked to hold.
+fn in_buffers_of(largest: usize, len: usize) -> (usize, usize) {
+    (len.div_ceil(largest.max(1)).max(1), len.min(largest))
 }
 
 macro_rules! forward {
@@ -358,6 +422,14 @@ macro_rules! forward {
 
             fn acquire_many_async(&self, count: usize, len: usize) -> AcquireMany<'_> {
                 (**self).acquire_many_async(count, len)
+            }
+
+            fn acquire_chain(&self, len: usize) -> Result<PooledChain, AcquireError> {
+                (**self).acquire_chain(len)
+            }
+
+            fn acquire_chain_async(&self, len: usize) -> AcquireChain<'_> {
+                (**self).acquire_chain_async(len)
             }
 
             fn holders(&self) -> Holders {

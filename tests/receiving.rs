@@ -1,7 +1,7 @@
 //! What a receive costs and exposes: what was received.
 
 use std::collections::VecDeque;
-use std::io::{self, BufReader, Cursor, ErrorKind, Read, Seek, Write};
+use std::io::{self, BufReader, Cursor, ErrorKind, IoSliceMut, Read, Seek, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use std::{slice, thread};
 use bytes::BufMut;
 use poolbuf::{
     AlignedPool, BufferPool, LockFreePool, MemoryRegion, MultiSizeConfig, MultiSizePool, Pool,
-    PoolConfig, PooledBuf, Recycle, Recycler, TrustedRead, Wipe,
+    PoolConfig, PooledBuf, PooledChain, Recycle, Recycler, TrustedRead, Wipe,
 };
 
 /// What compio calls, by names of its own: its traits have methods that others have too.
@@ -158,6 +158,69 @@ fn a_receive_zeroes_nothing_and_exposes_what_came() {
             });
             let more = if expected == SIZE { 0 } else { 5 };
             assert_eq!(exposed, expected + more, "{name}, {number}");
+        }
+    }
+}
+
+/// Bytes in calls that fill several slices, or a failure.
+struct Scattered(io::Result<&'static [u8]>);
+
+impl Read for Scattered {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.read_vectored(&mut [IoSliceMut::new(buf)])
+    }
+
+    fn read_vectored(&mut self, slices: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        match &mut self.0 {
+            Ok(bytes) => bytes.read_vectored(slices),
+            Err(error) => Err(error.kind().into()),
+        }
+    }
+}
+
+// SAFETY: copies what it returns from a slice, or writes none.
+unsafe impl TrustedRead for Scattered {}
+
+#[test]
+fn a_chain_is_received_into_as_one_guard_is() {
+    static BYTES: [u8; 2 * SIZE] = [7; 2 * SIZE];
+    let some = |bytes| Scattered(Ok(&BYTES[..bytes]));
+    let fails = |kind: ErrorKind| Scattered(Err(kind.into()));
+    // How many bytes of each of three buffers count afterwards, of which the first had three bytes.
+    let cases = [
+        (some(0), [3, 0, 0]),
+        (some(40), [43, 0, 0]),
+        (some(SIZE - 3), [SIZE, 0, 0]),
+        (some(SIZE + 2), [SIZE, 5, 0]),
+        (some(2 * SIZE), [SIZE, SIZE, 3]),
+        (fails(ErrorKind::WouldBlock), [3, 0, 0]),
+        (fails(ErrorKind::Other), [SIZE; 3]),
+    ];
+    for (mut reader, expected) in cases {
+        let recycler = Recycler::new(Back::default());
+        let lend = |_| recycler.lend(vec![STALE; SIZE].into(), 0).unwrap();
+        let mut chain: PooledChain = (0..3).map(lend).collect();
+        chain.extend_from_slice(b"abc").unwrap();
+        let received = chain.read_from(&mut reader).unwrap_or(0);
+        assert_eq!(
+            (chain.len(), chain.spare_len()),
+            (3 + received, 3 * SIZE - 3 - received)
+        );
+        assert_eq!(chain.to_vec()[3..], BYTES[..received]);
+        chain.extend_from_slice(b"d").unwrap();
+        assert_eq!(chain.to_vec().last(), Some(&b'd'));
+        chain.truncate(3 + received);
+        let into: Vec<_> = chain.into_iter().collect();
+        for buf in into {
+            drop(buf);
+        }
+        let back = recycler.get_ref().0.lock().unwrap();
+        let mut written = 3 + received + 1;
+        for ((memory, exposed), expected) in back.iter().zip(expected) {
+            let here = written.min(SIZE);
+            written -= here;
+            assert_eq!(*exposed, expected.max(here), "after {received}");
+            assert!(memory[here..].iter().all(|byte| *byte == STALE));
         }
     }
 }

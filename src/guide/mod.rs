@@ -4,12 +4,13 @@
 //! 1. [`choosing`]: which pool for what.
 //! 2. [`sizing`]: how many buffers, of what size.
 //! 3. [`renting_late`]: a buffer while there is something to read, and not before; frames.
-//! 4. [`waiting`]: what to do when all are lent; back-pressure; budgets.
-//! 5. [`wiping`]: what the next holder could see, and how to make sure that it is nothing.
-//! 6. [`operating`]: figures, which line holds what, growing and trimming.
-//! 7. [`integrating`]: with tokio, compio, bytes, hyper, io_uring, and pools of your own.
-//! 8. [`limits`]: what a pool does not buy.
-//! 9. [`how_it_works`]: what happens between acquire and release.
+//! 4. [`large_messages`]: what is larger than a buffer.
+//! 5. [`waiting`]: what to do when all are lent; back-pressure; budgets.
+//! 6. [`wiping`]: what the next holder could see, and how to make sure that it is nothing.
+//! 7. [`operating`]: figures, which line holds what, growing and trimming.
+//! 8. [`integrating`]: with tokio, compio, bytes, hyper, io_uring, and pools of your own.
+//! 9. [`limits`]: what a pool does not buy.
+//! 10. [`how_it_works`]: what happens between acquire and release.
 #![forbid(unsafe_code)]
 
 #[doc = include_str!("choosing.md")]
@@ -18,6 +19,8 @@ pub mod choosing {}
 pub mod sizing {}
 #[doc = include_str!("renting_late.md")]
 pub mod renting_late {}
+#[doc = include_str!("large_messages.md")]
+pub mod large_messages {}
 #[doc = include_str!("waiting.md")]
 pub mod waiting {}
 #[doc = include_str!("wiping.md")]

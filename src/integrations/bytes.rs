@@ -1,9 +1,12 @@
 //! The buffer traits of the crate bytes, and guards as `Bytes`.
 
+use std::io::IoSlice;
+
 use bytes::buf::UninitSlice;
 use bytes::{Buf, BufMut, Bytes};
 
 use crate::pooled_buf::PooledBuf;
+use crate::pooled_chain::PooledChain;
 
 impl PooledBuf {
     /// With the feature `bytes`: the bytes written so far as [`Bytes`], without a copy. The buffer goes back to its
@@ -176,5 +179,145 @@ impl Buf for PooledBuf {
             self.len()
         );
         self.consume(count);
+    }
+}
+
+impl PooledChain {
+    /// With the feature `bytes`: its pieces as [`Bytes`], one for each buffer that has any, without a copy. See
+    /// [`PooledBuf::freeze`]: each buffer goes back when the last clone of its piece is dropped. So one message goes to
+    /// many receivers, each of which has clones of the pieces.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    ///
+    /// let pool = BufferPool::new(8, 0, 2)?;
+    /// let mut message = pool.acquire_chain(12)?;
+    /// message.extend_from_slice(b"hello, world")?;
+    /// let pieces = message.freeze();
+    /// let subscribers = vec![pieces.clone(); 3];
+    /// drop(pieces);
+    /// assert_eq!(subscribers[2][1], &b"orld"[..]);
+    /// drop(subscribers);
+    /// assert_eq!(pool.stats().in_use, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn freeze(self) -> Vec<Bytes> {
+        let with_bytes = self.into_iter().filter(|buf| !buf.is_empty());
+        with_bytes.map(PooledBuf::freeze).collect()
+    }
+
+    /// Panics unless `count` bytes fit behind those written so far, as the trait has it.
+    #[inline]
+    fn assert_room(&self, count: usize) {
+        assert!(
+            count <= self.spare_len(),
+            "{count} bytes do not fit: {} of the chain's {} are free",
+            self.spare_len(),
+            self.capacity()
+        );
+    }
+}
+
+/// With the feature `bytes`: reads the bytes written so far, and takes away what was read; a buffer goes back as soon as
+/// all of it was. `chunks_vectored` fills as many slices as it is given.
+///
+/// ```
+/// use bytes::Buf;
+/// use poolbuf::{BufferPool, Pool};
+///
+/// let mut chain = BufferPool::new(3, 0, 4)?.acquire_chain(12)?;
+/// chain.extend_from_slice(b"\0\0\0\x05hello")?;
+/// // Whatever lies across two buffers is put together.
+/// let length = chain.get_u32() as usize;
+/// assert_eq!((length, chain.remaining()), (5, 5));
+/// assert_eq!(chain.copy_to_bytes(length), &b"hello"[..]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl Buf for PooledChain {
+    #[inline]
+    fn remaining(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn chunk(&self) -> &[u8] {
+        self.first_chunk()
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.io_slices(slices)
+    }
+
+    /// # Panics
+    ///
+    /// If there are fewer bytes than that, as the trait has it.
+    #[inline]
+    fn advance(&mut self, count: usize) {
+        assert!(
+            count <= self.len(),
+            "{count} bytes are not there: {} are",
+            self.len()
+        );
+        self.consume(count);
+    }
+}
+
+/// With the feature `bytes`: writes behind the bytes written so far, from buffer to buffer, as far as there is room.
+// SAFETY: `chunk_mut` is what of the next buffer's own memory is not yet written; `remaining_mut` counts what all have.
+unsafe impl BufMut for PooledChain {
+    #[inline]
+    fn remaining_mut(&self) -> usize {
+        self.spare_len()
+    }
+
+    /// # Panics
+    ///
+    /// If there are fewer bytes than that, as the trait has it.
+    unsafe fn advance_mut(&mut self, count: usize) {
+        self.assert_room(count);
+        let mut left = count;
+        while left > 0 {
+            let next = self.next();
+            let Some(buf) = self.buf_mut(next) else { break };
+            let here = left.min(buf.spare_len());
+            // SAFETY: our caller has written the next `count` bytes, and so the next `here` of this buffer.
+            unsafe { buf.advance_mut(here) };
+            self.grew(next, here);
+            left -= here;
+        }
+    }
+
+    fn chunk_mut(&mut self) -> &mut UninitSlice {
+        let next = self.next();
+        match self.buf_mut(next) {
+            Some(buf) => buf.chunk_mut(),
+            None => UninitSlice::new(&mut []),
+        }
+    }
+
+    // As in the guard, these hand nothing out.
+
+    fn put<B: Buf>(&mut self, mut bytes: B) {
+        self.assert_room(bytes.remaining());
+        while bytes.has_remaining() {
+            let written = self.put_some(bytes.chunk());
+            bytes.advance(written);
+        }
+    }
+
+    fn put_slice(&mut self, bytes: &[u8]) {
+        self.assert_room(bytes.len());
+        // There is room.
+        self.put_some(bytes);
+    }
+
+    fn put_bytes(&mut self, value: u8, count: usize) {
+        self.assert_room(count);
+        let values = [value; 256];
+        let mut left = count;
+        while left > 0 {
+            left -= self.put_some(&values[..left.min(values.len())]);
+        }
     }
 }

@@ -8,6 +8,7 @@ mod heap;
 mod receiving;
 mod traits;
 pub(crate) mod trusted_read;
+pub(crate) mod vectored;
 mod writing;
 
 use std::ops::Deref;

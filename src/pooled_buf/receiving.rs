@@ -315,9 +315,7 @@ impl PooledBuf {
         let filled = fill(unsafe { self.spare_capacity_mut() });
         match filled {
             Ok((bytes, with)) => {
-                self.len = self.end_after(bytes).map_err(claims_too_much)?;
-                self.written = self.written.max(self.len);
-                self.take_report(before);
+                self.received(bytes, before).map_err(claims_too_much)?;
                 Ok((bytes, with))
             }
             Err(error) => {
@@ -326,6 +324,41 @@ impl PooledBuf {
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// Counts `bytes` more bytes as written, as has been said of those that were handed out since the header was `before`.
+    #[inline]
+    pub(super) fn received(
+        &mut self,
+        bytes: usize,
+        before: NonNull<ReleaseHeader>,
+    ) -> Result<(), CapacityError> {
+        self.len = self.end_after(bytes)?;
+        self.written = self.written.max(self.len);
+        self.take_report(before);
+        Ok(())
+    }
+
+    /// The bytes behind the data, as initialised bytes, which may be an earlier holder's. All of them count as exposed
+    /// until it has been said how many were written.
+    ///
+    /// # Safety
+    ///
+    /// They are given to nothing but what does with them as [`TrustedRead`] asks.
+    #[inline]
+    pub(super) unsafe fn hand_out(&mut self) -> &mut [u8] {
+        self.initialise();
+        // SAFETY: they are initialised. Only bytes can be written to them.
+        unsafe { as_bytes(self.spare_capacity_mut()) }
+    }
+
+    /// Makes sure that all bytes of the buffer are initialised: those of a pool are.
+    #[inline]
+    fn initialise(&mut self) {
+        // SAFETY: `from_parts` was promised that the lender lives until the release.
+        if !unsafe { self.header.as_ref() }.initialised {
+            self.make_own(self.room);
         }
     }
 
@@ -339,15 +372,11 @@ impl PooledBuf {
         &mut self,
         mut read: impl FnMut(&mut [u8]) -> io::Result<(usize, T)>,
     ) -> io::Result<(usize, T)> {
-        // SAFETY: `from_parts` was promised that the lender lives until the release.
-        if !unsafe { self.header.as_ref() }.initialised {
-            self.make_own(self.room);
-        }
+        self.initialise();
         uninterrupted(|| {
             let read = |spare: &mut [MaybeUninit<u8>]| {
-                // SAFETY: all of the lender's bytes are initialised, or those of this buffer are now. Only bytes can be
-                // written to them.
-                read(unsafe { slice::from_raw_parts_mut(spare.as_mut_ptr().cast(), spare.len()) })
+                // SAFETY: they are initialised. Only bytes can be written to them.
+                read(unsafe { as_bytes(spare) })
             };
             // SAFETY: what is read is bytes; the rest is passed on.
             unsafe { self.receive(read) }
@@ -357,7 +386,7 @@ impl PooledBuf {
     /// Notes that it has been said how many bytes were written since the header was `before`. What was handed out before
     /// that, and was not reported yet, still counts.
     #[inline]
-    fn take_report(&mut self, before: NonNull<ReleaseHeader>) {
+    pub(super) fn take_report(&mut self, before: NonNull<ReleaseHeader>) {
         // SAFETY: `from_parts` was promised that the lender lives until the release.
         let settled = unsafe { ReleaseHeader::when_reported(self.header) };
         if settled == before {
@@ -402,9 +431,19 @@ impl PooledBuf {
     }
 }
 
+/// # Safety
+///
+/// They are initialised.
+#[inline]
+unsafe fn as_bytes(initialised: &mut [MaybeUninit<u8>]) -> &mut [u8] {
+    let start = initialised.as_mut_ptr().cast();
+    // SAFETY: the same bytes, as long as they are borrowed.
+    unsafe { slice::from_raw_parts_mut(start, initialised.len()) }
+}
+
 /// Calls `attempt` until it is not interrupted.
 #[inline]
-fn uninterrupted<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn uninterrupted<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match attempt() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -415,14 +454,14 @@ fn uninterrupted<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T>
 
 /// The error that a reader claims more bytes than it was given room for.
 #[cold]
-fn claims_too_much(error: CapacityError) -> io::Error {
+pub(crate) fn claims_too_much(error: CapacityError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
 /// Whether a read that failed so has left the bytes alone. A socket hands over what has come, or fails; but a disk, for
 /// instance, can fail in the middle.
 #[cold]
-fn has_written_nothing(error: &io::Error) -> bool {
+pub(super) fn has_written_nothing(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, TimedOut, WouldBlock};
 
     matches!(

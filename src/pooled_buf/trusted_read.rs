@@ -26,7 +26,8 @@ use std::sync::Arc;
 ///
 /// # Safety
 ///
-/// For each call of [`read`](Read::read) with the bytes `buf`:
+/// For each call of [`read`](Read::read) with the bytes `buf`, and for each of [`read_vectored`](Read::read_vectored) with
+/// several slices, whose bytes in turn are `buf`:
 ///
 /// - If it returns `Ok(n)`, then `n` is at most `buf.len()`, and it has written each of the first `n` bytes of `buf`, and
 ///   none behind them.

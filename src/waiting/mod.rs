@@ -13,6 +13,7 @@
 //! | lowest bit of a budget's word | the budget, under the lock of its own queue | whatever charges or gives back bytes | it is in the same word as the bytes, so a read is never stale |
 
 pub(crate) mod acquire;
+pub(crate) mod acquire_chain;
 pub(crate) mod budget;
 pub(crate) mod parcel;
 pub(crate) mod queue;

@@ -8,8 +8,10 @@ use std::task::{Context, Poll, ready};
 
 use crate::sync::Instant;
 use crate::waiting::acquire::{Acquire, AcquireMany, Waits};
+use crate::waiting::acquire_chain::AcquireChain;
 
-/// A request that waits until a timer is ready: what [`Acquire::within`] and [`AcquireMany::within`] return.
+/// A request that waits until a timer is ready: what [`Acquire::within`], [`AcquireMany::within`] and
+/// [`AcquireChain::within`] return.
 ///
 /// The timer is any future, of any runtime, and what it returns does not matter. When it is ready first, the request
 /// ends with [`TimedOut`](crate::AcquireError::TimedOut) and counts as [that](crate::PoolStats::timed_out); a buffer
@@ -67,6 +69,14 @@ impl Acquire<'_> {
 }
 
 impl AcquireMany<'_> {
+    /// This request with a time limit: any future that is ready when the time is up, such as a sleep of the runtime's.
+    /// See [`Within`].
+    pub fn within<T: Future>(self, timer: T) -> Within<Self, T> {
+        Within::new(self, timer)
+    }
+}
+
+impl AcquireChain<'_> {
     /// This request with a time limit: any future that is ready when the time is up, such as a sleep of the runtime's.
     /// See [`Within`].
     pub fn within<T: Future>(self, timer: T) -> Within<Self, T> {

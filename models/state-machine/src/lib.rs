@@ -1,8 +1,7 @@
 //! Arbitrary operations on arbitrary pools, decoded from bytes. `one_thread` compares the pools with a model of them
 //! after each operation: beside what the crate's `tests/model.rs` does, waiting in the order of arrival, budgets,
 //! changes of max, trimming, closing, handles that go before their guards, and guards as `Bytes`. `several_threads` has
-//! no model; it checks what must be so whatever the others do.
-//!
+//! no model; it checks what must be so whatever the others do. `chains` compares a chain with a queue of bytes.
 //! `frames` cuts a stream anywhere, and compares the frames with those of the whole.
 //!
 //! `fuzz/` runs them on the bytes of a fuzzer; `tests/state_machine.rs` on random ones, and on those that the fuzzer kept
@@ -10,6 +9,7 @@
 
 mod any_pool;
 mod bell;
+pub mod chains;
 pub mod frames;
 mod held;
 mod model;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use poolbuf_state_machine::{frames, one_thread, several_threads};
+use poolbuf_state_machine::{chains, frames, one_thread, several_threads};
 use proptest::prelude::*;
 
 proptest! {
@@ -15,6 +15,11 @@ proptest! {
     #[test]
     fn requests_that_wait_are_served_as_by_a_model(data in prop::collection::vec(any::<u8>(), 0..2000)) {
         one_thread::run_contended(&data);
+    }
+
+    #[test]
+    fn a_chain_does_what_a_queue_of_bytes_would(data in prop::collection::vec(any::<u8>(), 0..600)) {
+        chains::run(&data);
     }
 
     #[test]
@@ -51,6 +56,11 @@ fn pools_do_what_a_model_of_them_does_on_what_the_fuzzer_kept() {
 #[test]
 fn nothing_is_lost_among_threads_on_what_the_fuzzer_kept() {
     replay("threads", several_threads::run);
+}
+
+#[test]
+fn a_chain_does_what_a_queue_of_bytes_would_on_what_the_fuzzer_kept() {
+    replay("chains", chains::run);
 }
 
 #[test]

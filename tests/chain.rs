@@ -1,0 +1,377 @@
+//! Chains: what is lent, what is refused, and what bad readers and writers can do. That they do what a vector would is
+//! tested in `models/state-machine`.
+
+use std::future::{Future, ready};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, Bytes};
+use poolbuf::{
+    AcquireError, Budget, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool,
+    PoolConfig, PooledBuf, PooledChain, TrustedRead,
+};
+
+/// Bytes a buffer.
+const SIZE: usize = 8;
+
+#[test]
+fn a_chain_takes_all_of_its_buffers_or_none() {
+    let pool = BufferPool::new(SIZE, 0, 4).unwrap();
+    let held = pool.acquire().unwrap();
+    let refused = pool.acquire_chain(4 * SIZE).unwrap_err();
+    assert!(matches!(refused, AcquireError::Exhausted { max: 4, .. }));
+    assert_eq!(pool.stats().in_use, 1);
+    drop(held);
+    let chain = pool.acquire_chain(4 * SIZE).unwrap();
+    assert_eq!(pool.stats().in_use, 4);
+    drop(chain);
+    assert_eq!(pool.stats().in_use, 0);
+}
+
+#[test]
+fn the_rest_takes_the_smallest_tier_that_holds_it() {
+    let tier = |size| PoolConfig::new(size).max(4);
+    let tiers = MultiSizeConfig::new().tier(tier(16)).tier(tier(100));
+    let pool = MultiSizePool::with_config(tiers).unwrap();
+    let capacities = |len| {
+        let chain = pool.acquire_chain(len).unwrap();
+        chain
+            .into_iter()
+            .map(|buf| buf.capacity())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(capacities(0), [16]);
+    assert_eq!(capacities(100), [100]);
+    assert_eq!(capacities(210), [100, 100, 16]);
+    assert_eq!(capacities(217), [100, 100, 100]);
+    // What waits gets the same if it is free, and else larger ones; so does what doesn't.
+    let waits = |len| {
+        let chain = pool.acquire_chain_timeout(len, Duration::MAX).unwrap();
+        let bufs = chain.into_iter();
+        bufs.map(|buf| buf.capacity()).collect::<Vec<_>>()
+    };
+    assert_eq!(waits(210), [100, 100, 16]);
+    let _small = pool.acquire_many(4, 16).unwrap();
+    assert_eq!(waits(210), [100, 100, 100]);
+    assert_eq!(capacities(210), [100, 100, 100]);
+    let _large = pool.acquire_many(2, 100).unwrap();
+    let before = pool.stats();
+    let refused = pool.acquire_chain(210).unwrap_err();
+    assert!(matches!(refused, AcquireError::Exhausted { max: 4, .. }));
+    let since = pool.stats().since(&before);
+    assert_eq!((since.in_use, since.waits, since.refused), (6, 0, 1));
+    let never = pool.acquire_chain(501).unwrap_err();
+    assert!(matches!(never, AcquireError::TooMany { .. }), "{never:?}");
+}
+
+/// Each wants more than half of what there is. One that held a part while it waits for the rest would wait for ever.
+#[test]
+fn threads_that_wait_for_chains_do_not_wait_for_each_other() {
+    let budget = Budget::new(5 * 100 + 2 * 16);
+    let tier = |size, max| PoolConfig::new(size).max(max).budget(&budget);
+    let tiers = MultiSizeConfig::new().tier(tier(16, 2)).tier(tier(100, 5));
+    let pools: [Box<dyn Pool>; 3] = [
+        Box::new(BufferPool::new(100, 0, 5).unwrap()),
+        Box::new(LockFreePool::<5>::new(100).unwrap()),
+        Box::new(MultiSizePool::with_config(tiers).unwrap()),
+    ];
+    for pool in &pools {
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for round in 0..200 {
+                        let len = 201 + round % 150;
+                        let mut chain = pool.acquire_chain_timeout(len, Duration::MAX).unwrap();
+                        assert_eq!(chain.put_some(&vec![7; len]), len);
+                    }
+                });
+            }
+        });
+        assert_eq!((pool.stats().in_use, pool.stats().timed_out), (0, 0));
+    }
+    assert_eq!(budget.lent(), 0);
+}
+
+#[test]
+fn a_chain_that_is_waited_for_can_be_left_and_is_late() {
+    let pool: Arc<dyn Pool> = Arc::new(BufferPool::new(SIZE, 0, 4).unwrap());
+    let held = pool.acquire_chain(3 * SIZE).unwrap();
+    let mut waiting = Box::pin(pool.acquire_chain_async(2 * SIZE));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    drop(waiting);
+    assert_eq!((pool.stats().in_use, pool.stats().waiting), (3, 0));
+    let late = pool.acquire_chain_timeout(2 * SIZE, Duration::ZERO);
+    assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
+    let mut late = pool.acquire_chain_async(2 * SIZE).within(ready(()));
+    let Poll::Ready(Err(AcquireError::TimedOut { .. })) = Pin::new(&mut late).poll(&mut context)
+    else {
+        panic!("the time is up");
+    };
+    assert_eq!((pool.stats().timed_out, pool.stats().abandoned), (2, 1));
+    let mut waiting = Box::pin(pool.acquire_chain_async(2 * SIZE));
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    drop(held);
+    let Poll::Ready(Ok(chain)) = waiting.as_mut().poll(&mut context) else {
+        panic!("all buffers have come back");
+    };
+    assert_eq!(chain.buffers(), 2);
+}
+
+/// A reader that claims more than it was given room for, and one that fails, add nothing.
+#[test]
+fn readers_that_lie_or_fail_add_nothing() {
+    struct Liar(io::Result<usize>);
+    impl Read for Liar {
+        fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+            target.fill(1);
+            std::mem::replace(&mut self.0, Err(io::ErrorKind::BrokenPipe.into()))
+        }
+    }
+    let pool = BufferPool::new(SIZE, 0, 2).unwrap();
+    let mut chain = pool.acquire_chain(2 * SIZE).unwrap();
+    chain.extend_from_slice(b"kept").unwrap();
+    let mut liar = Liar(Ok(2 * SIZE - 3));
+    let error = chain.read_from_any(&mut liar).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    let error = chain.read_from_any(&mut liar).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    assert_eq!(chain, b"kept");
+    // What they wrote there is not what is read later.
+    chain.put_some(&[9; 2 * SIZE]);
+    assert_eq!(chain.to_vec()[..5], *b"kept\x09");
+}
+
+#[test]
+fn a_chain_too_long_for_the_pool_is_refused_with_the_numbers_and_not_waited_for() {
+    let tier = |size| PoolConfig::new(size).max(3);
+    let tiers = MultiSizeConfig::new().tier(tier(2)).tier(tier(SIZE));
+    let pools: [Box<dyn Pool>; 3] = [
+        Box::new(BufferPool::new(SIZE, 0, 3).unwrap()),
+        Box::new(LockFreePool::<3>::new(SIZE).unwrap()),
+        Box::new(MultiSizePool::with_config(tiers).unwrap()),
+    ];
+    let mut context = Context::from_waker(Waker::noop());
+    for pool in &pools {
+        let mut waiting = Box::pin(pool.acquire_chain_async(3 * SIZE + 1));
+        let Poll::Ready(waited_for) = waiting.as_mut().poll(&mut context) else {
+            panic!("it will never be there");
+        };
+        let results = [
+            pool.acquire_chain(3 * SIZE + 1),
+            pool.acquire_chain_timeout(3 * SIZE + 1, Duration::MAX),
+            waited_for,
+        ];
+        for result in results {
+            let error = result.unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    AcquireError::TooMany {
+                        requested: 4,
+                        max: 3,
+                        ..
+                    }
+                ),
+                "{error:?}"
+            );
+        }
+        assert_eq!((pool.stats().in_use, pool.stats().waits), (0, 0));
+        assert_eq!(pool.acquire_chain(3 * SIZE).unwrap().spare_len(), 3 * SIZE);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_a_full_chain_is_not_the_end_of_a_stream() {
+    let pool = BufferPool::new(SIZE, 0, 2).unwrap();
+    let mut chain = pool.acquire_chain(2 * SIZE).unwrap();
+    chain.put_slice(b"hello, w");
+    let error = chain.extend_from_slice(&[0; SIZE + 1]).unwrap_err();
+    assert_eq!((error.requested, error.spare), (SIZE + 1, SIZE));
+    let put = catch_unwind(AssertUnwindSafe(|| chain.put_slice(&[0; SIZE + 1])));
+    assert!(put.is_err());
+    // SAFETY: not reached beyond the check.
+    let told = catch_unwind(AssertUnwindSafe(|| unsafe { chain.advance_mut(SIZE + 1) }));
+    assert!(told.is_err());
+    assert!(catch_unwind(AssertUnwindSafe(|| chain.advance(SIZE + 1))).is_err());
+    assert_eq!(chain, b"hello, w");
+    let error = chain.write_all(b"orld, and more").unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::WriteZero);
+    assert_eq!(chain, b"hello, world, an");
+    assert_eq!(chain.write(b"d").unwrap(), 0);
+    for error in [
+        chain.read_from(&mut &b"d"[..]).unwrap_err(),
+        chain.read_from_any(&mut &b"d"[..]).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), io::ErrorKind::WriteZero);
+    }
+    assert!(chain.chunk_mut().len() == 0 && !chain.has_remaining_mut());
+}
+
+/// Bytes of a message that takes 64 buffers of 16 KiB.
+const LARGE: usize = 1 << 20;
+
+/// Both ends of a connection.
+fn connection() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (client, listener.accept().unwrap().0)
+}
+
+/// Reads and writes many buffers at once and in no other way, and remembers the most that it was given.
+struct Vectored {
+    socket: TcpStream,
+    most: usize,
+}
+
+impl Vectored {
+    fn new(socket: TcpStream) -> Vectored {
+        Vectored { socket, most: 0 }
+    }
+}
+
+impl Read for Vectored {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        panic!("read into one buffer");
+    }
+
+    fn read_vectored(&mut self, slices: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.most = self.most.max(slices.len());
+        self.socket.read_vectored(slices)
+    }
+}
+
+// SAFETY: hands on the bytes, and what the socket returns.
+unsafe impl TrustedRead for Vectored {}
+
+impl Write for Vectored {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        panic!("wrote one buffer");
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.most = self.most.max(slices.len());
+        self.socket.write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Receives a whole message, as long as a chain.
+fn received(pool: &BufferPool, socket: TcpStream) -> PooledChain {
+    let mut socket = Vectored::new(socket);
+    let mut chain = pool.acquire_chain(LARGE).unwrap();
+    while chain.spare_len() > 0 {
+        assert!(chain.read_from(&mut socket).unwrap() > 0);
+    }
+    assert!(socket.most > 1, "received into one buffer at a time");
+    chain
+}
+
+/// From a publisher to a broker, and from there to three subscribers: the broker copies nothing.
+#[test]
+fn a_message_of_many_buffers_is_received_fanned_out_and_parsed() {
+    let pool = || BufferPool::new(16 << 10, 0, LARGE >> 14).unwrap();
+    // A number of one byte and one of four: some lie across two buffers, since 16 KiB is no multiple of five.
+    const NUMBERS: usize = LARGE / 5;
+
+    let (to_broker, from_publisher) = connection();
+    let publisher = thread::spawn(move || {
+        let mut message = pool().acquire_chain(LARGE).unwrap();
+        for number in 0..NUMBERS as u32 {
+            message.put_u8(number as u8);
+            message.put_u32(number);
+        }
+        message.put_bytes(0xee, LARGE % 5);
+        assert_eq!((message.len(), message.spare_len()), (LARGE, 0));
+        let mut socket = Vectored::new(to_broker);
+        message.write_to(&mut socket).unwrap();
+        assert!(socket.most > 1, "wrote one buffer at a time");
+        assert!(message.is_empty());
+    });
+
+    let broker = pool();
+    let message = received(&broker, from_publisher);
+    publisher.join().unwrap();
+    assert_eq!((message.buffers(), broker.stats().in_use), (64, 64));
+    // Copied out with one call, without being consumed.
+    let mut whole = vec![0; LARGE];
+    assert_eq!(message.copy_to(&mut whole), LARGE);
+    assert!(message == whole[..] && message.to_vec() == whole);
+
+    let pieces: Vec<Bytes> = message.freeze();
+    assert_eq!(pieces.len(), 64);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            let (mut to_subscriber, from_broker) = connection();
+            let pieces = pieces.clone();
+            scope.spawn(move || {
+                for piece in pieces {
+                    to_subscriber.write_all(&piece).unwrap();
+                }
+                to_subscriber.shutdown(Shutdown::Write).unwrap();
+            });
+            scope.spawn(move || {
+                let own = pool();
+                let mut message = received(&own, from_broker);
+                for number in 0..NUMBERS as u32 {
+                    // Each buffer is back when all of it has been read.
+                    assert_eq!(own.stats().in_use, 64 - 5 * number as usize / (16 << 10));
+                    assert_eq!(
+                        (message.get_u8(), message.get_u32()),
+                        (number as u8, number)
+                    );
+                }
+                assert_eq!(message, [0xee; LARGE % 5]);
+            });
+        }
+        // As long as one subscriber has not been sent a piece, its buffer is lent.
+        drop(pieces);
+    });
+    assert_eq!(broker.stats().in_use, 0);
+}
+
+#[test]
+fn buffers_that_can_hold_nothing_are_not_in_the_way() {
+    let pool = BufferPool::new(SIZE, 0, 2).unwrap();
+    let nothing = || PooledBuf::try_from(Vec::new()).unwrap();
+    let mut chain = PooledChain::from(nothing());
+    assert_eq!((chain.buffers(), chain.spare_len()), (0, 0));
+    assert_eq!(chain.put_some(b"x"), 0);
+    chain.push(pool.acquire().unwrap());
+    chain.push(nothing());
+    chain.push(pool.acquire().unwrap());
+    chain.extend_from_slice(b"hello, world").unwrap();
+    assert_eq!(chain, b"hello, world");
+}
+
+#[test]
+fn errors_say_the_numbers() {
+    let pool = BufferPool::new(SIZE, 0, 2).unwrap();
+    let mut chain = pool.acquire_chain(2 * SIZE).unwrap();
+    chain.extend_from_slice(b"hello").unwrap();
+    let error = chain.extend_from_slice(&[0; 12]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "12 bytes do not fit: 11 of the buffer's 16 are free"
+    );
+    let error = chain.write_to(&mut &mut [0; 2][..]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::WriteZero);
+    assert_eq!(
+        error.to_string(),
+        "3 bytes are left that the writer does not take"
+    );
+    assert_eq!(chain, b"llo");
+    assert_eq!(
+        format!("{chain:?}"),
+        "PooledChain { len: 3, buffers: 2, capacity: 16, .. }"
+    );
+}
