@@ -361,7 +361,7 @@ fn errors_say_the_numbers() {
     let error = chain.extend_from_slice(&[0; 12]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "12 bytes do not fit: 11 of the buffer's 16 are free"
+        "12 bytes do not fit: the buffer has room for 11 of its 16"
     );
     let error = chain.write_to(&mut &mut [0; 2][..]).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::WriteZero);
