@@ -231,8 +231,8 @@ impl PoolConfig {
     /// No thread of its own does it: the next visit to the free-stack, or call of [`stats`](crate::Pool::stats), does,
     /// and takes longer by as much as a `trim` of those buffers does. A pool that is not used and whose statistics
     /// are not asked for keeps its memory. The price is a look at the clock for each
-    /// visit to the free-stack, which makes acquire and release several times as expensive where there are no magazines;
-    /// at the magazine they cost what they did. Without effect in a
+    /// visit to the free-stack, which makes acquire and release several times as expensive where there are no
+    /// magazines; at the magazine they cost what they did. Without effect in a
     /// [`LockFreePool`](crate::LockFreePool), and not for memory that `trim` is not for. A generation of less than a
     /// microsecond counts as one.
     pub fn decay(mut self, generation: Duration) -> Self {

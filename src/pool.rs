@@ -306,16 +306,17 @@ pub trait Pool: fmt::Debug + Send + Sync {
         AcquireMany::ready(self.acquire_many(count, len))
     }
 
-    /// Lends buffers that can hold at least `len` bytes together, all or none, to be written and read as one. Never waits.
-    /// For messages that are larger than any buffer of the pool; at least one buffer.
+    /// Lends buffers that can hold at least `len` bytes together, all or none, to be written and read as one. Never
+    /// waits. For messages that are larger than any buffer of the pool; at least one buffer.
     ///
-    /// All are of the pool's largest size, as many as it takes; a [`MultiSizePool`](crate::MultiSizePool) takes for what
-    /// is left over the smallest size that holds it, if one is free, and else the largest too. Costs what [`acquire_many`](Pool::acquire_many) does.
+    /// All are of the pool's largest size, as many as it takes; a [`MultiSizePool`](crate::MultiSizePool) takes for
+    /// what is left over the smallest size that holds it, if one is free, and else the largest too. Costs what
+    /// [`acquire_many`](Pool::acquire_many) does.
     ///
     /// # Errors
     ///
-    /// Those of [`acquire_many`](Pool::acquire_many); [`TooMany`](AcquireError::TooMany) for more than all buffers of the
-    /// largest size hold.
+    /// Those of [`acquire_many`](Pool::acquire_many); [`TooMany`](AcquireError::TooMany) for more than all buffers of
+    /// the largest size hold.
     ///
     /// ```
     /// use poolbuf::{AcquireError, BufferPool, Pool};

@@ -219,8 +219,8 @@ impl PooledChain {
     }
 }
 
-/// With the feature `bytes`: reads the bytes written so far, and takes away what was read; a buffer goes back as soon as
-/// all of it was. `chunks_vectored` fills as many slices as it is given.
+/// With the feature `bytes`: reads the bytes written so far, and takes away what was read; a buffer goes back as soon
+/// as all of it was. `chunks_vectored` fills as many slices as it is given.
 ///
 /// ```
 /// use bytes::Buf;

@@ -16,8 +16,8 @@ pub(crate) const AT_ONCE: usize = 16;
 /// A guard, and its header before its spare bytes were handed out.
 type HandedOut<'a> = (&'a mut PooledBuf, NonNull<ReleaseHeader>);
 
-/// Reads once from `reader`, at most `most` bytes, into the first of `bufs` that have room, as [`PooledBuf::read_from`] does
-/// into one, and returns how many bytes came: the first of `bufs` got the first of them.
+/// Reads once from `reader`, at most `most` bytes, into the first of `bufs` that have room, as [`PooledBuf::read_from`]
+/// does into one, and returns how many bytes came: the first of `bufs` got the first of them.
 pub(crate) fn read_from<'a>(
     bufs: impl Iterator<Item = &'a mut PooledBuf>,
     reader: &mut (impl TrustedRead + ?Sized),

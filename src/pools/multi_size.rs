@@ -237,8 +237,8 @@ impl MultiSizePool {
     /// `whole` buffers of the largest tier and one that holds `rest`, if all are free.
     fn try_mixed(&self, whole: usize, rest: usize, caller: Caller) -> Option<PooledChain> {
         let largest = &self.tiers().last()?.handle;
-        // What can't be lent as buffers of the largest tier alone is refused always, and not only while the mixture is not
-        // free: or else its request could not be waited for.
+        // What can't be lent as buffers of the largest tier alone is refused always, and not only while the mixture is
+        // not free: or else its request could not be waited for.
         let all = largest.may_lend_at_once(whole + 1, self.max_len()).ok()?;
         let (home, _) = self.serving(rest)?;
         let bufs = largest.try_acquire_many(all - 1, caller).ok()?;
