@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::core::{PoolCore, PoolHandle};
 use crate::error::AcquireError;
 use crate::free_list::{Demand, Empty, FreeList, Resizable, Slot};
-use crate::holders::{Caller, Tracker};
+use crate::holders::Caller;
 use crate::memory::region::Places;
 use crate::pooled_buf::PooledBuf;
 use crate::pooled_buf::header::Lender;
@@ -155,13 +155,7 @@ impl<F: FreeList> PoolHandle<F> {
             Refusal::Empty(Empty::Closed) => self.closed(),
             Refusal::Empty(Empty::AllInUse(in_use)) => {
                 core.refused.fetch_add(1, Ordering::Relaxed);
-                let held_by = core.tracker.as_ref().and_then(Tracker::held_by);
-                AcquireError::Exhausted {
-                    pool: Arc::clone(self.name()),
-                    in_use: in_use as usize,
-                    max: self.max(),
-                    held_by: held_by.map(Box::new),
-                }
+                self.exhausted(in_use as usize)
             }
             Refusal::OverBudget(Exceeded { lent }) => {
                 core.refused.fetch_add(1, Ordering::Relaxed);
@@ -198,10 +192,10 @@ impl Lending<'_> {
     #[inline(always)]
     pub(super) unsafe fn lend(self, slot: Slot) -> PooledBuf {
         self.witness.holds(slot.index);
-        // SAFETY: the header lies at the start of the core, which lives until all buffers are released
-        // (see the module). The region's bytes at `slot` are initialised, at least `buffer_size` many behind the
-        // headroom, and ours alone until `release` pushes `slot`; what their last holder did has happened before. The core
-        // is `Sync`. `exposed` was a guard's.
+        // SAFETY: the header lies at the start of the core, which lives until all buffers are released (see the
+        // module). The region's bytes at `slot` are initialised, at least `buffer_size` many behind the headroom, and
+        // ours alone until `release` pushes `slot`; what their last holder did has happened before. The core is `Sync`.
+        // `exposed` was a guard's.
         unsafe {
             PooledBuf::from_parts(
                 self.header,

@@ -16,8 +16,8 @@ use crate::pooled_buf::PooledBuf;
 ///
 /// # Safety
 ///
-/// Each of its methods does with the bytes that it is given what [`TrustedRead`](crate::TrustedRead) asks of `read`; for
-/// `recv_from`, the number is the first of the two.
+/// Each of its methods does with the bytes that it is given what [`TrustedRead`](crate::TrustedRead) asks of `read`;
+/// for `recv_from`, the number is the first of the two.
 ///
 /// ```
 /// use poolbuf::{BufferPool, Pool, PooledBuf, TrustedRecv};
@@ -98,12 +98,12 @@ unsafe impl TrustedRecv for UnixDatagram {
     }
 }
 
-/// Datagrams. Each call receives one, behind the bytes written so far, and returns how many bytes it has: 0 is a datagram
-/// that is empty, since a full buffer is an error instead. Of one that is longer than what is
-/// [to spare](PooledBuf::spare_len), the rest is lost: in silence on Unix, and with an error on Windows.
+/// Datagrams. Each call receives one, behind the bytes written so far, and returns how many bytes it has: 0 is a
+/// datagram that is empty, since a full buffer is an error instead. Of one that is longer than what is [to
+/// spare](PooledBuf::spare_len), the rest is lost: in silence on Unix, and with an error on Windows.
 ///
-/// *Cost.* What was received, whatever the capacity: see [`read_from`](PooledBuf::read_from). An interrupted call is tried
-/// again.
+/// *Cost.* What was received, whatever the capacity: see [`read_from`](PooledBuf::read_from). An interrupted call is
+/// tried again.
 impl PooledBuf {
     /// Receives one datagram.
     ///

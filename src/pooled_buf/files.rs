@@ -6,9 +6,10 @@ use std::io;
 use crate::pooled_buf::PooledBuf;
 
 impl PooledBuf {
-    /// Reads once from `file`, from byte `offset` on, behind the bytes written so far, as much as comes and fits. Returns
-    /// how many bytes came; 0 means that the file ends there, since a full buffer is an error instead. An interrupted read
-    /// is tried again. On Unix and Windows; on Windows, it moves the file's cursor, as `seek_read` does.
+    /// Reads once from `file`, from byte `offset` on, behind the bytes written so far, as much as comes and fits.
+    /// Returns how many bytes came; 0 means that the file ends there, since a full buffer is an error instead. An
+    /// interrupted read is tried again. On Unix and Windows; on Windows, it moves the file's cursor, as `seek_read`
+    /// does.
     ///
     /// *Cost.* What the read costs, whatever the capacity: see [`read_from`](PooledBuf::read_from).
     ///

@@ -2,12 +2,12 @@
 //!
 //! What a writer may find there, and how much of it counts as exposed afterwards, is a matter of what is known of it:
 //!
-//! - Of safe code, nothing is known. It gets bytes that are zeroed where they would show an earlier holder's, and all of
-//!   them count as exposed: `spare_mut`, `read_from_any`.
+//! - Of safe code, nothing is known. It gets bytes that are zeroed where they would show an earlier holder's, and all
+//!   of them count as exposed: `spare_mut`, `read_from_any`.
 //! - System calls, and what is marked as [`TrustedRead`], write what they report and nothing else. They get the bytes
 //!   as they are, and what they report is what counts: `read_from`, `receive`, `fill_with`.
-//! - `spare_capacity_mut` gives out the bytes as they are, and is told by `set_len` how many were written. Until then, all
-//!   of them count.
+//! - `spare_capacity_mut` gives out the bytes as they are, and is told by `set_len` how many were written. Until then,
+//!   all of them count.
 
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
@@ -27,9 +27,9 @@ impl PooledBuf {
     /// For readers that write what they report and nothing else, as sockets, files, pipes and slices do: see
     /// [`TrustedRead`]. Any other goes into [`read_from_any`](PooledBuf::read_from_any).
     ///
-    /// *Cost.* What the read costs, however large the buffer is, and however much of it earlier holders used: nothing is
-    /// zeroed, and what counts as [exposed](crate::Wipe) is what came. (`Wipe::Secure` counts all that was handed out: the
-    /// whole buffer. Memory of no pool, which may not be initialised, is zeroed once.)
+    /// *Cost.* What the read costs, however large the buffer is, and however much of it earlier holders used: nothing
+    /// is zeroed, and what counts as [exposed](crate::Wipe) is what came. (`Wipe::Secure` counts all that was handed
+    /// out: the whole buffer. Memory of no pool, which may not be initialised, is zeroed once.)
     ///
     /// # Errors
     ///
@@ -60,14 +60,14 @@ impl PooledBuf {
 
     /// As [`read_from`](PooledBuf::read_from), from any reader.
     ///
-    /// A reader may look at the bytes that it is given, and may write more of them than it says. So those that would show
-    /// an earlier holder's are zeroed first, and all of them count as exposed when the guard is wiped, as with
+    /// A reader may look at the bytes that it is given, and may write more of them than it says. So those that would
+    /// show an earlier holder's are zeroed first, and all of them count as exposed when the guard is wiped, as with
     /// [`spare_mut`](PooledBuf::spare_mut): on a large buffer, both can take longer than the read.
     ///
     /// # Errors
     ///
-    /// As for `read_from`; and [`InvalidData`](io::ErrorKind::InvalidData) when the reader claims more bytes than it was
-    /// given room for.
+    /// As for `read_from`; and [`InvalidData`](io::ErrorKind::InvalidData) when the reader claims more bytes than it
+    /// was given room for.
     ///
     /// ```
     /// use poolbuf::{BufferPool, Pool};
@@ -128,9 +128,9 @@ impl PooledBuf {
     ///
     /// # Errors
     ///
-    /// The error of `fill`; [`InvalidData`](io::ErrorKind::InvalidData) when it returns more bytes than it was given, as
-    /// `recv` with `MSG_TRUNC` does; and a [`CapacityError`] as for `read_from`, without a call of `fill`, when nothing more
-    /// fits.
+    /// The error of `fill`; [`InvalidData`](io::ErrorKind::InvalidData) when it returns more bytes than it was given,
+    /// as `recv` with `MSG_TRUNC` does; and a [`CapacityError`] as for `read_from`, without a call of `fill`, when
+    /// nothing more fits.
     ///
     /// # Safety
     ///
@@ -223,10 +223,10 @@ impl PooledBuf {
         Ok(())
     }
 
-    /// All the bytes that can still be added, as they are: unlike [`spare_mut`](PooledBuf::spare_mut)
-    /// nothing is zeroed first, so they may show an earlier holder's bytes, or, where the memory is of no pool, not be
-    /// initialised. For handing to the operating system; [`set_len`](PooledBuf::set_len) then says how many were written,
-    /// where the safe [`commit`](PooledBuf::commit) would zero some.
+    /// All the bytes that can still be added, as they are: unlike [`spare_mut`](PooledBuf::spare_mut) nothing is zeroed
+    /// first, so they may show an earlier holder's bytes, or, where the memory is of no pool, not be initialised. For
+    /// handing to the operating system; [`set_len`](PooledBuf::set_len) then says how many were written, where the safe
+    /// [`commit`](PooledBuf::commit) would zero some.
     ///
     /// All of them count as exposed when the guard is wiped, unless `set_len` says how many were written: then so many.
     ///
@@ -262,16 +262,16 @@ impl PooledBuf {
         self.header = unsafe { ReleaseHeader::when_reported(self.header) };
     }
 
-    /// The data and all that can be added behind them, as they are. All of it counts as exposed until it has been said how
-    /// many bytes were written.
+    /// The data and all that can be added behind them, as they are. All of it counts as exposed until it has been said
+    /// how many bytes were written.
     ///
     /// # Safety
     ///
     /// Its caller writes bytes only, never [`MaybeUninit::uninit`].
     #[inline]
     pub(crate) unsafe fn uninit_mut(&mut self) -> &mut [MaybeUninit<u8>] {
-        // SAFETY: `from_parts` was promised that the lender lives until the release. Up to the buffer's end the bytes are
-        // the guard's own; those that are initialised stay so, as our caller promises.
+        // SAFETY: `from_parts` was promised that the lender lives until the release. Up to the buffer's end the bytes
+        // are the guard's own; those that are initialised stay so, as our caller promises.
         unsafe {
             self.header = ReleaseHeader::when_handed_out(self.header);
             slice::from_raw_parts_mut(self.data.cast().as_ptr(), self.room as usize)
@@ -327,7 +327,8 @@ impl PooledBuf {
         }
     }
 
-    /// Counts `bytes` more bytes as written, as has been said of those that were handed out since the header was `before`.
+    /// Counts `bytes` more bytes as written, as has been said of those that were handed out since the header was
+    /// `before`.
     #[inline]
     pub(super) fn received(
         &mut self,
@@ -383,8 +384,8 @@ impl PooledBuf {
         })
     }
 
-    /// Notes that it has been said how many bytes were written since the header was `before`. What was handed out before
-    /// that, and was not reported yet, still counts.
+    /// Notes that it has been said how many bytes were written since the header was `before`. What was handed out
+    /// before that, and was not reported yet, still counts.
     #[inline]
     pub(super) fn take_report(&mut self, before: NonNull<ReleaseHeader>) {
         // SAFETY: `from_parts` was promised that the lender lives until the release.

@@ -20,17 +20,17 @@ use std::sync::Arc;
 /// `Box<dyn TrustedRead>` is one of any kind. (Not marked is std's `PipeReader`, which is newer than the Rust that this
 /// crate supports: convert it into a [`File`].)
 ///
-/// What is not marked goes into [`read_from_any`](crate::PooledBuf::read_from_any), and if it is a type of another crate
-/// that is known to do what is asked for here, into
+/// What is not marked goes into [`read_from_any`](crate::PooledBuf::read_from_any), and if it is a type of another
+/// crate that is known to do what is asked for here, into
 /// [`read_from_unchecked`](crate::PooledBuf::read_from_unchecked).
 ///
 /// # Safety
 ///
-/// For each call of [`read`](Read::read) with the bytes `buf`, and for each of [`read_vectored`](Read::read_vectored) with
-/// several slices, whose bytes in turn are `buf`:
+/// For each call of [`read`](Read::read) with the bytes `buf`, and for each of [`read_vectored`](Read::read_vectored)
+/// with several slices, whose bytes in turn are `buf`:
 ///
-/// - If it returns `Ok(n)`, then `n` is at most `buf.len()`, and it has written each of the first `n` bytes of `buf`, and
-///   none behind them.
+/// - If it returns `Ok(n)`, then `n` is at most `buf.len()`, and it has written each of the first `n` bytes of `buf`,
+///   and none behind them.
 /// - If it returns an error of the kind [`WouldBlock`], [`Interrupted`], [`TimedOut`], [`ConnectionReset`] or
 ///   [`ConnectionAborted`], it has written none. With other errors, and when it panics, it may have written any.
 /// - It reads no byte of `buf` that it has not written in this call, and keeps no pointer to one.
@@ -96,9 +96,9 @@ macro_rules! trusted {
     };
 }
 
-// SAFETY: each of these hands the bytes to a system call, which writes what it returns. (On Windows, standard input that is
-// a console converts into them what it has read, which may fail on the way, with an error of another kind than those
-// named.) `StdinLock` is a `BufReader` over such calls, for which see below.
+// SAFETY: each of these hands the bytes to a system call, which writes what it returns. (On Windows, standard input
+// that is a console converts into them what it has read, which may fail on the way, with an error of another kind than
+// those named.) `StdinLock` is a `BufReader` over such calls, for which see below.
 trusted! {
     "Reads by a system call.";
     File &File Arc<File>;
@@ -127,10 +127,10 @@ unsafe impl<R: TrustedRead + ?Sized> TrustedRead for Box<R> {}
 // SAFETY: hands on the first of the bytes, and what the reader returns, or returns 0.
 unsafe impl<R: TrustedRead> TrustedRead for Take<R> {}
 
-// SAFETY: hands on the bytes to the first reader, or, if that returned 0 and so wrote none, to the second; and returns what
-// that one does.
+// SAFETY: hands on the bytes to the first reader, or, if that returned 0 and so wrote none, to the second; and returns
+// what that one does.
 unsafe impl<R: TrustedRead, S: TrustedRead> TrustedRead for Chain<R, S> {}
 
-// SAFETY: copies from its own buffer, and returns how many bytes that was; or, where there is room for more than its own
-// buffer holds, and that is empty, hands on the bytes, and what the reader returns.
+// SAFETY: copies from its own buffer, and returns how many bytes that was; or, where there is room for more than its
+// own buffer holds, and that is empty, hands on the bytes, and what the reader returns.
 unsafe impl<R: TrustedRead + ?Sized> TrustedRead for BufReader<R> {}
