@@ -133,10 +133,10 @@ fn a_receive_zeroes_nothing_and_exposes_what_came() {
             (40, |_| Ok(40), 40),
             (0, |_| Ok(0), 0),
             (0, |_| Err(ErrorKind::WouldBlock.into()), 0),
-            (0, |_| Err(ErrorKind::TimedOut.into()), 0),
             (0, |_| Err(ErrorKind::ConnectionReset.into()), 0),
             // Any byte may have been written.
             (40, |_| Err(ErrorKind::Other.into()), SIZE),
+            (40, |_| Err(ErrorKind::TimedOut.into()), SIZE),
             (40, |_| Err(io::Error::from_raw_os_error(5)), SIZE),
             (40, |_| resume_unwind(Box::new(())), SIZE),
             (40, |buf| Ok(buf.len() + 1), SIZE),

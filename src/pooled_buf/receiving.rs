@@ -459,14 +459,11 @@ pub(crate) fn claims_too_much(error: CapacityError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// Whether a read that failed so has left the bytes alone. A socket hands over what has come, or fails; but a disk, for
-/// instance, can fail in the middle.
+/// Whether a read that failed so has left the bytes alone. A socket hands over what has come, or fails; but a disk can
+/// fail in the middle, also by a time limit, after some bytes have been written past the page cache.
 #[cold]
 pub(super) fn has_written_nothing(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, TimedOut, WouldBlock};
+    use io::ErrorKind::{ConnectionReset, Interrupted, WouldBlock};
 
-    matches!(
-        error.kind(),
-        WouldBlock | Interrupted | TimedOut | ConnectionReset | ConnectionAborted
-    )
+    matches!(error.kind(), WouldBlock | Interrupted | ConnectionReset)
 }

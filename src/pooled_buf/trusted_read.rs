@@ -31,17 +31,15 @@ use std::sync::Arc;
 ///
 /// - If it returns `Ok(n)`, then `n` is at most `buf.len()`, and it has written each of the first `n` bytes of `buf`,
 ///   and none behind them.
-/// - If it returns an error of the kind [`WouldBlock`], [`Interrupted`], [`TimedOut`], [`ConnectionReset`] or
-///   [`ConnectionAborted`], it has written none. With other errors, and when it panics, it may have written any.
+/// - If it returns an error of the kind [`WouldBlock`], [`Interrupted`] or [`ConnectionReset`], it has written none. With
+///   other errors, and when it panics, it may have written any.
 /// - It reads no byte of `buf` that it has not written in this call, and keeps no pointer to one.
 ///
 /// Otherwise safe code could be shown what other holders of the buffer wrote.
 ///
 /// [`WouldBlock`]: std::io::ErrorKind::WouldBlock
 /// [`Interrupted`]: std::io::ErrorKind::Interrupted
-/// [`TimedOut`]: std::io::ErrorKind::TimedOut
 /// [`ConnectionReset`]: std::io::ErrorKind::ConnectionReset
-/// [`ConnectionAborted`]: std::io::ErrorKind::ConnectionAborted
 ///
 /// ```
 /// use poolbuf::{BufferPool, Pool, TrustedRead};
