@@ -5,10 +5,14 @@
 //! cargo run --example hyper_bodies
 //! ```
 
+#[path = "shared/accept.rs"]
+mod accept;
+
 use std::convert::Infallible;
 use std::io::Write;
 use std::time::Duration;
 
+use accept::pause_after;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::service::service_fn;
@@ -61,8 +65,7 @@ async fn serve(listener: TcpListener, pool: BufferPool) {
             Ok(accepted) => accepted,
             Err(error) => {
                 eprintln!("cannot accept: {error}");
-                // Out of descriptors, most likely: it would fail again at once.
-                sleep(Duration::from_millis(50)).await;
+                sleep(pause_after(&error)).await;
                 continue;
             }
         };

@@ -6,14 +6,19 @@
 //! cargo run --example tokio_server -- 127.0.0.1:7000    serves there until standard input ends
 //! ```
 
+#[path = "shared/accept.rs"]
+mod accept;
+
 use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use accept::pause_after;
 use poolbuf::{BufferPool, Pool, PoolConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 /// Most buffers lent at once; fewer than there are clients.
@@ -37,7 +42,9 @@ async fn serve(mut socket: TcpStream, pool: BufferPool) -> io::Result<()> {
             Err(error) => return Err(error),
         }
         timeout(PATIENCE, socket.write_all(&buf)).await??;
-        // The buffer goes back here, before the next wait.
+        drop(buf); // back before the next wait
+        // A client that has sent many requests in advance would otherwise keep this thread to itself.
+        yield_now().await;
     }
 }
 
@@ -49,8 +56,7 @@ async fn listen(listener: TcpListener, pool: BufferPool) {
             Ok(accepted) => accepted,
             Err(error) => {
                 eprintln!("cannot accept: {error}");
-                // Out of descriptors, most likely: it would fail again at once.
-                sleep(Duration::from_millis(50)).await;
+                sleep(pause_after(&error)).await;
                 continue;
             }
         };

@@ -63,7 +63,7 @@ fn serve(listener: &TcpListener, stopping: &AtomicBool, text: &dyn Fn() -> Strin
             // A client that breaks off has no answer, and the next one is served.
             Ok((stream, _)) => drop(answer(stream, text)),
             // Out of descriptors, most likely: it would fail again at once.
-            Err(_) => thread::sleep(Duration::from_millis(50)),
+            Err(error) => thread::sleep(pause_after(&error)),
         }
     }
 }

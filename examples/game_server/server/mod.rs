@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use poolbuf::PoolStats;
 
 use crate::times::Times;
+use crate::accept::pause_after;
 use connection::Connection;
 use pools::Pools;
 
@@ -193,8 +194,7 @@ fn accept(listener: &TcpListener, shared: &Shared, workers: &[HandOver]) {
             Ok(accepted) => drop(worker.unbounded_send(accepted)),
             Err(error) => {
                 (shared.config.log)(format!("cannot accept: {error}"));
-                // Out of descriptors, most likely: it would fail again at once.
-                thread::sleep(Duration::from_millis(50));
+                thread::sleep(pause_after(&error));
             }
         }
     }
