@@ -32,10 +32,10 @@
 //! | their settings | [`PoolConfig`], [`MultiSizeConfig`] |
 //! | what all pools can do | [`Pool`], object-safe; [`Recycler`] lends memory of your own through it |
 //! | the guard | [`PooledBuf`]; [`Wipe`] says what becomes of its bytes |
-//! | waiting | [`Pool::acquire_timeout`] parks the thread, [`Pool::acquire_async`] is a future; [`Pool::acquire_many`] takes several at once |
+//! | waiting | [`Pool::acquire_timeout`] parks the thread, [`Pool::acquire_async`] is a future, [`Pool::acquire_owned`] one to keep; [`Pool::acquire_many`] takes several at once |
 //! | a limit for several pools | [`Budget`] |
 //! | a stream as frames | [`frames`] |
-//! | statistics | [`PoolStats`], and its advice, [`Health`]; [`Holders`] names the lines that hold buffers |
+//! | statistics | [`PoolStats`], and its advice, [`Health`]; [`BudgetStats`]; [`Holders`] names the lines that hold buffers |
 //! | errors | [`AcquireError`], [`CapacityError`], [`ConfigError`], [`ResizeError`] |
 //! | memory | [`MemoryRegion`], for registering all buffers with the kernel |
 //! | more | the [`guide`]: [sizing](guide::sizing), [waiting](guide::waiting), [how it works](guide::how_it_works), … |
@@ -63,6 +63,8 @@ mod sync;
 
 mod stats;
 mod wipe;
+
+mod budget_stats;
 
 mod memory;
 
@@ -96,6 +98,7 @@ mod must_not_compile;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub use budget_stats::BudgetStats;
 pub use config::PoolConfig;
 pub use error::{AcquireError, CapacityError, ConfigError, ResizeError};
 pub use holders::{HeldBy, Holder, Holders};
@@ -112,4 +115,5 @@ pub use recycler::{Recycle, Recycler};
 pub use stats::{Health, PoolStats};
 pub use waiting::acquire::{Acquire, AcquireMany};
 pub use waiting::budget::Budget;
+pub use waiting::within::Within;
 pub use wipe::{POISON, Wipe};

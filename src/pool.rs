@@ -153,13 +153,56 @@ pub trait Pool: fmt::Debug + Send + Sync {
         self.acquire_async(len).wait_timeout(timeout)
     }
 
-    /// Waits as [`acquire_timeout`](Pool::acquire_timeout) does, but holds up no thread: a future for any runtime,
-    /// with the time limit left to the runtime's own timers. It can be dropped at any moment.
+    /// Waits as [`acquire_timeout`](Pool::acquire_timeout) does, but holds up no thread: a future for any runtime. It can
+    /// be dropped at any moment. A time limit is added by [`within`](Acquire::within), from the runtime's own timers.
     ///
     /// Pools of your own that don't say otherwise do not wait: their future is ready at once with what
     /// `acquire_for` says.
     #[track_caller]
     fn acquire_async(&self, len: usize) -> Acquire<'_> {
+        Acquire::ready(self.acquire_for(len))
+    }
+
+    /// Waits as [`acquire_async`](Pool::acquire_async) does, by a future that borrows nothing: to be kept in a struct that
+    /// polls it, such as a `Stream` or a `Service`, or to be spawned. It is a handle of the pool as well, so it is served
+    /// even after all others are gone.
+    ///
+    /// Costs what `acquire_async` does, a count up and down, and an allocation of 8 bytes; of twice that where two tiers
+    /// of a [`MultiSizePool`](crate::MultiSizePool) may serve the request. Pools of your own that don't say otherwise do
+    /// not wait, as above.
+    ///
+    /// ```
+    /// use poolbuf::{Acquire, AcquireError, BufferPool, Pool, PooledBuf};
+    /// use std::future::Future;
+    /// use std::pin::Pin;
+    /// use std::sync::Arc;
+    /// use std::task::{Context, Poll, ready};
+    ///
+    /// /// Lends buffers one after the other, as `Stream` would.
+    /// struct Buffers {
+    ///     pool: Arc<dyn Pool>,
+    ///     next: Option<Acquire<'static>>,
+    /// }
+    ///
+    /// impl Buffers {
+    ///     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<PooledBuf, AcquireError>> {
+    ///         let next = self.next.get_or_insert_with(|| self.pool.acquire_owned(1024));
+    ///         let result = ready!(Pin::new(next).poll(context));
+    ///         self.next = None;
+    ///         Poll::Ready(result)
+    ///     }
+    /// }
+    ///
+    /// let mut buffers = Buffers { pool: Arc::new(BufferPool::new(1024, 1, 1)?), next: None };
+    /// let mut context = Context::from_waker(std::task::Waker::noop());
+    /// let Poll::Ready(first) = buffers.poll_next(&mut context) else { panic!("one is free") };
+    /// assert!(buffers.poll_next(&mut context).is_pending());
+    /// drop(first);
+    /// assert!(buffers.poll_next(&mut context).is_ready());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    fn acquire_owned(&self, len: usize) -> Acquire<'static> {
         Acquire::ready(self.acquire_for(len))
     }
 
@@ -295,6 +338,10 @@ macro_rules! forward {
 
             fn acquire_async(&self, len: usize) -> Acquire<'_> {
                 (**self).acquire_async(len)
+            }
+
+            fn acquire_owned(&self, len: usize) -> Acquire<'static> {
+                (**self).acquire_owned(len)
             }
 
             fn acquire_many(

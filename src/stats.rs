@@ -53,7 +53,8 @@ pub struct PoolStats {
     /// Requests refused since the pool was made because all buffers were in use; one for many counts once. Requests that were too
     /// large, or came after the pool was closed, do not count.
     pub refused: u64,
-    /// How many of those were refused because the [`Budget`](crate::Budget) of several pools was used up.
+    /// Requests that were refused, timed out or were abandoned because the [`Budget`](crate::Budget) of several pools was
+    /// used up: they lacked its bytes, or waited for a buffer while others had one and waited for its bytes.
     pub over_budget: u64,
     /// Requests that had to wait, for a buffer or for the bytes of a [`Budget`](crate::Budget), since the pool was made,
     /// and have ended, with a buffer or without. In a multi-size pool each counts in one tier: in that which lent the
@@ -67,13 +68,20 @@ pub struct PoolStats {
     pub waited: Duration,
     /// How many of them ended without a buffer, because their time was up.
     pub timed_out: u64,
-    /// Requests that wait for a buffer now. Of those that have one and wait for the bytes of a budget,
-    /// [`Budget::waiting`](crate::Budget::waiting) tells.
+    /// How many of them ended without a buffer, because they were dropped: by a time limit of the runtime's, a `select!`,
+    /// or the end of their task. Also if a buffer had been handed to them just before.
+    pub abandoned: u64,
+    /// How many of them were for the bytes of a budget at the end, or as `over_budget` says.
+    pub waits_for_bytes: u64,
+    /// Requests that wait now, for a buffer or for the bytes of a budget.
     pub waiting: usize,
     /// For how long, at least, no buffer has come back while requests waited: for how long the request that is first in
     /// the queue has been that, and been handed nothing. Known from the second reading of the figures on, since
     /// the first one only notes which request that is. Of a multi-size pool, the longest of its tiers.
     pub stalled: Duration,
+    /// Bytes that the [`Budget`](crate::Budget) which the pool shares with others allows; 0 without one. How much of it is
+    /// used, [`Budget::stats`](crate::Budget::stats) tells.
+    pub budget: usize,
     /// Bytes of buffers that have been touched, and so take up memory, less what trimming gave back of those that
     /// were not lent since; an estimate where only some of them were. Rounding to pages not counted.
     pub resident_bytes: usize,
@@ -115,14 +123,21 @@ pub enum Health {
         /// Requests that wait.
         waiting: usize,
     },
-    /// At least 1 % of all requests were refused, or waited in vain.
+    /// At least 1 % of all requests were refused, or waited in vain: timed out, or were abandoned.
     Refusing {
-        /// Requests refused or timed out, in hundredths of a percent of all requests, rounded down.
+        /// Those, in hundredths of a percent of all requests, rounded down.
         refused_basis_points: u64,
         /// An `initial` with which no buffer would have had to be made late: the most ever in use.
         raise_initial_to: usize,
         /// Half again the present `max`: how many more were wanted than there were can't be known.
         raise_max_to: usize,
+    },
+    /// As `Refusing`, but most of them lacked bytes of a [`Budget`](crate::Budget): more buffers would not help.
+    OverBudget {
+        /// Requests refused or in vain, in hundredths of a percent of all requests, rounded down.
+        refused_basis_points: u64,
+        /// Half again the present limit, in bytes: how much was wanted can't be known.
+        raise_budget_to: usize,
     },
     /// At least 1 % of all requests had to wait, for 1 ms or more on average.
     Waiting {
@@ -130,6 +145,13 @@ pub enum Health {
         average: Duration,
         /// Half again the present `max`: how many waited at once can't be known.
         raise_max_to: usize,
+    },
+    /// As `Waiting`, but most of them waited for bytes of a [`Budget`](crate::Budget).
+    WaitingForBytes {
+        /// How long they waited on average.
+        average: Duration,
+        /// Half again the present limit, in bytes: how much was wanted can't be known.
+        raise_budget_to: usize,
     },
     /// A tier of a multi-size pool needs attention; the first one that does.
     Tier {
@@ -185,24 +207,37 @@ impl PoolStats {
             };
         }
         let comfortable = self.high_water.saturating_mul(4).div_ceil(3);
-        let half_again = self.max.saturating_add(self.max.div_ceil(2));
+        let half_again = |now: usize| now.saturating_add(now.div_ceil(2));
         // If the max has been lowered, more was in use before.
-        let half_again = half_again.max(self.high_water);
-        let unserved = self.refused.saturating_add(self.timed_out);
+        let raise_max_to = half_again(self.max).max(self.high_water);
+        let in_vain = self.timed_out.saturating_add(self.abandoned);
+        let unserved = self.refused.saturating_add(in_vain);
         let requests = self.acquired.saturating_add(unserved);
+        let lack_bytes = self.over_budget > unserved / 2;
+        let wait_for_bytes = self.waits_for_bytes > self.waits / 2;
         let unserved = percent(unserved, requests, 10_000);
         let long_waits = self.average_wait() >= Duration::from_millis(1)
             && percent(self.waits, requests, 100) >= 1;
-        if unserved >= 100 {
+        if unserved >= 100 && lack_bytes {
+            Health::OverBudget {
+                refused_basis_points: unserved,
+                raise_budget_to: half_again(self.budget),
+            }
+        } else if unserved >= 100 {
             Health::Refusing {
                 refused_basis_points: unserved,
                 raise_initial_to: self.high_water,
-                raise_max_to: half_again,
+                raise_max_to,
+            }
+        } else if long_waits && wait_for_bytes {
+            Health::WaitingForBytes {
+                average: self.average_wait(),
+                raise_budget_to: half_again(self.budget),
             }
         } else if long_waits {
             Health::Waiting {
                 average: self.average_wait(),
-                raise_max_to: half_again,
+                raise_max_to,
             }
         } else if self.used_percent() >= 90 {
             Health::NearlyFull {
@@ -247,6 +282,8 @@ impl PoolStats {
             handed_over: self.handed_over.saturating_sub(earlier.handed_over),
             waited: self.waited.saturating_sub(earlier.waited),
             timed_out: self.timed_out.saturating_sub(earlier.timed_out),
+            abandoned: self.abandoned.saturating_sub(earlier.abandoned),
+            waits_for_bytes: self.waits_for_bytes.saturating_sub(earlier.waits_for_bytes),
             tiers: Vec::new(),
             ..*self
         }
@@ -255,8 +292,7 @@ impl PoolStats {
     /// How long a request that waited did so on average; 0 when none did.
     #[must_use]
     pub fn average_wait(&self) -> Duration {
-        let waits = u32::try_from(self.waits).unwrap_or(u32::MAX);
-        self.waited.checked_div(waits).unwrap_or_default()
+        average(self.waited, self.waits)
     }
 
     /// All figures as text of several lines, for an operator to paste.
@@ -275,12 +311,19 @@ impl PoolStats {
             0 => format!("{} bytes", self.buffer_size),
             tiers => format!("{tiers} sizes, {} bytes the largest,", self.buffer_size),
         };
+        let over_budget = match self.budget {
+            0 => String::new(),
+            budget => format!(
+                "budget of {budget} bytes: {} refused or in vain, {} waits for its bytes\n",
+                self.over_budget, self.waits_for_bytes,
+            ),
+        };
         let mut text = format!(
             "{}: {} buffers of {sizes} at most\n\
              in use {}, free {}, high water {}, resident {} bytes\n\
-             acquired {}, refused {} ({} of them over budget)\n\
-             waits {} ({} handed over, {} timed out), {:.1?} on average, {} waiting now\n\
-             health: {}",
+             acquired {}, refused {}\n\
+             waits {} ({} handed over, {} timed out, {} abandoned), {:.1?} on average, {} waiting now\n\
+             {}health: {}",
             self.name,
             self.max,
             self.in_use,
@@ -289,12 +332,13 @@ impl PoolStats {
             self.resident_bytes,
             self.acquired,
             self.refused,
-            self.over_budget,
             self.waits,
             self.handed_over,
             self.timed_out,
+            self.abandoned,
             self.average_wait(),
             self.waiting,
+            over_budget,
             self.health(),
         );
         for tier in &self.tiers {
@@ -324,6 +368,9 @@ impl PoolStats {
             sum.waits += tier.waits;
             sum.waited += tier.waited;
             sum.timed_out += tier.timed_out;
+            sum.abandoned += tier.abandoned;
+            sum.waits_for_bytes += tier.waits_for_bytes;
+            sum.budget = sum.budget.max(tier.budget);
             sum.waiting += tier.waiting;
             sum.stalled = sum.stalled.max(tier.stalled);
             sum.resident_bytes += tier.resident_bytes;
@@ -334,11 +381,38 @@ impl PoolStats {
 }
 
 /// `part` in `scale`ths of `whole`, rounded down; 0 when there is no whole.
-fn percent(part: u64, whole: u64, scale: u64) -> u64 {
+pub(crate) fn percent(part: u64, whole: u64, scale: u64) -> u64 {
     match whole {
         0 => 0,
         whole => (u128::from(part) * u128::from(scale) / u128::from(whole)) as u64,
     }
+}
+
+/// How long one of `waits` took on average, if all of them took `waited`; 0 when there were none.
+pub(crate) fn average(waited: Duration, waits: u64) -> Duration {
+    let waits = u32::try_from(waits).unwrap_or(u32::MAX);
+    waited.checked_div(waits).unwrap_or_default()
+}
+
+/// What a line says of waits: nothing if there were none.
+pub(crate) fn write_waits(
+    f: &mut fmt::Formatter<'_>,
+    waits: u64,
+    waited: Duration,
+    timed_out: u64,
+    abandoned: u64,
+) -> fmt::Result {
+    if waits == 0 {
+        return Ok(());
+    }
+    let millis = average(waited, waits).as_secs_f64() * 1000.0;
+    write!(f, " | waits {waits}, {millis:.1} ms avg")?;
+    for (count, ending) in [(timed_out, "timed out"), (abandoned, "abandoned")] {
+        if count > 0 {
+            write!(f, ", {count} {ending}")?;
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Display for PoolStats {
@@ -346,7 +420,7 @@ impl fmt::Display for PoolStats {
         let refused = self.refused_basis_points();
         write!(
             f,
-            "{}: {}% of {} in use | refused {}.{:02}% | high water {} | ",
+            "{}: {}% of {} in use | refused {}.{:02}% | high water {}",
             self.name,
             self.used_percent(),
             self.max,
@@ -354,11 +428,8 @@ impl fmt::Display for PoolStats {
             refused % 100,
             self.high_water,
         )?;
-        if self.waits > 0 {
-            let millis = self.average_wait().as_secs_f64() * 1000.0;
-            write!(f, "waits {}, {millis:.1} ms avg | ", self.waits)?;
-        }
-        write!(f, "{}", self.health())
+        write_waits(f, self.waits, self.waited, self.timed_out, self.abandoned)?;
+        write!(f, " | {}", self.health())
     }
 }
 
@@ -382,7 +453,16 @@ impl fmt::Display for Health {
                 raise_max_to,
             } => write!(
                 f,
-                "{}.{:02}% refused: raise initial to {raise_initial_to}, max to {raise_max_to}",
+                "{}.{:02}% not served: raise initial to {raise_initial_to}, max to {raise_max_to}",
+                refused_basis_points / 100,
+                refused_basis_points % 100,
+            ),
+            Health::OverBudget {
+                refused_basis_points,
+                raise_budget_to,
+            } => write!(
+                f,
+                "{}.{:02}% not served for want of bytes: raise the budget to {raise_budget_to}",
                 refused_basis_points / 100,
                 refused_basis_points % 100,
             ),
@@ -392,6 +472,14 @@ impl fmt::Display for Health {
             } => write!(
                 f,
                 "waits of {:.1} ms on average: raise max to {raise_max_to}",
+                average.as_secs_f64() * 1000.0
+            ),
+            Health::WaitingForBytes {
+                average,
+                raise_budget_to,
+            } => write!(
+                f,
+                "waits of {:.1} ms on average for bytes: raise the budget to {raise_budget_to}",
                 average.as_secs_f64() * 1000.0
             ),
             Health::Tier {
@@ -522,7 +610,7 @@ mod tests {
         assert_eq!(
             stats(2000, 2000, 95, 5).to_string(),
             "send pool: 100% of 2000 in use | refused 5.00% | high water 2000 | \
-             5.00% refused: raise initial to 2000, max to 3000"
+             5.00% not served: raise initial to 2000, max to 3000"
         );
     }
 

@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use poolbuf::{
-    Acquire, AcquireError, AlignedPool, Budget, BufferPool, ConfigError, LockFreePool,
-    MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig, PooledBuf,
+    Acquire, AcquireError, AlignedPool, Budget, BudgetStats, BufferPool, ConfigError, Health,
+    LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig, PoolStats, PooledBuf,
 };
 
 const FOR_EVER: Duration = Duration::MAX;
@@ -109,6 +109,212 @@ fn a_refusal_costs_nothing_and_is_counted() {
     pool.close();
     assert!(poll(&mut second).is_ready());
     assert_eq!((pool.stats().acquired, pool.stats().in_use), (1, 1));
+}
+
+/// All of what waited for bytes, in this way or that, is in the pool's figures and in the budget's.
+#[test]
+fn waits_for_bytes_count_in_the_pool_and_in_the_budget() {
+    let budget = Budget::with_name(300, "all");
+    for pool in pools_with(&budget) {
+        let before = (pool.stats(), budget.stats());
+        let held: Vec<_> = std::iter::from_fn(|| pool.acquire_for(100).ok()).collect();
+        let refusals = 1;
+        for _ in 0..4 {
+            let late = pool.acquire_timeout(100, Duration::ZERO);
+            assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
+        }
+        let limit = std::future::ready(());
+        let late = Pin::new(&mut pool.acquire_owned(100).within(limit))
+            .poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(
+            late,
+            Poll::Ready(Err(AcquireError::TimedOut { .. }))
+        ));
+        let [abandoned, mut granted] = [pool.acquire_async(100), pool.acquire_owned(100)];
+        let mut abandoned = abandoned;
+        assert!(poll(&mut abandoned).is_pending() && poll(&mut granted).is_pending());
+        assert_eq!((pool.stats().waiting, budget.stats().waiting), (2, 2));
+        drop(abandoned);
+        assert_eq!((pool.stats().waiting, budget.stats().waiting), (1, 1));
+        drop(held);
+        assert!(matches!(poll(&mut granted), Poll::Ready(Ok(_))));
+        let stats = pool.stats().since(&before.0);
+        assert_eq!((stats.waits, stats.waits_for_bytes), (7, 7));
+        assert_eq!((stats.timed_out, stats.abandoned), (5, 1));
+        assert_eq!((stats.refused, stats.over_budget), (refusals, refusals + 6));
+        assert_eq!((stats.waiting, stats.budget), (0, 300));
+        let stats = budget.stats().since(&before.1);
+        assert_eq!((stats.waits, stats.granted, stats.waiting), (7, 1, 0));
+        assert_eq!((stats.timed_out, stats.abandoned), (5, 1));
+        assert_eq!((stats.refused, stats.lent), (refusals, 0));
+    }
+}
+
+/// Those that wait for bytes keep the pool's buffers, and so the others wait for a buffer: it is bytes that lack.
+#[test]
+fn waits_behind_those_for_bytes_lack_bytes() {
+    let budget = Budget::new(100);
+    let pool = pool(100, 2, &budget);
+    let _held = pool.acquire().unwrap();
+    let mut for_bytes = pool.acquire_async(100);
+    let mut behind = pool.acquire_async(100);
+    assert!(poll(&mut for_bytes).is_pending() && poll(&mut behind).is_pending());
+    assert_eq!((pool.stats().waiting, budget.waiting()), (2, 1));
+    drop(behind);
+    let late = pool.acquire_timeout(100, Duration::ZERO);
+    assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
+    let (stats, all) = (pool.stats(), budget.stats());
+    assert_eq!((stats.waits, stats.over_budget), (2, 2));
+    assert_eq!((all.waits, all.timed_out, all.abandoned), (2, 1, 1));
+    drop(for_bytes);
+    assert_eq!((pool.stats().over_budget, budget.stats().waits), (3, 3));
+    assert!(matches!(
+        pool.stats().health(),
+        Health::OverBudget {
+            refused_basis_points: 7_500,
+            raise_budget_to: 150
+        }
+    ));
+}
+
+/// A time limit that is over once a buffer came back, and another pool has taken its bytes.
+struct Outpaced<'a>(Option<PooledBuf>, &'a BufferPool, Option<PooledBuf>);
+
+impl Future for Outpaced<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        self.0 = None;
+        self.2 = Some(self.1.acquire().unwrap());
+        Poll::Ready(())
+    }
+}
+
+#[test]
+fn a_wait_that_ends_with_a_buffer_and_no_bytes_lacked_bytes() {
+    let budget = Budget::new(100);
+    let (one, other) = (pool(100, 1, &budget), pool(100, 1, &budget));
+    let limit = Outpaced(Some(one.acquire().unwrap()), &other, None);
+    // Of the buffers there is none: the only one is lent.
+    let mut waiting = one.acquire_async(100).within(limit);
+    let late = Pin::new(&mut waiting).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(
+        late,
+        Poll::Ready(Err(AcquireError::TimedOut { .. }))
+    ));
+    let stats = one.stats();
+    assert_eq!((stats.in_use, stats.timed_out), (0, 1));
+    assert_eq!((stats.over_budget, budget.stats().timed_out), (1, 1));
+}
+
+/// A hundred failures of any kind: the advice is about what lacks.
+#[test]
+fn advice_says_whether_buffers_or_bytes_are_lacking() {
+    let ask = |pool: &BufferPool| {
+        for _ in 0..50 {
+            assert!(pool.acquire_timeout(100, Duration::ZERO).is_err());
+            let mut waiting = pool.acquire_async(100);
+            assert!(poll(&mut waiting).is_pending());
+        }
+        pool.stats().health()
+    };
+    let budget = Budget::new(1000);
+    let few_buffers = pool(100, 1, &budget);
+    let many_buffers = pool(100, 1000, &budget);
+    let held = few_buffers.acquire().unwrap();
+    assert!(matches!(
+        ask(&few_buffers),
+        Health::Refusing {
+            raise_max_to: 2,
+            ..
+        }
+    ));
+    let held = [held].into_iter();
+    let _held: Vec<_> = held
+        .chain(std::iter::from_fn(|| many_buffers.acquire().ok()))
+        .collect();
+    let health = ask(&many_buffers);
+    assert!(matches!(
+        health,
+        Health::OverBudget {
+            raise_budget_to: 1500,
+            ..
+        }
+    ));
+    assert!(health.to_string().contains("raise the budget to 1500"));
+    let report = many_buffers.stats().report();
+    assert!(report.contains("budget of 1000 bytes: 101 refused or in vain"));
+}
+
+#[test]
+fn advice_about_long_waits_says_what_they_were_for() {
+    let waits = |waits_for_bytes| {
+        let mut stats = PoolStats::default();
+        (stats.acquired, stats.waits, stats.budget) = (100, 100, 1000);
+        (stats.waits_for_bytes, stats.waited) = (waits_for_bytes, Duration::from_secs(1));
+        stats.health()
+    };
+    assert!(matches!(waits(50), Health::Waiting { .. }));
+    let average = Duration::from_millis(10);
+    let raise_budget_to = 1500;
+    assert_eq!(
+        waits(51),
+        Health::WaitingForBytes {
+            average,
+            raise_budget_to
+        }
+    );
+}
+
+#[test]
+fn a_budgets_high_water_is_the_most_that_was_lent_at_once() {
+    let budget = Budget::new(1000);
+    let (one, other) = (pool(100, 2, &budget), pool(300, 3, &budget));
+    assert_eq!(budget.stats().high_water, 0);
+    let held = [one.acquire().unwrap(), one.acquire().unwrap()];
+    // Charged and given back.
+    assert!(matches!(one.acquire(), Err(AcquireError::Exhausted { .. })));
+    assert_eq!(budget.stats().high_water, 200);
+    drop(held);
+    assert_eq!((budget.stats().lent, budget.stats().high_water), (0, 200));
+    let held: Vec<_> = std::iter::from_fn(|| other.acquire().ok()).collect();
+    assert_eq!(budget.stats().high_water, 900);
+    let mut waiting = one.acquire_async(100);
+    assert!(matches!(poll(&mut waiting), Poll::Ready(Ok(_))));
+    let last = one.acquire().unwrap();
+    let mut waiting = one.acquire_async(100);
+    assert!(poll(&mut waiting).is_pending());
+    drop(last);
+    assert_eq!(budget.stats().high_water, 1000);
+    drop((held, waiting));
+    assert_eq!(budget.lent(), 0);
+}
+
+#[test]
+fn a_budgets_line_has_its_figures() {
+    let mut stats = BudgetStats::default();
+    assert_eq!(stats.used_percent(), 0);
+    stats.name = "all".into();
+    (stats.limit, stats.lent, stats.high_water) = (1000, 855, 900);
+    assert_eq!(
+        stats.to_string(),
+        "all: 85% of 1000 bytes lent | high water 900 | refused 0"
+    );
+    (stats.refused, stats.waits, stats.granted) = (7, 10, 5);
+    (stats.timed_out, stats.abandoned, stats.waited) = (3, 2, Duration::from_millis(15));
+    assert_eq!(stats.average_wait(), Duration::from_micros(1500));
+    assert_eq!(
+        stats.to_string(),
+        "all: 85% of 1000 bytes lent | high water 900 | refused 7 | \
+         waits 10, 1.5 ms avg, 3 timed out, 2 abandoned"
+    );
+    let mut earlier = stats.clone();
+    (earlier.refused, earlier.waits, earlier.granted) = (1, 4, 3);
+    (earlier.timed_out, earlier.abandoned, earlier.lent) = (2, 1, 0);
+    let since = stats.since(&earlier);
+    assert_eq!((since.refused, since.waits, since.granted), (6, 6, 2));
+    assert_eq!((since.timed_out, since.abandoned), (1, 1));
+    assert_eq!((since.waited, since.lent), (Duration::ZERO, 855));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What all pools promise, checked on every one of them through `dyn Pool`; then what each adds.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::marker::PhantomPinned;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::{Arc, Barrier};
@@ -9,9 +10,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use poolbuf::{
-    Acquire, AcquireError, AlignedPool, BufferPool, CapacityError, ConfigError, Health,
-    LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, POISON, Pool, PoolConfig, PoolStats,
-    PooledBuf, Recycle, Recycler, ResizeError, Wipe,
+    Acquire, AcquireError, AcquireMany, AlignedPool, BudgetStats, BufferPool, CapacityError,
+    ConfigError, Health, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, POISON, Pool,
+    PoolConfig, PoolStats, PooledBuf, Recycle, Recycler, ResizeError, Wipe, Within,
 };
 
 /// Bytes a buffer of every pool under test.
@@ -230,13 +231,20 @@ fn types_have_the_size_and_the_bounds_that_are_promised() {
     everywhere::<ConfigError>();
     everywhere::<CapacityError>();
     everywhere::<PoolStats>();
+    everywhere::<BudgetStats>();
     everywhere::<ResizeError>();
     assert!(size_of::<PooledBuf>() <= 40);
     // What every acquire returns.
     assert!(size_of::<Result<PooledBuf, AcquireError>>() <= 48);
     assert_eq!(size_of::<Option<PooledBuf>>(), size_of::<PooledBuf>());
-    // On 64 bits.
-    assert!(size_of::<Acquire<'_>>() <= 128);
+    // Of those that are kept while they wait, on 64 bits. What a limit adds is the timer, or a pointer to it, and a time.
+    everywhere::<Acquire<'static>>();
+    everywhere::<Within<Acquire<'static>, PhantomPinned>>();
+    everywhere::<Within<AcquireMany<'static>, PhantomPinned>>();
+    assert!(size_of::<Acquire<'_>>() <= 144);
+    type Waits<T> = Within<Acquire<'static>, T>;
+    assert!(size_of::<Waits<()>>() <= size_of::<Acquire<'_>>() + 24);
+    assert!(size_of::<Waits<[u64; 32]>>() <= size_of::<Acquire<'_>>() + 32 * 8 + 8);
 }
 
 #[test]

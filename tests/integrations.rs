@@ -2,12 +2,17 @@
 
 use std::io::{BufRead, Cursor, Seek, SeekFrom, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use poolbuf::{BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig, Wipe};
+use poolbuf::{
+    Acquire, Budget, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig,
+    Wipe,
+};
 
 fn pool() -> BufferPool {
     BufferPool::new(64, 0, 2).unwrap()
@@ -159,13 +164,18 @@ fn a_guard_in_a_cursor_is_read_and_seek() {
     assert_eq!(pool.stats().in_use, 0);
 }
 
-/// The figures that a recorder has got, by name and labels.
+/// The figures of a pool that a recorder has got.
 fn published(pool: &dyn Pool) -> Vec<(String, f64)> {
+    recorded(|| poolbuf::metrics::publish(pool))
+}
+
+/// The figures that a recorder has got, by name and labels.
+fn recorded(publish: impl FnOnce()) -> Vec<(String, f64)> {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     metrics::with_local_recorder(&recorder, || {
         poolbuf::metrics::describe();
-        poolbuf::metrics::publish(pool);
+        publish();
     });
     let snapshot = snapshotter.snapshot().into_vec().into_iter();
     let figures = snapshot.map(|(key, unit, description, value)| {
@@ -191,6 +201,7 @@ fn a_pools_figures_are_published_under_their_names() {
     let held: Vec<_> = (0..3).map(|_| pool.acquire().unwrap()).collect();
     assert!(pool.acquire().is_err());
     assert!(pool.acquire_timeout(1, Duration::ZERO).is_err());
+    assert!(is_pending(pool.acquire_async(1)));
     let figures = published(&pool);
     for (name, value) in [
         ("poolbuf_buffers_in_use{pool=recv}", 3.0),
@@ -202,16 +213,64 @@ fn a_pools_figures_are_published_under_their_names() {
         ("poolbuf_acquires_total{pool=recv,outcome=waited}", 0.0),
         ("poolbuf_acquires_total{pool=recv,outcome=refused}", 1.0),
         ("poolbuf_acquires_total{pool=recv,outcome=timed_out}", 1.0),
-        ("poolbuf_waits_total{pool=recv}", 1.0),
+        ("poolbuf_acquires_total{pool=recv,outcome=abandoned}", 1.0),
+        ("poolbuf_waits_total{pool=recv}", 2.0),
     ] {
-        let found = figures.iter().find(|figure| figure.0 == name);
-        assert_eq!(
-            found.map(|figure| figure.1),
-            Some(value),
-            "{name} in {figures:?}"
-        );
+        assert_figure(&figures, name, value);
     }
-    assert_eq!(figures.len(), 12);
+    assert_eq!(figures.len(), 13);
+    drop(held);
+}
+
+/// Whether it has to wait. It is dropped then.
+fn is_pending(mut waiting: Acquire<'_>) -> bool {
+    let mut context = Context::from_waker(Waker::noop());
+    Pin::new(&mut waiting).poll(&mut context).is_pending()
+}
+
+fn assert_figure(figures: &[(String, f64)], name: &str, value: f64) {
+    let found = figures.iter().find(|figure| figure.0 == name);
+    let found = found.map(|figure| figure.1);
+    assert_eq!(found, Some(value), "{name} in {figures:?}");
+}
+
+#[test]
+fn a_budgets_figures_are_published_under_their_names() {
+    let budget = Budget::with_name(100, "all");
+    let config = PoolConfig::new(64).max(3).budget(&budget).name("recv");
+    let pool = BufferPool::with_config(config).unwrap();
+    let held = pool.acquire().unwrap();
+    assert!(pool.acquire().is_err());
+    assert!(pool.acquire_timeout(1, Duration::ZERO).is_err());
+    assert!(is_pending(pool.acquire_async(1)) && is_pending(pool.acquire_async(1)));
+    let figures = recorded(|| poolbuf::metrics::publish_budget(&budget));
+    for (name, value) in [
+        ("poolbuf_budget_lent_bytes{budget=all}", 64.0),
+        ("poolbuf_budget_limit_bytes{budget=all}", 100.0),
+        ("poolbuf_budget_peak_bytes{budget=all}", 64.0),
+        ("poolbuf_budget_requests_pending{budget=all}", 0.0),
+        (
+            "poolbuf_budget_requests_total{budget=all,outcome=waited}",
+            0.0,
+        ),
+        (
+            "poolbuf_budget_requests_total{budget=all,outcome=refused}",
+            1.0,
+        ),
+        (
+            "poolbuf_budget_requests_total{budget=all,outcome=timed_out}",
+            1.0,
+        ),
+        (
+            "poolbuf_budget_requests_total{budget=all,outcome=abandoned}",
+            2.0,
+        ),
+    ] {
+        assert_figure(&figures, name, value);
+    }
+    assert_eq!(figures.len(), 9);
+    let figures = published(&pool);
+    assert_figure(&figures, "poolbuf_over_budget_total{pool=recv}", 4.0);
     drop(held);
 }
 
@@ -223,7 +282,7 @@ fn each_tier_is_published_by_its_size() {
     let pool = MultiSizePool::with_config(tiers.name("frames")).unwrap();
     let _held = pool.acquire_for(65).unwrap();
     let figures = published(&pool);
-    assert_eq!(figures.len(), 24);
+    assert_eq!(figures.len(), 26);
     for (tier, in_use) in [(64, 0.0), (512, 1.0)] {
         let name = format!("poolbuf_buffers_in_use{{pool=frames,tier={tier}}}");
         assert!(figures.contains(&(name, in_use)), "{figures:?}");

@@ -1,10 +1,10 @@
 //! Many buffers at once: all or none, first come first served, and nothing lost.
 #![cfg(not(any(poolbuf_loom, poolbuf_shuttle)))]
 
-use std::future::Future;
+use std::future::{self, Future};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
@@ -319,6 +319,49 @@ fn a_time_limit_gives_back_what_was_collected() {
 }
 
 /// Each needs more than half of all. One buffer at a time they would hold a half each, and wait for ever.
+#[test]
+fn a_timer_as_the_limit_gives_back_what_was_collected_or_lends_what_was_handed_over() {
+    for pool in pools() {
+        let held = pool.acquire_many(MAX - 1, SIZE).unwrap();
+        let timer = &AtomicBool::new(false);
+        let limit = || {
+            future::poll_fn(|_| match timer.load(Ordering::Relaxed) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            })
+        };
+        let mut late = pool.acquire_many_async(2, SIZE).within(limit());
+        assert!(poll(&mut late).is_pending());
+        timer.store(true, Ordering::Relaxed);
+        let Poll::Ready(Err(error)) = poll(&mut late) else {
+            panic!("the time is up");
+        };
+        assert!(matches!(error, AcquireError::TimedOut { .. }));
+        assert!(poll(&mut late).is_pending(), "its result has been taken");
+        let stats = pool.stats();
+        assert_eq!(
+            (stats.timed_out, stats.abandoned),
+            (1, 0),
+            "{}",
+            pool.name()
+        );
+        assert_eq!(stats.in_use, MAX - 1);
+
+        timer.store(false, Ordering::Relaxed);
+        let mut served = pool.acquire_many_async(2, SIZE).within(limit());
+        assert!(poll(&mut served).is_pending());
+        drop(held);
+        timer.store(true, Ordering::Relaxed);
+        let Poll::Ready(Ok(bufs)) = poll(&mut served) else {
+            panic!("both were handed over before");
+        };
+        assert_eq!(bufs.len(), 2);
+        drop(bufs);
+        drop(pool.acquire_many_async(0, SIZE).within(limit()));
+        assert_whole(&*pool);
+    }
+}
+
 #[test]
 fn threads_that_each_want_more_than_half_are_all_served() {
     for pool in pools() {

@@ -1,6 +1,7 @@
 //! What all pools promise to those who wait for a buffer.
 
-use std::future::Future;
+use std::future::{self, Future};
+use std::marker::PhantomPinned;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,8 +12,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use poolbuf::{
-    Acquire, AcquireError, AlignedPool, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool,
-    Overflow, Pool, PoolConfig, PooledBuf,
+    Acquire, AcquireError, AlignedPool, BufferPool, Health, LockFreePool, MultiSizeConfig,
+    MultiSizePool, Overflow, Pool, PoolConfig, PooledBuf,
 };
 
 /// Bytes a buffer of every pool under test.
@@ -66,7 +67,7 @@ impl Wake for Bell {
     }
 }
 
-fn poll(waiting: &mut Acquire<'_>, bell: &Arc<Bell>) -> Poll<Result<PooledBuf, AcquireError>> {
+fn poll<F: Future + Unpin>(waiting: &mut F, bell: &Arc<Bell>) -> Poll<F::Output> {
     let waker = Waker::from(Arc::clone(bell));
     Pin::new(waiting).poll(&mut Context::from_waker(&waker))
 }
@@ -162,6 +163,7 @@ fn a_buffer_handed_to_one_who_left_goes_to_the_next() {
         assert_eq!(poll_state(&mut third, &third_bell), "served");
         let stats = pool.stats();
         assert_eq!((stats.waits, stats.handed_over), (3, 1));
+        assert_eq!((stats.abandoned, stats.timed_out), (2, 0));
         assert_eq!(stats.acquired, (MAX + 1) as u64);
         drop(held);
         assert_eq!(take_all(&*pool).len(), MAX);
@@ -181,8 +183,238 @@ fn when_all_who_waited_have_left_the_pool_is_as_before() {
         }
         let stats = pool.stats();
         assert_eq!((stats.waiting, stats.in_use), (0, 0));
-        assert_eq!(stats.waits, 6);
+        assert_eq!((stats.waits, stats.abandoned), (6, 6));
     }
+}
+
+/// What was not in the queue when it was dropped did not wait: not polled, or told already how it ended.
+#[test]
+fn only_a_wait_is_abandoned() {
+    for pool in pools() {
+        drop(pool.acquire_async(LEN));
+        drop(pool.acquire_async(LEN).within(future::pending::<()>()));
+        let held = take_all(&*pool);
+        drop(pool.acquire_async(LEN));
+        let late = pool.acquire_timeout(LEN, Duration::ZERO);
+        assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
+        let (mut waiting, bell) = queued(&*pool);
+        pool.close();
+        assert!(poll(&mut waiting, &bell).is_ready());
+        drop((waiting, held));
+        let stats = pool.stats();
+        assert_eq!((stats.waits, stats.timed_out, stats.abandoned), (2, 1, 0));
+    }
+}
+
+/// A server whose runtime's `timeout` drops the requests, and answers nothing but "unavailable".
+#[test]
+fn waits_that_are_dropped_are_told_and_give_advice() {
+    for pool in pools() {
+        let _held = take_all(&*pool);
+        let before = pool.stats();
+        for _ in 0..100 {
+            drop(queued(&*pool));
+        }
+        let stats = pool.stats().since(&before);
+        assert_eq!((stats.waits, stats.abandoned), (100, 100));
+        let part = stats.tiers.first().unwrap_or(&stats);
+        assert!(matches!(
+            part.health(),
+            Health::Refusing {
+                refused_basis_points: 10_000,
+                ..
+            }
+        ));
+        assert!(stats.to_string().contains("100 abandoned"), "{stats}");
+        assert!(stats.report().contains("100 abandoned"));
+    }
+}
+
+/// A time limit that is over when the test says so. It may not be moved once it is polled.
+#[derive(Default)]
+struct Limit {
+    over: Arc<AtomicUsize>,
+    polls: Arc<AtomicUsize>,
+    _pinned: PhantomPinned,
+}
+
+impl Future for Limit {
+    /// Of no interest.
+    type Output = &'static str;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        self.polls.fetch_add(1, Ordering::SeqCst);
+        match self.over.load(Ordering::SeqCst) {
+            0 => Poll::Pending,
+            _ => Poll::Ready("over"),
+        }
+    }
+}
+
+#[test]
+fn a_limit_ends_a_wait_as_timed_out() {
+    for pool in pools() {
+        let held = take_all(&*pool);
+        let (limit, bell) = (Limit::default(), Arc::default());
+        let over = Arc::clone(&limit.over);
+        let mut waiting = pool.acquire_async(LEN).within(limit);
+        assert!(poll(&mut waiting, &bell).is_pending());
+        // Whatever the limit is, the request may be moved.
+        let mut waiting = Box::new(waiting);
+        assert!(poll(&mut *waiting, &bell).is_pending());
+        assert_eq!((pool.stats().waiting, pool.stats().waits), (1, 0));
+        over.store(1, Ordering::SeqCst);
+        match poll(&mut *waiting, &bell) {
+            Poll::Ready(Err(AcquireError::TimedOut { pool: name, .. })) => {
+                assert!(name.starts_with(pool.name()));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(poll(&mut *waiting, &bell).is_pending(), "ready once");
+        // Nor is one that ended before it was given a limit.
+        let mut ended = pool.acquire_async(SIZE + 1);
+        assert!(poll(&mut ended, &bell).is_ready());
+        assert!(poll(&mut ended.within(future::ready(())), &bell).is_pending());
+        drop(waiting);
+        let stats = pool.stats();
+        assert_eq!((stats.waiting, stats.waits), (0, 1));
+        assert_eq!((stats.timed_out, stats.abandoned), (1, 0));
+        drop(held);
+        assert_eq!(take_all(&*pool).len(), MAX);
+    }
+}
+
+#[test]
+fn a_limit_is_polled_only_while_its_request_waits() {
+    for pool in pools() {
+        let (limit, bell) = (Limit::default(), Arc::default());
+        let (over, polls) = (Arc::clone(&limit.over), Arc::clone(&limit.polls));
+        over.store(1, Ordering::SeqCst);
+        let mut free = pool.acquire_async(LEN).within(limit);
+        let Poll::Ready(Ok(buf)) = poll(&mut free, &bell) else {
+            panic!("a buffer is free");
+        };
+        assert_eq!((polls.load(Ordering::SeqCst), pool.stats().waits), (0, 0));
+        assert_eq!(Arc::strong_count(&polls), 1, "the limit is gone");
+        drop(buf);
+        let mut held = take_all(&*pool);
+        let limit = Limit::default();
+        let (over, polls) = (Arc::clone(&limit.over), Arc::clone(&limit.polls));
+        let mut waiting = pool.acquire_async(LEN).within(limit);
+        assert!(poll(&mut waiting, &bell).is_pending());
+        assert_eq!(polls.load(Ordering::SeqCst), 1);
+        // It is over, but the buffer was there before.
+        drop(held.pop());
+        over.store(1, Ordering::SeqCst);
+        assert!(matches!(poll(&mut waiting, &bell), Poll::Ready(Ok(_))));
+        assert_eq!(polls.load(Ordering::SeqCst), 1);
+        let stats = pool.stats();
+        assert_eq!((stats.waits, stats.handed_over), (1, 1));
+    }
+}
+
+/// A limit that gives a buffer back when it is polled, and is over then.
+struct LateRelease(Option<PooledBuf>);
+
+impl Future for LateRelease {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        self.0 = None;
+        Poll::Ready(())
+    }
+}
+
+#[test]
+fn a_buffer_that_comes_just_before_the_limit_is_over_is_lent() {
+    for pool in pools() {
+        let mut held = take_all(&*pool);
+        let limit = LateRelease(held.pop());
+        let mut waiting = pool.acquire_async(LEN).within(limit);
+        let polled = poll(&mut waiting, &Arc::default());
+        assert!(matches!(polled, Poll::Ready(Ok(_))), "{polled:?}");
+        let stats = pool.stats();
+        assert_eq!((stats.handed_over, stats.timed_out), (1, 0));
+    }
+}
+
+#[test]
+fn a_limited_wait_that_is_dropped_is_abandoned() {
+    for pool in pools() {
+        let mut held = take_all(&*pool);
+        let bell = Arc::default();
+        let mut waiting = pool.acquire_async(LEN).within(future::pending::<()>());
+        assert!(poll(&mut waiting, &bell).is_pending());
+        drop(held.pop());
+        drop(waiting);
+        let stats = pool.stats();
+        assert_eq!((stats.waits, stats.abandoned), (1, 1));
+        assert!(pool.acquire_for(LEN).is_ok());
+    }
+}
+
+/// What keeps its wait, as a `Stream` or a `Service` does.
+struct Keeps(Option<Acquire<'static>>);
+
+#[test]
+fn an_owned_request_waits_like_any_other_and_keeps_the_pool() {
+    for pool in pools() {
+        let bell = Arc::default();
+        let mut held = take_all(&*pool);
+        let mut first = Keeps(Some(pool.acquire_owned(LEN)));
+        let (mut second, second_bell) = (pool.acquire_owned(LEN), Arc::default());
+        let third = pool.acquire_owned(LEN);
+        assert!(poll(first.0.as_mut().unwrap(), &bell).is_pending());
+        assert!(poll(&mut second, &second_bell).is_pending());
+        assert_eq!(pool.stats().waiting, 2);
+        drop(first);
+        drop(third);
+        assert_eq!((pool.stats().waits, pool.stats().abandoned), (1, 1));
+        // No other handle is left: the request is one.
+        drop(pool);
+        drop(held.pop());
+        assert_eq!(second_bell.rung(), 1);
+        let served = thread::spawn(move || poll(&mut second, &bell));
+        let Poll::Ready(Ok(mut buf)) = served.join().unwrap() else {
+            panic!("it was handed one");
+        };
+        buf.extend_from_slice(&[1; LEN]).unwrap();
+    }
+}
+
+#[test]
+fn an_owned_request_that_can_never_be_served_says_so() {
+    for pool in pools() {
+        let too_large = poll(&mut pool.acquire_owned(SIZE + 1), &Arc::default());
+        assert!(matches!(
+            too_large,
+            Poll::Ready(Err(AcquireError::TooLarge { .. }))
+        ));
+        pool.close();
+        let closed = poll(&mut pool.acquire_owned(LEN), &Arc::default());
+        assert!(matches!(
+            closed,
+            Poll::Ready(Err(AcquireError::Closed { .. }))
+        ));
+    }
+}
+
+/// The only handles that are left are those of requests: the pool is closed when they are gone, and not before.
+#[test]
+fn an_owned_request_is_the_last_handle() {
+    let pool = BufferPool::new(SIZE, 1, 1).unwrap();
+    let held = pool.acquire().unwrap();
+    let [mut one, mut other] = [pool.acquire_owned(LEN), pool.acquire_owned(LEN)];
+    drop(pool);
+    let bell = Arc::default();
+    assert!(poll(&mut one, &bell).is_pending() && poll(&mut other, &bell).is_pending());
+    drop(one);
+    drop(held);
+    let Poll::Ready(Ok(mut buf)) = poll(&mut other, &bell) else {
+        panic!("it is free");
+    };
+    drop(other);
+    buf.extend_from_slice(&[1; LEN]).unwrap();
 }
 
 #[test]
@@ -464,7 +696,8 @@ fn a_request_whose_first_tier_is_closed_counts_at_the_next() {
     let late = pool.acquire_timeout(64, Duration::from_millis(1));
     assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
     let stats = pool.stats();
-    assert_eq!((stats.waiting, stats.waits, stats.timed_out), (0, 2, 1));
+    assert_eq!((stats.waiting, stats.waits), (0, 2));
+    assert_eq!((stats.timed_out, stats.abandoned), (1, 1));
 }
 
 /// Two tiers with one buffer each, of 64 and of 512 bytes.

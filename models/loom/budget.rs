@@ -78,10 +78,14 @@ fn bytes_granted_to_a_waiter_that_leaves_go_to_the_next() {
             drop(other.acquire_timeout(SIZE, FOR_EVER).unwrap());
         });
         drop(held);
-        fickle.join().unwrap();
+        let abandoned = fickle.join().unwrap();
         patient.join().unwrap();
         assert_eq!((budget.lent(), budget.waiting()), (0, 0));
-        assert_eq!(one.stats().in_use, 0);
+        let (stats, all) = (one.stats(), budget.stats());
+        assert_eq!((stats.in_use, stats.waiting), (0, 0));
+        assert_eq!((stats.abandoned, stats.over_budget), (abandoned, abandoned));
+        assert_eq!((all.abandoned, all.high_water), (abandoned, SIZE));
+        assert_eq!(all.waits, all.granted + abandoned);
     });
 }
 

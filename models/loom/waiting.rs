@@ -28,12 +28,17 @@ fn wait_elsewhere<P: Pool + Clone + 'static>(pool: &P, ledger: &Ledger, id: u8) 
     })
 }
 
-/// Begins to wait and leaves, whatever has happened by then.
-pub(crate) fn wait_and_leave(pool: &impl Pool) {
+/// Begins to wait and leaves, whatever has happened by then. Returns how many waits it abandoned: one, unless it was
+/// served at once.
+pub(crate) fn wait_and_leave(pool: &impl Pool) -> u64 {
     let mut waiting = pin!(pool.acquire_async(SIZE));
     let mut context = Context::from_waker(Waker::noop());
-    if let Poll::Ready(result) = waiting.as_mut().poll(&mut context) {
-        result.unwrap();
+    match waiting.as_mut().poll(&mut context) {
+        Poll::Ready(result) => {
+            result.unwrap();
+            0
+        }
+        Poll::Pending => 1,
     }
 }
 
@@ -116,8 +121,8 @@ fn shards_user_against_waiter() {
     });
 }
 
-/// One holds the only buffer and gives it back; one begins to wait and leaves, whatever has happened by then; one
-/// waits to the end.
+/// One holds the only buffer and gives it back; one begins to wait and leaves, whatever has happened by then, and counts
+/// once; one waits to the end.
 fn hand_over_against_cancellation<P: Pool + Clone + 'static>(pool: P, third: bool) {
     let ledger = Ledger::default();
     let held = pool.acquire().unwrap();
@@ -127,10 +132,13 @@ fn hand_over_against_cancellation<P: Pool + Clone + 'static>(pool: P, third: boo
     if !third {
         wait_and_use(&pool, &ledger, 0);
     }
-    fickle.join().unwrap();
+    let abandoned = fickle.join().unwrap();
     if let Some(patient) = patient {
         patient.join().unwrap();
     }
+    let stats = pool.stats();
+    assert_eq!((stats.abandoned, stats.waiting), (abandoned, 0));
+    assert_eq!(stats.waits, stats.handed_over + abandoned);
     assert_whole(&pool, 1);
 }
 
@@ -161,7 +169,8 @@ fn joining_against_a_request<P: Pool + Clone + 'static>(pool: P) {
     let joining = spawn_with(pool.clone(), |pool| wait_and_leave(&pool));
     drop(held);
     drop(pool.acquire().unwrap());
-    joining.join().unwrap();
+    let abandoned = joining.join().unwrap();
+    assert_eq!(pool.stats().abandoned, abandoned);
     assert_whole(&pool, 2);
 }
 

@@ -66,10 +66,8 @@ impl<P: AnyPool> Two<P> {
         assert_eq!((large.in_use, large.waiting), (0, 0), "{large:?}");
         // Also not what was taken, and put back because the bytes were lacking.
         assert_eq!(small.acquired + large.acquired, self.ledger.served());
-        self.ledger.assert_refused(
-            small.refused + large.refused,
-            small.over_budget + large.over_budget,
-        );
+        self.ledger
+            .assert_budget([&small, &large], &self.budget.stats());
     }
 }
 

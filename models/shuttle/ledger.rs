@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use poolbuf::{AcquireError, Pool, PoolStats, PooledBuf};
+use poolbuf::{AcquireError, BudgetStats, Pool, PoolStats, PooledBuf};
 use shuttle::thread;
 
 use crate::pools::SIZE;
@@ -16,10 +16,13 @@ pub(crate) struct Ledger(Arc<Mutex<Entries>>);
 struct Entries {
     /// The capacity of each buffer that is lent, by its address.
     lent: HashMap<usize, usize>,
+    /// Buffers that were lent, and how many of them beyond one for each request.
     served: u64,
+    more: u64,
     refused: u64,
     over_budget: u64,
     timed_out: u64,
+    abandoned: u64,
 }
 
 impl Ledger {
@@ -49,27 +52,55 @@ impl Ledger {
         None
     }
 
+    /// As `enter`, for a request for many, which counts once.
+    pub(crate) fn enter_many(&self, result: Result<Vec<PooledBuf>, AcquireError>) -> Vec<Held> {
+        match result {
+            Ok(bufs) => {
+                self.0.lock().unwrap().more += bufs.len() as u64 - 1;
+                bufs.into_iter()
+                    .filter_map(|buf| self.enter(Ok(buf)))
+                    .collect()
+            }
+            Err(error) => self.enter(Err(error)).into_iter().collect(),
+        }
+    }
+
+    /// Enters that a request was dropped while it waited.
+    pub(crate) fn abandon(&self) {
+        self.0.lock().unwrap().abandoned += 1;
+    }
+
     /// Bytes of the buffers that are lent.
     pub(crate) fn bytes(&self) -> usize {
         self.0.lock().unwrap().lent.values().sum()
     }
 
-    pub(crate) fn assert_refused(&self, refused: u64, over_budget: u64) {
+    /// The figures of two pools with a budget, and the budget's own, are what was entered.
+    pub(crate) fn assert_budget(&self, pools: [&PoolStats; 2], budget: &BudgetStats) {
         let entries = self.0.lock().unwrap();
-        assert_eq!(
-            (refused, over_budget),
-            (entries.refused, entries.over_budget)
-        );
+        let sum = |figure: fn(&PoolStats) -> u64| pools.map(figure).into_iter().sum::<u64>();
+        assert_eq!(sum(|pool| pool.refused), entries.refused, "{pools:?}");
+        assert_eq!(sum(|pool| pool.timed_out), entries.timed_out, "{pools:?}");
+        assert_eq!(sum(|pool| pool.abandoned), entries.abandoned, "{pools:?}");
+        assert_eq!(budget.refused, entries.over_budget, "{budget:?}");
+        let over_budget = budget.refused + budget.timed_out + budget.abandoned;
+        assert_eq!(sum(|pool| pool.over_budget), over_budget, "{budget:?}");
+        assert_eq!(sum(|pool| pool.waits_for_bytes), budget.waits, "{budget:?}");
+        assert!(budget.high_water <= budget.limit, "{budget:?}");
     }
 
-    /// No more than what was lent counts as acquired, but see `assert_exact`.
-    pub(crate) fn assert_acquired(&self, stats: &PoolStats) {
-        let served = self.served();
-        let exact = stats.acquired == served;
-        assert!(
-            exact || stats.acquired > served && !stats.tiers.is_empty(),
-            "{stats:?}"
-        );
+    /// Of a pool that was closed: what else waited was told so.
+    pub(crate) fn assert_closed(&self, stats: &PoolStats) {
+        let entries = self.0.lock().unwrap();
+        assert_eq!(stats.acquired, entries.served, "{stats:?}");
+        Self::assert_ended(&entries, stats);
+        let ended = stats.handed_over + stats.timed_out + stats.abandoned;
+        assert!(ended <= stats.waits + entries.more, "{stats:?}");
+    }
+
+    fn assert_ended(entries: &Entries, stats: &PoolStats) {
+        assert_eq!(stats.timed_out, entries.timed_out, "{stats:?}");
+        assert_eq!(stats.abandoned, entries.abandoned, "{stats:?}");
     }
 
     pub(crate) fn served(&self) -> u64 {
@@ -85,17 +116,12 @@ impl Ledger {
         assert_eq!(stats.waiting, 0, "{stats:?}");
         assert_eq!(stats.refused, entries.refused, "{stats:?}");
         assert_eq!(stats.over_budget, entries.over_budget, "{stats:?}");
-        // In a pool of several sizes a request that stands in two queues can be handed two buffers, or be late in one and
-        // served in the other.
-        if !stats.tiers.is_empty() {
-            assert!(stats.acquired >= entries.served, "{stats:?}");
-            assert!(stats.timed_out >= entries.timed_out, "{stats:?}");
-        } else {
-            assert_eq!(stats.acquired, entries.served, "{stats:?}");
-            assert_eq!(stats.timed_out, entries.timed_out, "{stats:?}");
-            assert!(stats.timed_out <= stats.waits, "{stats:?}");
-            assert!(stats.handed_over <= stats.acquired, "{stats:?}");
-        }
+        Self::assert_ended(&entries, stats);
+        assert_eq!(stats.acquired, entries.served, "{stats:?}");
+        let ended = stats.handed_over + stats.timed_out + stats.abandoned;
+        // Those for many may have waited, or not.
+        let waits = stats.waits..=stats.waits + entries.more;
+        assert!(waits.contains(&ended), "{stats:?}");
     }
 }
 

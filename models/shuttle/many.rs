@@ -10,7 +10,7 @@ use poolbuf::{AcquireError, Pool, PooledBuf};
 use shuttle::thread::{self, JoinHandle};
 
 use crate::explore::{choose, join, pause};
-use crate::ledger::{Held, Ledger, assert_whole};
+use crate::ledger::{Ledger, assert_whole};
 use crate::pools::{AnyPool, SIZE, on_each_pool};
 use crate::waiting::{barging, fickle, hasty, patient};
 
@@ -19,14 +19,8 @@ const FOR_EVER: Duration = Duration::MAX;
 
 /// Uses what was acquired, if anything, and gives it back one by one.
 fn use_up(ledger: &Ledger, id: u8, result: Result<Vec<PooledBuf>, AcquireError>) {
-    match result {
-        Ok(bufs) => {
-            let bufs = bufs.into_iter().map(Ok);
-            let mut held: Vec<Held> = bufs.filter_map(|buf| ledger.enter(buf)).collect();
-            held.iter_mut().for_each(|held| held.write(id));
-        }
-        Err(error) => assert!(ledger.enter(Err(error)).is_none()),
-    }
+    let mut held = ledger.enter_many(result);
+    held.iter_mut().for_each(|held| held.write(id));
 }
 
 /// Begins to wait, polls a few times, and leaves, whatever has happened by then.
@@ -40,6 +34,7 @@ fn fickle_for_many(pool: &impl Pool, ledger: &Ledger, id: u8, count: usize) {
         }
         pause(4);
     }
+    ledger.abandon();
 }
 
 /// Four threads that want two or three of four buffers, to the end or not, and others that want one.

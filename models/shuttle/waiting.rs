@@ -1,7 +1,7 @@
 //! Waiting: every waiter is served or told why not, and nothing that was handed over is lost.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -30,10 +30,35 @@ pub(crate) fn patient(pool: &impl Pool, ledger: &Ledger, id: u8, len: usize) {
     use_up(ledger, id, pool.acquire_timeout(len, FOR_EVER));
 }
 
-/// Waits for a few dozen steps.
+/// Waits for a few dozen steps, or as a task does, for a few polls.
 pub(crate) fn hasty(pool: &impl Pool, ledger: &Ledger, id: u8, len: usize) {
-    let limit = Duration::from_micros(u64::from(choose(60)));
-    use_up(ledger, id, pool.acquire_timeout(len, limit));
+    let limit = choose(60);
+    let result = match choose(2) {
+        0 => pool.acquire_timeout(len, Duration::from_micros(u64::from(limit))),
+        _ => {
+            let polls = limit % 4;
+            block_on(pool.acquire_owned(len).within(Polls(polls)))
+        }
+    };
+    use_up(ledger, id, result);
+}
+
+/// A time limit of so many polls.
+struct Polls(u8);
+
+impl Future for Polls {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        match self.0.checked_sub(1) {
+            None => Poll::Ready(()),
+            Some(left) => {
+                self.0 = left;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
 }
 
 /// Begins to wait, polls a few times whether it was woken or not, and leaves, whatever has happened by then.
@@ -49,6 +74,8 @@ pub(crate) fn fickle(pool: &impl Pool, ledger: &Ledger, id: u8, len: usize) {
         }
         pause(4);
     }
+    // It is in the queue, or was handed a buffer that it does not know of.
+    ledger.abandon();
 }
 
 /// Waits as a task of an executor does.
@@ -115,7 +142,7 @@ fn close_against_all_kinds<P: AnyPool>(pool: P) {
     join(vec![closing]);
     let stats = pool.stats();
     assert_eq!((stats.in_use, stats.waiting), (0, 0), "{stats:?}");
-    ledger.assert_acquired(&stats);
+    ledger.assert_closed(&stats);
     let late = pool.acquire_timeout(SIZE, FOR_EVER);
     assert!(matches!(late, Err(AcquireError::Closed { .. })));
 }
@@ -160,7 +187,7 @@ fn waiting_on_several_tiers(close: bool) {
         assert_eq!((tier.in_use, tier.waiting), (0, 0), "{tier:?}");
     }
     if close {
-        ledger.assert_acquired(&stats);
+        ledger.assert_closed(&stats);
         return;
     }
     assert!(ledger.served() >= 7);

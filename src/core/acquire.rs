@@ -93,7 +93,7 @@ impl<F: FreeList> PoolHandle<F> {
         }
         let bytes = core.buffer_size();
         if let Some(budget) = &core.budget {
-            budget.charge(bytes.into()).map_err(|exceeded| {
+            budget.charge_ahead(bytes.into()).map_err(|exceeded| {
                 // That a pool is closed says more: waiting for bytes would not help.
                 match core.free_list.is_closed() {
                     true => Refusal::Empty(Empty::Closed),
@@ -108,6 +108,9 @@ impl<F: FreeList> PoolHandle<F> {
         match popped {
             Ok(slot) => {
                 core.track(&slot, caller);
+                if let Some(budget) = &core.budget {
+                    budget.note_lent();
+                }
                 Ok(slot)
             }
             Err(empty) => {
@@ -163,6 +166,9 @@ impl<F: FreeList> PoolHandle<F> {
             Refusal::OverBudget(Exceeded { lent }) => {
                 core.refused.fetch_add(1, Ordering::Relaxed);
                 core.over_budget.fetch_add(1, Ordering::Relaxed);
+                if let Some(budget) = &core.budget {
+                    budget.count_refused();
+                }
                 AcquireError::OverBudget {
                     pool: Arc::clone(self.name()),
                     requested: self.buffer_size(),

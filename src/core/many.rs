@@ -70,7 +70,7 @@ impl<F: FreeList> PoolHandle<F> {
         // All are charged before the first is taken: see `try_pop`.
         if let Some(budget) = &core.budget {
             budget
-                .charge(bytes)
+                .charge_ahead(bytes)
                 .map_err(|exceeded| match core.free_list.is_closed() {
                     true => Refusal::Empty(Empty::Closed),
                     false => Refusal::OverBudget(exceeded),
@@ -89,9 +89,11 @@ impl<F: FreeList> PoolHandle<F> {
                 wakers.extend(unsafe { return_slot(self.core, slot) });
             })
         };
-        if popped.is_err() {
-            let refunded = core.budget.as_ref().map(|budget| budget.refund(bytes));
-            wakers.extend(refunded.unwrap_or_default());
+        if let Some(budget) = &core.budget {
+            match popped {
+                Ok(()) => budget.note_lent(),
+                Err(_) => wakers.extend(budget.refund(bytes)),
+            }
         }
         if let Some(tracker) = &core.tracker {
             for buf in &bufs {

@@ -55,7 +55,12 @@ struct PoolCore<F: FreeList> {
     /// Whether requests may wait.
     waiting: bool,
     refused: AtomicU64,
+    /// Requests that were refused, timed out or were abandoned for want of bytes.
     over_budget: AtomicU64,
+    /// Waits that have ended, and were for bytes.
+    waits_for_bytes: AtomicU64,
+    /// Requests that wait for bytes now.
+    waiting_for_bytes: AtomicUsize,
     /// Buffers that the free list counts as acquired and that were not lent, or not by it. Goes up before such a buffer
     /// is taken.
     not_lent: AtomicU64,
@@ -136,6 +141,8 @@ impl<F: FreeList> PoolHandle<F> {
             waiting: config.waiting,
             refused: AtomicU64::new(0),
             over_budget: AtomicU64::new(0),
+            waits_for_bytes: AtomicU64::new(0),
+            waiting_for_bytes: AtomicUsize::new(0),
             not_lent: AtomicU64::new(0),
             acquired_shown: AtomicU64::new(0),
             budget: config.budget,
@@ -224,8 +231,11 @@ impl<F: FreeList> PoolHandle<F> {
             handed_over: core.waits.handed_over(),
             waited: core.waits.waited(),
             timed_out: core.waits.timed_out(),
-            waiting: core.waiters.waiting(),
+            abandoned: core.waits.abandoned(),
+            waits_for_bytes: core.waits_for_bytes.load(Ordering::Relaxed),
+            waiting: core.waiters.waiting() + core.waiting_for_bytes.load(Ordering::Relaxed),
             stalled: core.waiters.lock().stalled(|wanted| wanted.collected.len()),
+            budget: core.budget.as_ref().map_or(0, Budget::limit),
             resident_bytes: (total * layout.stride).saturating_sub(counts.given_back),
             tiers: Vec::new(),
         }

@@ -31,10 +31,10 @@ use crate::error::AcquireError;
 use crate::free_list::{Demand, Empty, FreeList, Slot};
 use crate::holders::Caller;
 use crate::sync::Ordering;
-use crate::waiting::acquire::{Left, Lender, Lent, Loan, Progress, Request};
+use crate::waiting::acquire::{Acquire, Left, Lender, LenderRef, Lent, Loan, Progress, Request};
 use crate::waiting::budget::{Budget, Granted};
 use crate::waiting::parcel::Parcel;
-use crate::waiting::queue::{Claim, Clock, Ending, Outcome, Queue, Ticket};
+use crate::waiting::queue::{Claim, Ending, Outcome, Queue, Ticket, Wait};
 use crate::waiting::unlent_slot::UnlentSlot;
 use crate::waiting::waker::{UserWaker, wake_all};
 
@@ -243,6 +243,20 @@ impl<F: FreeList> PoolHandle<F> {
         Ok(())
     }
 
+    /// This pool, to be kept: another handle of it.
+    pub(crate) fn to_owned_lender(&self) -> LenderRef<'static> {
+        LenderRef::Owned(Box::new(self.clone()))
+    }
+
+    /// A request to `lender`, which is this pool, if it may wait.
+    #[track_caller]
+    pub(crate) fn request<'a>(&self, len: usize, lender: LenderRef<'a>) -> Acquire<'a> {
+        match self.may_wait(len) {
+            Ok(()) => Acquire::new(lender, None),
+            Err(error) => Acquire::ready(Err(error)),
+        }
+    }
+
     /// Takes what is free, or joins the queue.
     fn try_or_join(&self, request: &Request<'_>) -> Result<Tried, AcquireError> {
         let core = self.core();
@@ -299,14 +313,14 @@ impl<F: FreeList> PoolHandle<F> {
         )))
     }
 
-    /// The guards of buffers that are charged if need be. `waited` is the clock of the wait, if it was one.
-    fn lend_unlent(&self, buffers: Parcel, waited: Option<Option<Clock>>) -> Loan {
+    /// The guards of buffers that are charged if need be, for a request that `waited`, or did not.
+    fn lend_unlent(&self, buffers: Parcel, waited: Option<Wait>) -> Loan {
         let core = self.core();
         let count = buffers.count();
         match waited {
-            Some(clock) => {
+            Some(wait) => {
                 core.waits.add_buffers(count);
-                core.waits.add(Ending::Served, clock);
+                self.count_wait(Ending::Served, wait);
             }
             // They were taken, and are lent after all.
             None => {
@@ -330,7 +344,7 @@ impl<F: FreeList> PoolHandle<F> {
     fn charge_and_lend(
         &self,
         buffers: Parcel,
-        waited: Option<Option<Clock>>,
+        waited: Option<Wait>,
         progress: &mut Progress,
         request: &Request<'_>,
     ) -> Poll<Lent> {
@@ -344,15 +358,16 @@ impl<F: FreeList> PoolHandle<F> {
                     Granted::Queued(reservation) => {
                         // What closes the pool looks at the budget's queue after it has closed the pool's own. So
                         // either it finds this request there, or this finds the pool closed.
-                        core.waits.add_time(waited.flatten());
+                        core.waits.add_time(waited.and_then(|wait| wait.clock));
                         if core.waiters.lock().is_closed() {
-                            let (_, clock) = reservation.leave(false);
+                            let (_, wait) = reservation.leave(false);
                             if waited.is_none() {
-                                return self.closed_meanwhile(request, clock);
+                                return self.closed_meanwhile(request, wait);
                             }
-                            self.count_wait(Ending::Unserved, clock);
+                            self.count_wait(Ending::Closed, wait);
                             return Poll::Ready(Err(self.closed()));
                         }
+                        core.waiting_for_bytes.fetch_add(1, Ordering::Relaxed);
                         *progress = Progress::ForBytes(reservation);
                         return Poll::Pending;
                     }
@@ -367,22 +382,29 @@ impl<F: FreeList> PoolHandle<F> {
         &self,
         progress: &mut Progress,
         request: &Request<'_>,
-        clock: Option<Clock>,
+        wait: Wait,
     ) -> Poll<Lent> {
         if request.count <= self.core().free_list.max() {
-            self.core().waits.add_time(clock);
+            self.core().waits.add_time(wait.clock);
             return self.poll_acquire(progress, request);
         }
         if request.claim.is_none() {
-            self.count_wait(Ending::Unserved, clock);
+            self.count_wait(Ending::Closed, wait);
         }
         Poll::Ready(Err(self.too_many(request.count as usize)))
     }
 
+    /// The request waits for bytes no more.
+    fn no_longer_for_bytes(&self, progress: &mut Progress) {
+        *progress = Progress::New;
+        let waiting = &self.core().waiting_for_bytes;
+        waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Counts a wait that ended since the pool was closed, unless the request goes on waiting for another.
-    fn closed_meanwhile(&self, request: &Request<'_>, clock: Option<Clock>) -> Poll<Lent> {
+    fn closed_meanwhile(&self, request: &Request<'_>, wait: Wait) -> Poll<Lent> {
         if request.claim.is_none() {
-            self.count_wait(Ending::Unserved, clock);
+            self.count_wait(Ending::Closed, wait);
         }
         Poll::Ready(Err(self.closed()))
     }
@@ -410,14 +432,15 @@ impl<F: FreeList> Lender for PoolHandle<F> {
                 Outcome::Waiting => Poll::Pending,
                 Outcome::Handed(buffers, clock) => {
                     *progress = Progress::Lost;
-                    self.charge_and_lend(buffers, Some(clock), progress, request)
+                    self.charge_and_lend(buffers, Some(Wait::for_buffer(clock)), progress, request)
                 }
                 Outcome::Closed(clock) => {
                     *progress = Progress::New;
+                    let wait = Wait::for_buffer(clock);
                     if core.waiters.lock().is_closed() {
-                        self.closed_meanwhile(request, clock)
+                        self.closed_meanwhile(request, wait)
                     } else {
-                        self.shrunk_meanwhile(progress, request, clock)
+                        self.shrunk_meanwhile(progress, request, wait)
                     }
                 }
             },
@@ -426,12 +449,12 @@ impl<F: FreeList> Lender for PoolHandle<F> {
             Progress::ForBytes(reservation) => match reservation.check(request.waker) {
                 Outcome::Waiting => Poll::Pending,
                 Outcome::Handed(buffers, clock) => {
-                    *progress = Progress::New;
-                    Poll::Ready(Ok(self.lend_unlent(buffers, Some(clock))))
+                    self.no_longer_for_bytes(progress);
+                    Poll::Ready(Ok(self.lend_unlent(buffers, Some(Wait::for_bytes(clock)))))
                 }
                 Outcome::Closed(clock) => {
-                    *progress = Progress::New;
-                    self.closed_meanwhile(request, clock)
+                    self.no_longer_for_bytes(progress);
+                    self.closed_meanwhile(request, Wait::for_bytes(clock))
                 }
             },
         }
@@ -439,32 +462,48 @@ impl<F: FreeList> Lender for PoolHandle<F> {
 
     fn leave(&self, progress: &mut Progress, wants: bool) -> Left {
         let core = self.core();
-        let (charged, clock) = match std::mem::take(progress) {
+        let (charged, wait) = match std::mem::take(progress) {
             Progress::New => return Left::default(),
             Progress::InQueue(ticket) => {
                 let mut queue = core.waiters.lock();
                 let mut left = queue.leave(ticket);
                 core.stop_waiting_if_empty(&queue);
                 drop(queue);
-                let lends = |buffers: &Parcel| {
+                let mut wait = Wait::for_buffer(left.clock);
+                let charged = left.handed.take().filter(|buffers| {
                     let bytes = core.bytes_of(buffers.count());
                     let charge = |budget: &Budget| budget.charge(bytes).is_ok();
-                    wants && core.budget.as_ref().is_none_or(charge)
-                };
-                (left.handed.take().filter(lends), left.clock)
+                    let charged = wants && core.budget.as_ref().is_none_or(charge);
+                    wait.for_bytes = wants && !charged;
+                    charged
+                });
+                (charged, wait)
             }
-            Progress::ForBytes(reservation) => reservation.leave(wants),
-            Progress::Lost => (None, None),
+            Progress::ForBytes(reservation) => {
+                core.waiting_for_bytes.fetch_sub(1, Ordering::Relaxed);
+                reservation.leave(wants)
+            }
+            Progress::Lost => (None, Wait::for_buffer(None)),
         };
-        let waited_in_vain = charged.is_none();
         Left {
-            lent: charged.map(|buffers| self.lend_unlent(buffers, Some(clock))),
-            waited_in_vain,
-            clock,
+            in_vain: charged.is_none().then_some(wait),
+            lent: charged.map(|buffers| self.lend_unlent(buffers, Some(wait))),
         }
     }
 
-    fn count_wait(&self, ending: Ending, clock: Option<Clock>) {
-        self.core().waits.add(ending, clock);
+    fn count_wait(&self, ending: Ending, wait: Wait) {
+        let core = self.core();
+        if let Some(budget) = &core.budget {
+            let in_vain = matches!(ending, Ending::TimedOut | Ending::Abandoned);
+            // Behind those that keep the pool's buffers while they wait for bytes, it is bytes that it lacked.
+            let behind_such = in_vain && core.waiting_for_bytes.load(Ordering::Relaxed) > 0;
+            if wait.for_bytes || behind_such {
+                budget.count_wait(ending, wait.clock);
+                core.waits_for_bytes.fetch_add(1, Ordering::Relaxed);
+                core.over_budget
+                    .fetch_add(in_vain.into(), Ordering::Relaxed);
+            }
+        }
+        core.waits.add(ending, wait.clock);
     }
 }

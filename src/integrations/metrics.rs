@@ -1,8 +1,9 @@
 //! A pool's figures for the crate [`metrics`](https://docs.rs/metrics), and through it for Prometheus, StatsD and
 //! others. With the feature `metrics`.
 //!
-//! Call [`describe`] once, after the recorder was installed, and [`publish`] for each pool whenever the recorder is
-//! scraped or at an interval: both take what a call of [`Pool::stats`] takes, and acquire and release nothing at all.
+//! Call [`describe`] once, after the recorder was installed, and [`publish`] for each pool, and [`publish_budget`] for each
+//! budget, whenever the recorder is scraped or at an interval: they take what a call of [`Pool::stats`] takes, and acquire
+//! and release nothing at all.
 //!
 //! | name | kind | unit | what | HikariCP | OpenTelemetry |
 //! |---|---|---|---|---|---|
@@ -15,11 +16,24 @@
 //! | `poolbuf_waits_total` | counter | requests | that had to wait | `hikaricp_connections_acquire_seconds_count` | `db.client.connection.wait_time` (count) |
 //! | `poolbuf_wait_microseconds_total` | counter | microseconds | that they waited together | `hikaricp_connections_acquire_seconds_sum` | `db.client.connection.wait_time` (sum) |
 //! | `poolbuf_resident_bytes` | gauge | bytes | of buffers that take up memory | – | – |
+//! | `poolbuf_over_budget_total` | counter | requests | not served for want of a budget's bytes ([`PoolStats::over_budget`]); of pools with a budget | – | – |
 //!
 //! Each has the label `pool`, the pool's name; those of a multi-size pool are published for each tier, with the label
-//! `tier`, its buffer size in bytes. `outcome` is `direct` (lent at once), `waited` (lent after waiting), `refused`, or
+//! `tier`, its buffer size in bytes. `outcome` is `direct` (lent at once), `waited` (lent after waiting), `refused`,
 //! `timed_out`, which HikariCP counts as `hikaricp_connections_timeout_total` and OpenTelemetry as
-//! `db.client.connection.timeouts`.
+//! `db.client.connection.timeouts`, or `abandoned` (dropped while it waited, as a runtime's `timeout` does).
+//!
+//! Of a budget, with its name as the label `budget`; `outcome` is `waited` (granted after waiting), `refused`, `timed_out`
+//! or `abandoned`, and what was granted at once is in the figures of the pools:
+//!
+//! | name | kind | unit | what |
+//! |---|---|---|---|
+//! | `poolbuf_budget_lent_bytes` | gauge | bytes | lent now |
+//! | `poolbuf_budget_limit_bytes` | gauge | bytes | that can be lent |
+//! | `poolbuf_budget_peak_bytes` | gauge | bytes | ever lent at once |
+//! | `poolbuf_budget_requests_pending` | gauge | requests | that wait for bytes now |
+//! | `poolbuf_budget_requests_total` | counter | requests | for which too little was left, by `outcome` |
+//! | `poolbuf_budget_wait_microseconds_total` | counter | microseconds | that requests waited for bytes together |
 //!
 //! ```
 //! use metrics_util::debugging::DebuggingRecorder;
@@ -38,10 +52,13 @@
 //! ```
 #![forbid(unsafe_code)]
 
+use std::time::Duration;
+
 use metrics::{Label, Unit, counter, describe_counter, describe_gauge, gauge};
 
 use crate::pool::Pool;
 use crate::stats::PoolStats;
+use crate::waiting::budget::Budget;
 
 /// Tells the recorder what the figures mean.
 pub fn describe() {
@@ -64,7 +81,7 @@ pub fn describe() {
     describe_gauge!(
         "poolbuf_requests_pending",
         Unit::Count,
-        "Requests that wait for a buffer now."
+        "Requests that wait now, for a buffer or for bytes."
     );
     describe_counter!(
         "poolbuf_acquires_total",
@@ -86,6 +103,41 @@ pub fn describe() {
         Unit::Bytes,
         "Bytes of buffers that take up memory."
     );
+    describe_counter!(
+        "poolbuf_over_budget_total",
+        Unit::Count,
+        "Requests not served for want of a budget's bytes."
+    );
+    describe_gauge!(
+        "poolbuf_budget_lent_bytes",
+        Unit::Bytes,
+        "Bytes of the budget that are lent now."
+    );
+    describe_gauge!(
+        "poolbuf_budget_limit_bytes",
+        Unit::Bytes,
+        "Bytes of the budget that can be lent at most."
+    );
+    describe_gauge!(
+        "poolbuf_budget_peak_bytes",
+        Unit::Bytes,
+        "Most bytes of the budget ever lent at once."
+    );
+    describe_gauge!(
+        "poolbuf_budget_requests_pending",
+        Unit::Count,
+        "Requests that wait for bytes of the budget now."
+    );
+    describe_counter!(
+        "poolbuf_budget_requests_total",
+        Unit::Count,
+        "Requests for which too little of the budget was left, by outcome."
+    );
+    describe_counter!(
+        "poolbuf_budget_wait_microseconds_total",
+        Unit::Microseconds,
+        "Time that requests waited for bytes of the budget."
+    );
 }
 
 /// Publishes the figures of `pool` at this moment.
@@ -100,6 +152,42 @@ pub fn publish(pool: &(impl Pool + ?Sized)) {
             publish_one(tier, vec![name.clone(), size]);
         }
     }
+}
+
+/// Publishes the figures of `budget` at this moment. Budgets are told apart by the name that
+/// [`Budget::with_name`] gives them.
+pub fn publish_budget(budget: &Budget) {
+    let stats = budget.stats();
+    let labels = vec![Label::new("budget", stats.name.to_string())];
+    let gauges = [
+        ("poolbuf_budget_lent_bytes", stats.lent),
+        ("poolbuf_budget_limit_bytes", stats.limit),
+        ("poolbuf_budget_peak_bytes", stats.high_water),
+        ("poolbuf_budget_requests_pending", stats.waiting),
+    ];
+    for (name, value) in gauges {
+        gauge!(name, labels.clone()).set(value as f64);
+    }
+    let outcomes = [
+        ("waited", stats.granted),
+        ("refused", stats.refused),
+        ("timed_out", stats.timed_out),
+        ("abandoned", stats.abandoned),
+    ];
+    publish_outcomes("poolbuf_budget_requests_total", &labels, &outcomes);
+    counter!("poolbuf_budget_wait_microseconds_total", labels).absolute(micros(stats.waited));
+}
+
+fn publish_outcomes(name: &'static str, labels: &[Label], outcomes: &[(&'static str, u64)]) {
+    for &(outcome, value) in outcomes {
+        let mut labels = labels.to_vec();
+        labels.push(Label::new("outcome", outcome));
+        counter!(name, labels).absolute(value);
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn publish_one(stats: &PoolStats, labels: Vec<Label>) {
@@ -120,13 +208,12 @@ fn publish_one(stats: &PoolStats, labels: Vec<Label>) {
         ("waited", stats.handed_over),
         ("refused", stats.refused),
         ("timed_out", stats.timed_out),
+        ("abandoned", stats.abandoned),
     ];
-    for (outcome, value) in outcomes {
-        let mut labels = labels.clone();
-        labels.push(Label::new("outcome", outcome));
-        counter!("poolbuf_acquires_total", labels).absolute(value);
+    publish_outcomes("poolbuf_acquires_total", &labels, &outcomes);
+    if stats.budget > 0 {
+        counter!("poolbuf_over_budget_total", labels.clone()).absolute(stats.over_budget);
     }
-    let microseconds = u64::try_from(stats.waited.as_micros()).unwrap_or(u64::MAX);
     counter!("poolbuf_waits_total", labels.clone()).absolute(stats.waits);
-    counter!("poolbuf_wait_microseconds_total", labels).absolute(microseconds);
+    counter!("poolbuf_wait_microseconds_total", labels).absolute(micros(stats.waited));
 }

@@ -75,10 +75,11 @@ macro_rules! public_pool {
             }
 
             fn acquire_async(&self, len: usize) -> $crate::waiting::acquire::Acquire<'_> {
-                match self.handle.may_wait(len) {
-                    Ok(()) => $crate::waiting::acquire::Acquire::new(&self.handle, None),
-                    Err(error) => $crate::waiting::acquire::Acquire::ready(Err(error)),
-                }
+                self.handle.request(len, $crate::waiting::acquire::LenderRef::Borrowed(&self.handle))
+            }
+
+            fn acquire_owned(&self, len: usize) -> $crate::waiting::acquire::Acquire<'static> {
+                self.handle.request(len, self.handle.to_owned_lender())
             }
 
             #[inline]
@@ -96,10 +97,10 @@ macro_rules! public_pool {
                 count: usize,
                 len: usize,
             ) -> $crate::waiting::acquire::AcquireMany<'_> {
-                use $crate::waiting::acquire::AcquireMany;
+                use $crate::waiting::acquire::{AcquireMany, LenderRef};
                 match self.handle.may_wait_for_many(count, len) {
                     _ if count == 0 => AcquireMany::ready(Ok(Vec::new())),
-                    Ok(count) => AcquireMany::new(count, &self.handle, None),
+                    Ok(count) => AcquireMany::new(count, LenderRef::Borrowed(&self.handle), None),
                     Err(error) => AcquireMany::ready(Err(error)),
                 }
             }

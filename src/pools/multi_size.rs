@@ -14,7 +14,7 @@ use crate::pool::Pool;
 use crate::pooled_buf::PooledBuf;
 use crate::pools::buffer::BufferPool;
 use crate::stats::PoolStats;
-use crate::waiting::acquire::{Acquire, AcquireMany, Lender};
+use crate::waiting::acquire::{Acquire, AcquireMany, LenderRef};
 
 /// A pool of buffers of several sizes. A request gets a buffer of the smallest tier that holds it.
 ///
@@ -225,6 +225,24 @@ impl MultiSizePool {
         }
     }
 
+    /// A request that may wait, to the tiers that may serve it.
+    #[track_caller]
+    fn request<'a, 'b>(
+        &'a self,
+        len: usize,
+        lender: impl Fn(&'a BufferPool) -> LenderRef<'b>,
+    ) -> Acquire<'b> {
+        let Some((home, next)) = self.serving(len) else {
+            return Acquire::ready(Err(self.too_large(len)));
+        };
+        if let Err(error) = home.handle.may_wait(len) {
+            return Acquire::ready(Err(error));
+        }
+        // A tier that is not waited for does not serve in another's place either.
+        let next = next.filter(|next| next.handle.may_wait(len).is_ok());
+        Acquire::new(lender(home), next.map(lender))
+    }
+
     /// Serves a request that the fast path of its tier could not.
     #[cold]
     #[inline(never)]
@@ -307,15 +325,11 @@ impl Pool for MultiSizePool {
 
     /// Of the tiers that [`MultiSizePool::overflow`] allows, whichever can lend first does.
     fn acquire_async(&self, len: usize) -> Acquire<'_> {
-        let Some((home, next)) = self.serving(len) else {
-            return Acquire::ready(Err(self.too_large(len)));
-        };
-        if let Err(error) = home.handle.may_wait(len) {
-            return Acquire::ready(Err(error));
-        }
-        // A tier that is not waited for does not serve in another's place either.
-        let next = next.filter(|next| next.handle.may_wait(len).is_ok());
-        Acquire::new(&home.handle, next.map(|next| &next.handle as &dyn Lender))
+        self.request(len, |tier| LenderRef::Borrowed(&tier.handle))
+    }
+
+    fn acquire_owned(&self, len: usize) -> Acquire<'static> {
+        self.request(len, |tier| tier.handle.to_owned_lender())
     }
 
     fn acquire_many(&self, count: usize, len: usize) -> Result<Vec<PooledBuf>, AcquireError> {
@@ -351,12 +365,14 @@ impl Pool for MultiSizePool {
             return AcquireMany::ready(Err(self.too_large(len)));
         };
         let next = next.filter(|next| next.handle.may_wait_for_many(count, len).is_ok());
-        let next = next.map(|next| &next.handle as &dyn Lender);
+        fn borrowed(tier: &BufferPool) -> LenderRef<'_> {
+            LenderRef::Borrowed(&tier.handle)
+        }
         match (home.handle.may_wait_for_many(count, len), next) {
-            (Ok(many), _) => AcquireMany::new(many, &home.handle, next),
+            (Ok(many), _) => AcquireMany::new(many, borrowed(home), next.map(borrowed)),
             // At most what that tier lends, a `u32`.
             (Err(AcquireError::TooMany { .. }), Some(next)) => {
-                AcquireMany::new(count as u32, next, None)
+                AcquireMany::new(count as u32, borrowed(next), None)
             }
             (Err(error), _) => AcquireMany::ready(Err(error)),
         }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::ops::Deref;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -14,15 +15,17 @@ use crate::holders::Caller;
 use crate::pooled_buf::PooledBuf;
 use crate::sync::Instant;
 use crate::waiting::budget::Reservation;
-use crate::waiting::queue::{Claim, Clock, Ending, Ticket};
+use crate::waiting::queue::{Claim, Ending, Ticket, Wait};
 use crate::waiting::thread_waker::ThreadWaker;
 
-/// A request that waits for its buffer: what [`Pool::acquire_async`](crate::Pool::acquire_async) returns.
+/// A request that waits for its buffer: what [`Pool::acquire_async`](crate::Pool::acquire_async) returns, and, as
+/// `Acquire<'static>`, [`Pool::acquire_owned`](crate::Pool::acquire_owned).
 ///
 /// A future for any runtime. It is in the queue from its first poll on; first come, first served. Dropping
 /// it, at whatever moment, leaves the queue, and a buffer that was already handed to it goes to the next one: so
 /// it can be raced against a timer or a shutdown. (`std::mem::forget` on one that waits is safe, but a
-/// buffer that is then handed to it is lost to the pool.)
+/// buffer that is then handed to it is lost to the pool.) A wait that is dropped counts as
+/// [abandoned](crate::PoolStats::abandoned). For a time limit there is [`within`](Acquire::within).
 ///
 /// *Cost.* Nothing but an ordinary acquire when a buffer is free. A request that waits pays for a lock when it joins and when
 /// it is served, and so does the release that hands it the buffer; no other call pays anything.
@@ -71,13 +74,30 @@ enum State<'a> {
 /// A lender, and how far the request has got with it. Dropped, it leaves the lender's queue, and gives back what it was
 /// handed.
 struct Asked<'a> {
-    lender: &'a dyn Lender,
+    lender: LenderRef<'a>,
     progress: Progress,
 }
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
         self.lender.leave(&mut self.progress, false);
+    }
+}
+
+/// A lender, borrowed or kept.
+pub(crate) enum LenderRef<'a> {
+    Borrowed(&'a dyn Lender),
+    Owned(Box<dyn Lender>),
+}
+
+impl<'a> Deref for LenderRef<'a> {
+    type Target = dyn Lender + 'a;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            LenderRef::Borrowed(lender) => *lender,
+            LenderRef::Owned(lender) => &**lender,
+        }
     }
 }
 
@@ -115,6 +135,15 @@ impl Loan {
     }
 }
 
+/// A request that can be told that its time is up.
+pub(crate) trait Waits: Future {
+    /// Whether the result has been taken.
+    fn is_done(&self) -> bool;
+
+    /// The time is up, after so much of it. Returns what was handed over just before.
+    fn late(&mut self, waited: Duration) -> Self::Output;
+}
+
 /// What has a queue for its buffers.
 pub(crate) trait Lender: Send + Sync {
     /// What the pool is called.
@@ -127,17 +156,16 @@ pub(crate) trait Lender: Send + Sync {
     /// the next one.
     fn leave(&self, progress: &mut Progress, wants: bool) -> Left;
 
-    /// Counts a wait that ended without a buffer.
-    fn count_wait(&self, ending: Ending, clock: Option<Clock>);
+    /// Counts a wait that has ended.
+    fn count_wait(&self, ending: Ending, wait: Wait);
 }
 
 /// What came of leaving a queue.
 #[derive(Default)]
 pub(crate) struct Left {
     pub(crate) lent: Option<Loan>,
-    /// The request was in a queue, and was not lent a buffer.
-    pub(crate) waited_in_vain: bool,
-    pub(crate) clock: Option<Clock>,
+    /// The request was in a queue, and was not lent a buffer. Not counted yet.
+    pub(crate) in_vain: Option<Wait>,
 }
 
 /// A request as a lender sees it.
@@ -177,13 +205,13 @@ impl<'a> Acquire<'a> {
 
     /// A request to `first`, or to `second` if that can lend earlier.
     #[track_caller]
-    pub(crate) fn new(first: &'a dyn Lender, second: Option<&'a dyn Lender>) -> Self {
+    pub(crate) fn new(first: LenderRef<'a>, second: Option<LenderRef<'a>>) -> Self {
         Acquire::of(1, first, second)
     }
 
     /// As `new`, for `count` buffers of one of the two.
     #[track_caller]
-    fn of(count: u32, first: &'a dyn Lender, second: Option<&'a dyn Lender>) -> Self {
+    fn of(count: u32, first: LenderRef<'a>, second: Option<LenderRef<'a>>) -> Self {
         let ask = |lender| Asked {
             lender,
             progress: Progress::New,
@@ -233,11 +261,7 @@ impl<'a> Acquire<'a> {
                 Some(left) if !left.is_zero() => {
                     thread.park((timeout != Duration::MAX).then_some(left));
                 }
-                _ => {
-                    let pool = self.pool_name();
-                    let late = self.late();
-                    return late.ok_or(AcquireError::TimedOut { pool, waited });
-                }
+                _ => return self.timed_out(waited),
             }
             if let Poll::Ready(result) = self.poll_lenders(thread.waker()) {
                 return result;
@@ -245,7 +269,7 @@ impl<'a> Acquire<'a> {
         }
     }
 
-    fn poll_lenders(&mut self, waker: &Waker) -> Poll<Lent> {
+    pub(crate) fn poll_lenders(&mut self, waker: &Waker) -> Poll<Lent> {
         let (asked, claim) = match &mut self.state {
             State::Done(result) => {
                 return result.take().map_or(Poll::Pending, Poll::Ready);
@@ -320,9 +344,11 @@ impl<'a> Acquire<'a> {
         asked.map_or_else(|| Arc::from(""), |asked| Arc::clone(asked.lender.name()))
     }
 
-    /// The time is up. Returns what was handed over just before.
-    fn late(&mut self) -> Option<Loan> {
-        self.end(true, Ending::TimedOut)
+    /// The time is up, after so much of it. Lends what was handed over just before.
+    fn timed_out(&mut self, waited: Duration) -> Lent {
+        let pool = self.pool_name();
+        let lent = self.end(true, Ending::TimedOut);
+        lent.ok_or(AcquireError::TimedOut { pool, waited })
     }
 
     /// Leaves all queues, and counts the wait, if it was one and ends without a buffer, where it counts.
@@ -336,12 +362,10 @@ impl<'a> Acquire<'a> {
         for Asked { lender, progress } in asked.iter_mut().flatten() {
             let left = lender.leave(progress, wants && lent.is_none());
             lent = lent.or(left.lent);
-            if left.waited_in_vain && in_vain.is_none() {
-                in_vain = Some((*lender, left.clock));
-            }
+            in_vain = in_vain.or(left.in_vain.map(|wait| (&**lender, wait)));
         }
-        if let (None, Some((lender, clock))) = (&lent, in_vain) {
-            lender.count_wait(ending, clock);
+        if let (None, Some((lender, wait))) = (&lent, in_vain) {
+            lender.count_wait(ending, wait);
         }
         lent
     }
@@ -357,9 +381,19 @@ impl Future for Acquire<'_> {
     }
 }
 
+impl Waits for Acquire<'_> {
+    fn is_done(&self) -> bool {
+        matches!(self.state, State::Done(None))
+    }
+
+    fn late(&mut self, waited: Duration) -> Self::Output {
+        self.timed_out(waited).map(|loan| loan.first)
+    }
+}
+
 impl Drop for Acquire<'_> {
     fn drop(&mut self) {
-        self.end(false, Ending::Unserved);
+        self.end(false, Ending::Abandoned);
     }
 }
 
@@ -413,7 +447,7 @@ impl<'a> AcquireMany<'a> {
 
     /// A request for `count` buffers, at least 1, to `first`, or to `second` if that can lend them earlier.
     #[track_caller]
-    pub(crate) fn new(count: u32, first: &'a dyn Lender, second: Option<&'a dyn Lender>) -> Self {
+    pub(crate) fn new(count: u32, first: LenderRef<'a>, second: Option<LenderRef<'a>>) -> Self {
         AcquireMany(Many::Asking(Acquire::of(count, first, second)))
     }
 
@@ -443,6 +477,23 @@ impl Future for AcquireMany<'_> {
                 let polled = request.poll_lenders(context.waker());
                 polled.map_ok(Loan::into_vec)
             }
+        }
+    }
+}
+
+impl Waits for AcquireMany<'_> {
+    fn is_done(&self) -> bool {
+        match &self.0 {
+            Many::Ready(result) => result.is_none(),
+            Many::Asking(request) => request.is_done(),
+        }
+    }
+
+    fn late(&mut self, waited: Duration) -> Self::Output {
+        match &mut self.0 {
+            // It never waits.
+            Many::Ready(result) => result.take().unwrap_or_else(|| Ok(Vec::new())),
+            Many::Asking(request) => request.timed_out(waited).map(Loan::into_vec),
         }
     }
 }
@@ -498,13 +549,12 @@ mod tests {
         fn leave(&self, _: &mut Progress, wants: bool) -> Left {
             let handed = self.handed.lock().take();
             Left {
-                waited_in_vain: handed.is_none(),
+                in_vain: handed.is_none().then_some(Wait::for_buffer(None)),
                 lent: handed.filter(|_| wants).map(Loan::one),
-                clock: None,
             }
         }
 
-        fn count_wait(&self, ending: Ending, _: Option<Clock>) {
+        fn count_wait(&self, ending: Ending, _: Wait) {
             self.counted.lock().push(ending);
         }
     }
@@ -513,8 +563,15 @@ mod tests {
         PooledBuf::try_from(vec![7]).ok()
     }
 
+    fn acquire<'a>(first: &'a Busy, second: &'a Busy) -> Acquire<'a> {
+        Acquire::new(
+            LenderRef::Borrowed(first),
+            Some(LenderRef::Borrowed(second)),
+        )
+    }
+
     fn timed_out(first: &Busy, second: &Busy) -> Result<PooledBuf, AcquireError> {
-        Acquire::new(first, Some(second)).wait_timeout(Duration::ZERO)
+        acquire(first, second).wait_timeout(Duration::ZERO)
     }
 
     #[test]
@@ -537,8 +594,8 @@ mod tests {
         let error = timed_out(&first, &second).unwrap_err();
         assert!(matches!(error, AcquireError::TimedOut { .. }));
         assert_eq!(first.counted(), [Ending::TimedOut]);
-        drop(Acquire::new(&first, Some(&second)));
-        assert_eq!(first.counted(), [Ending::TimedOut, Ending::Unserved]);
+        drop(acquire(&first, &second));
+        assert_eq!(first.counted(), [Ending::TimedOut, Ending::Abandoned]);
         assert_eq!(second.counted(), []);
     }
 }

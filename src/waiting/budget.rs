@@ -5,9 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
 
+use crate::budget_stats::BudgetStats;
 use crate::sync::{AtomicU64, Ordering};
 use crate::waiting::parcel::Parcel;
-use crate::waiting::queue::{Clock, Locked, Outcome, Ticket, Waiters};
+use crate::waiting::queue::{Clock, Ending, Locked, Outcome, Ticket, Wait, WaitCounts, Waiters};
 use crate::waiting::waker::{UserWaker, wake_all};
 
 /// A limit, in bytes, on what several pools lend together: give it to each of them with
@@ -22,6 +23,8 @@ use crate::waiting::waker::{UserWaker, wake_all};
 ///
 /// A request is charged before its buffer is looked for. Should its pool turn out to be exhausted, the bytes are
 /// given back at once; a request to another pool that comes in between finds them lent.
+///
+/// [`stats`](Budget::stats) tells how much of it is used, and how often it was too little.
 ///
 /// Clones are the same budget.
 ///
@@ -63,7 +66,12 @@ struct Shared {
     /// All changes are read-modify-writes of this one word and nothing else depends on it, so they are Relaxed:
     /// what takes bytes away after `wanted` was set finds it set, and what took them before is seen by what set it.
     state: AtomicU64,
+    /// The most bytes that were lent at once.
+    high_water: AtomicU64,
+    refused: AtomicU64,
+    waits: WaitCounts,
     waiters: Waiters<Want, Parcel>,
+    name: Arc<str>,
 }
 
 /// What a request waits for, for which pool, and the buffers that it has already.
@@ -104,14 +112,24 @@ pub(crate) struct Reservation {
 }
 
 impl Budget {
-    /// A budget of so many bytes.
+    /// A budget of so many bytes. It is called "budget".
     #[must_use]
     pub fn new(bytes: usize) -> Self {
+        Budget::with_name(bytes, "budget")
+    }
+
+    /// A budget of so many bytes, and what statistics and metrics call it.
+    #[must_use]
+    pub fn with_name(bytes: usize, name: impl Into<Arc<str>>) -> Self {
         Budget {
             shared: Arc::new(Shared {
                 limit: (bytes as u64).min(LARGEST),
                 state: AtomicU64::new(0),
+                high_water: AtomicU64::new(0),
+                refused: AtomicU64::new(0),
+                waits: WaitCounts::default(),
                 waiters: Waiters::new(),
+                name: name.into(),
             }),
         }
     }
@@ -136,9 +154,60 @@ impl Budget {
         self.shared.waiters.waiting()
     }
 
-    /// Counts `bytes` as lent, unless that is too much or other requests wait.
+    /// The budget's figures at this moment. Takes the lock of its queue; what charges it pays nothing for them beyond
+    /// a load.
+    #[must_use]
+    pub fn stats(&self) -> BudgetStats {
+        let shared = &*self.shared;
+        let waits = &shared.waits;
+        BudgetStats {
+            name: Arc::clone(&shared.name),
+            limit: self.limit(),
+            lent: self.lent(),
+            // At most `limit`.
+            high_water: shared.high_water.load(Ordering::Relaxed) as usize,
+            refused: shared.refused.load(Ordering::Relaxed),
+            waits: waits.all(),
+            granted: waits.served(),
+            waited: waits.waited(),
+            timed_out: waits.timed_out(),
+            abandoned: waits.abandoned(),
+            waiting: self.waiting(),
+        }
+    }
+
+    /// Counts `bytes` as lent for a buffer that is there, unless that is too much or other requests wait.
     pub(crate) fn charge(&self, bytes: u64) -> Result<(), Exceeded> {
+        let charged = self.charge_ahead(bytes);
+        if charged.is_ok() {
+            self.note_lent();
+        }
+        charged
+    }
+
+    /// As `charge`, for a buffer that is looked for afterwards: it is followed by `note_lent` or by `refund`.
+    pub(crate) fn charge_ahead(&self, bytes: u64) -> Result<(), Exceeded> {
         self.take(bytes, |state| state & WANTED == 0)
+    }
+
+    /// What was charged is lent: keeps the high-water mark. The last of several charges sees the bytes of the others,
+    /// unless they have been given back; so the mark is never below what was lent at once.
+    pub(crate) fn note_lent(&self) {
+        let lent = lent(self.shared.state.load(Ordering::Relaxed));
+        // It seldom rises, and looking is cheap: `state` lies beside it.
+        if lent > self.shared.high_water.load(Ordering::Relaxed) {
+            self.shared.high_water.fetch_max(lent, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a request that was refused for want of bytes.
+    pub(crate) fn count_refused(&self) {
+        self.shared.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a wait that was for bytes, and has ended.
+    pub(crate) fn count_wait(&self, ending: Ending, clock: Option<Clock>) {
+        self.shared.waits.add(ending, clock);
     }
 
     fn take(&self, bytes: u64, may: impl Fn(u64) -> bool) -> Result<(), Exceeded> {
@@ -174,6 +243,7 @@ impl Budget {
             if self.take(first.bytes, |_| true).is_err() {
                 break;
             }
+            self.note_lent();
             let first = queue.next();
             wakers.extend(first.map(|first| first.hand(|want| want.buffers)));
         }
@@ -205,6 +275,7 @@ impl Budget {
         if queue.is_empty() {
             self.shared.state.fetch_or(WANTED, Ordering::Relaxed);
             if self.take(want.bytes, |_| true).is_ok() {
+                self.note_lent();
                 self.shared.state.fetch_and(!WANTED, Ordering::Relaxed);
                 drop(queue);
                 return Granted::Now(want.buffers);
@@ -242,8 +313,9 @@ impl Reservation {
 
     /// Leaves the queue. Returns the buffers if their bytes have been granted already and the request `wants` them still;
     /// else both go back.
-    pub(crate) fn leave(mut self, wants: bool) -> (Option<Parcel>, Option<Clock>) {
-        self.give_up(wants)
+    pub(crate) fn leave(mut self, wants: bool) -> (Option<Parcel>, Wait) {
+        let (granted, clock) = self.give_up(wants);
+        (granted, Wait::for_bytes(clock))
     }
 
     fn give_up(&mut self, wants: bool) -> (Option<Parcel>, Option<Clock>) {

@@ -19,3 +19,4 @@ pub(crate) mod queue;
 mod thread_waker;
 pub(crate) mod unlent_slot;
 pub(crate) mod waker;
+pub(crate) mod within;

@@ -141,8 +141,8 @@ pub(crate) struct WaitCounts {
     /// Buffers that were lent to them, but for one each.
     more: AtomicU64,
     timed_out: AtomicU64,
-    /// The request was dropped, or its pool was closed.
-    unserved: AtomicU64,
+    abandoned: AtomicU64,
+    closed: AtomicU64,
     /// Nanoseconds.
     waited: AtomicU64,
 }
@@ -152,8 +152,34 @@ pub(crate) struct WaitCounts {
 pub(crate) enum Ending {
     Served,
     TimedOut,
-    /// It was dropped, or its pool was closed.
-    Unserved,
+    /// It was dropped, whatever had happened by then.
+    Abandoned,
+    /// Its pool was closed, and it was told so.
+    Closed,
+}
+
+/// A wait that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wait {
+    pub(crate) clock: Option<Clock>,
+    /// Whether it was for the bytes of a budget, at the end; the buffer was there.
+    pub(crate) for_bytes: bool,
+}
+
+impl Wait {
+    pub(crate) fn for_buffer(clock: Option<Clock>) -> Self {
+        Wait {
+            clock,
+            for_bytes: false,
+        }
+    }
+
+    pub(crate) fn for_bytes(clock: Option<Clock>) -> Self {
+        Wait {
+            clock,
+            for_bytes: true,
+        }
+    }
 }
 
 impl WaitCounts {
@@ -161,7 +187,8 @@ impl WaitCounts {
         let count = match ending {
             Ending::Served => &self.served,
             Ending::TimedOut => &self.timed_out,
-            Ending::Unserved => &self.unserved,
+            Ending::Abandoned => &self.abandoned,
+            Ending::Closed => &self.closed,
         };
         // Release: what sees that a request was served sees what was counted before.
         count.fetch_add(1, Ordering::Release);
@@ -196,8 +223,13 @@ impl WaitCounts {
         self.timed_out.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn abandoned(&self) -> u64 {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn all(&self) -> u64 {
-        self.served() + self.timed_out() + self.unserved.load(Ordering::Relaxed)
+        let unserved = self.timed_out() + self.abandoned() + self.closed.load(Ordering::Relaxed);
+        self.served() + unserved
     }
 
     pub(crate) fn waited(&self) -> Duration {
@@ -649,14 +681,17 @@ mod tests {
     #[test]
     fn each_ending_of_a_wait_counts_as_itself_and_as_a_wait() {
         let counts = WaitCounts::default();
-        let endings = [Ending::Served, Ending::TimedOut, Ending::Unserved];
+        let endings = [
+            Ending::Served,
+            Ending::TimedOut,
+            Ending::Abandoned,
+            Ending::Closed,
+        ];
         for (number, ending) in endings.into_iter().enumerate() {
             (0..=number).for_each(|_| counts.add(ending, None));
         }
-        assert_eq!(
-            (counts.served(), counts.timed_out(), counts.all()),
-            (1, 2, 6)
-        );
+        assert_eq!((counts.served(), counts.timed_out()), (1, 2));
+        assert_eq!((counts.abandoned(), counts.all()), (3, 10));
         assert_eq!(counts.waited(), Duration::ZERO);
     }
 }

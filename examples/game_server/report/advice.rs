@@ -115,7 +115,8 @@ impl Trend {
     fn advice(&self) -> Vec<Advice> {
         let ((start, first), (end, last)) = (&self.first, &self.last);
         let change = last.since(first);
-        let unserved = change.refused.saturating_add(change.timed_out);
+        let in_vain = change.timed_out.saturating_add(change.abandoned);
+        let unserved = change.refused.saturating_add(in_vain);
         let requests = change.acquired.saturating_add(unserved);
         let raised = |by: f64| {
             // A float beyond the range becomes the largest number.
@@ -248,16 +249,17 @@ mod tests {
 
     #[test]
     fn unserved_requests_raise_max_by_what_they_would_have_used() {
-        let requests = |acquired, refused, timed_out| {
+        let requests = |acquired, refused, timed_out, abandoned| {
             let mut stats = stats(80);
-            (stats.acquired, stats.refused, stats.timed_out) = (acquired, refused, timed_out);
+            (stats.acquired, stats.refused) = (acquired, refused);
+            (stats.timed_out, stats.abandoned) = (timed_out, abandoned);
             stats
         };
         // What was refused before the first snapshot does not count.
-        let past = requests(1000, 1000, 1000);
-        let below = trends([past.clone(), requests(1991, 1005, 1004)]);
+        let past = requests(1000, 1000, 900, 100);
+        let below = trends([past.clone(), requests(1991, 1005, 902, 102)]);
         assert_eq!(below.advice(), []);
-        let above = trends([past, requests(2000, 1200, 1050)]);
+        let above = trends([past, requests(2000, 1200, 940, 110)]);
         assert_eq!(
             only(&above),
             Advice::Unserved {

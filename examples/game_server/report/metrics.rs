@@ -84,6 +84,7 @@ fn pools(text: &mut Text, stats: &[PoolStats]) {
             ("waited", waited),
             ("refused", pool.refused),
             ("timed_out", pool.timed_out),
+            ("abandoned", pool.abandoned),
         ] {
             text.sample(name, &[("pool", &pool.name), ("outcome", outcome)], count);
         }
@@ -148,7 +149,8 @@ mod tests {
         let mut pools = a_snapshot().pools;
         let recv = &mut pools[0];
         recv.name = "odd \"name\\\n".into();
-        (recv.acquired, recv.waits, recv.handed_over, recv.timed_out) = (1000, 40, 36, 4);
+        (recv.acquired, recv.waits, recv.handed_over) = (1000, 42, 36);
+        (recv.timed_out, recv.abandoned) = (4, 2);
         let mut server_times = Times::new();
         for time in [1500, 2000, 1_000_500] {
             server_times.record(Duration::from_micros(time));
@@ -182,6 +184,10 @@ mod tests {
             (
                 format!("poolbuf_acquires_total{{{odd},outcome=\"timed_out\"}}"),
                 4.0,
+            ),
+            (
+                format!("poolbuf_acquires_total{{{odd},outcome=\"abandoned\"}}"),
+                2.0,
             ),
             (format!("poolbuf_wait_seconds_total{{{odd}}}"), 0.1),
             ("game_server_messages_total".into(), 3.0),

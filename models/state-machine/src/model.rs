@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::task::Poll;
 use std::time::Duration;
 
-use poolbuf::{AcquireError, PoolStats};
+use poolbuf::{AcquireError, BudgetStats, PoolStats};
 
 use crate::setup::{Setup, Tier};
 
@@ -47,11 +47,20 @@ pub(crate) struct TierModel {
     waits: u64,
     handed_over: u64,
     timed_out: u64,
+    abandoned: u64,
+    waits_for_bytes: u64,
 }
 
 struct BudgetModel {
     limit: usize,
     lent: usize,
+    /// The most that was lent at once.
+    high_water: usize,
+    refused: u64,
+    waits: u64,
+    granted: u64,
+    timed_out: u64,
+    abandoned: u64,
     /// Requests that have a buffer and wait for its bytes, in the order in which they came.
     queue: VecDeque<usize>,
 }
@@ -92,6 +101,15 @@ enum Turn {
     Closed,
     /// It stands here no more.
     Gone,
+}
+
+/// How a wait ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Served,
+    TimedOut,
+    Abandoned,
+    Closed,
 }
 
 /// Why a tier lends nothing.
@@ -141,6 +159,12 @@ impl Model {
             budget: budget.map(|limit| BudgetModel {
                 limit,
                 lent: 0,
+                high_water: 0,
+                refused: 0,
+                waits: 0,
+                granted: 0,
+                timed_out: 0,
+                abandoned: 0,
                 queue: VecDeque::new(),
             }),
             requests: BTreeMap::new(),
@@ -208,6 +232,9 @@ impl Model {
             return Err(Refusal::InUse);
         }
         one.take();
+        if let Some(budget) = &mut self.budget {
+            budget.note_lent();
+        }
         Ok(())
     }
 
@@ -219,7 +246,8 @@ impl Model {
             Refusal::OverBudget => {
                 one.refused += 1;
                 one.over_budget += 1;
-                let budget = self.budget.as_ref().unwrap();
+                let budget = self.budget.as_mut().unwrap();
+                budget.refused += 1;
                 AcquireError::OverBudget {
                     pool: "".into(),
                     requested: one.setup.size,
@@ -250,10 +278,36 @@ impl Model {
     }
 
     /// Lends a buffer to a request that waited for it, or for its bytes.
-    fn lend_after_wait(&mut self, tier: usize) -> usize {
-        self.tiers[tier].waits += 1;
-        self.tiers[tier].handed_over += 1;
+    fn lend_after_wait(&mut self, tier: usize, for_bytes: bool) -> usize {
+        self.count_wait(tier, Ending::Served, for_bytes);
         self.lend(tier)
+    }
+
+    /// Counts a wait that has ended.
+    fn count_wait(&mut self, tier: usize, ending: Ending, for_bytes: bool) {
+        let in_vain = matches!(ending, Ending::TimedOut | Ending::Abandoned);
+        // It waited for a buffer that others have, which wait for their bytes.
+        let behind_such = in_vain && self.for_bytes_in(tier) > 0;
+        let one = &mut self.tiers[tier];
+        one.waits += 1;
+        one.handed_over += u64::from(ending == Ending::Served);
+        one.timed_out += u64::from(ending == Ending::TimedOut);
+        one.abandoned += u64::from(ending == Ending::Abandoned);
+        if for_bytes || behind_such {
+            one.waits_for_bytes += 1;
+            one.over_budget += u64::from(in_vain);
+            let budget = self.budget.as_mut().unwrap();
+            budget.waits += 1;
+            budget.granted += u64::from(ending == Ending::Served);
+            budget.timed_out += u64::from(ending == Ending::TimedOut);
+            budget.abandoned += u64::from(ending == Ending::Abandoned);
+        }
+    }
+
+    /// Requests that have a buffer of the tier and wait for the bytes, as far as they know.
+    fn for_bytes_in(&self, tier: usize) -> usize {
+        let here = |request: &&Request| request.for_bytes.is_some_and(|(of, _)| of == tier);
+        self.requests.values().filter(here).count()
     }
 
     /// A guard is dropped.
@@ -307,6 +361,7 @@ impl Model {
                 break;
             }
             budget.lent += size;
+            budget.note_lent();
             *turn = Turn::Handed;
             request.wakes += 1;
             budget.queue.pop_front();
@@ -367,11 +422,11 @@ impl Model {
             None => {}
             Some((tier, Turn::Handed)) => {
                 self.requests.get_mut(&number).unwrap().for_bytes = None;
-                return Poll::Ready(Ok(self.lend_after_wait(tier)));
+                return Poll::Ready(Ok(self.lend_after_wait(tier, true)));
             }
             Some((tier, Turn::Closed)) => {
                 self.requests.get_mut(&number).unwrap().for_bytes = None;
-                self.tiers[tier].waits += 1;
+                self.count_wait(tier, Ending::Closed, true);
                 return Poll::Ready(Err(closed()));
             }
             Some(_) => return Poll::Pending,
@@ -420,19 +475,24 @@ impl Model {
                 let charged = budget.as_mut().is_none_or(|budget| budget.charge(bytes));
                 self.requests.get_mut(&number).unwrap().places[place].turn = Turn::Gone;
                 if charged {
-                    return Poll::Ready(Ok(self.lend_after_wait(tier)));
+                    if let Some(budget) = &mut self.budget {
+                        budget.note_lent();
+                    }
+                    return Poll::Ready(Ok(self.lend_after_wait(tier, false)));
                 }
                 if is_closed {
                     // As if it had been closed while the request waited for the bytes.
                     self.give_back(tier);
-                    self.tiers[tier].waits += 1;
+                    self.count_wait(tier, Ending::Closed, true);
                     return Poll::Ready(Err(closed()));
                 }
                 self.wait_for_bytes(number, tier);
                 Turn::Gone
             }
             Turn::Closed => {
-                self.tiers[tier].waits += u64::from(alone);
+                if alone {
+                    self.count_wait(tier, Ending::Closed, false);
+                }
                 Turn::Gone
             }
             turn @ (Turn::Waiting | Turn::PassedOver | Turn::Gone) => turn,
@@ -466,17 +526,17 @@ impl Model {
 
     /// The request is dropped, at whatever moment.
     pub(crate) fn cancel(&mut self, number: usize) {
-        if let Some(tier) = self.end(number) {
-            self.tiers[tier].waits += 1;
+        if let Some((tier, for_bytes)) = self.end(number) {
+            self.count_wait(tier, Ending::Abandoned, for_bytes);
         }
     }
 
-    /// The request goes. Returns the tier in which its wait counts, if it was one.
-    fn end(&mut self, number: usize) -> Option<usize> {
-        let mut waited = self.leave_places(number);
+    /// The request goes. Returns the tier in which its wait counts, if it was one, and whether it was for bytes.
+    fn end(&mut self, number: usize) -> Option<(usize, bool)> {
+        let mut waited = self.leave_places(number).map(|tier| (tier, false));
         let request = self.requests.get_mut(&number).unwrap();
         if let Some((tier, turn)) = request.for_bytes.take() {
-            waited = Some(tier);
+            waited = Some((tier, true));
             let size = self.tiers[tier].setup.size;
             match turn {
                 // It has no buffer any more.
@@ -504,9 +564,8 @@ impl Model {
         let polled = self.poll(number);
         let waited = self.end(number);
         let Poll::Ready(result) = polled else {
-            let tier = &mut self.tiers[waited.unwrap()];
-            tier.waits += 1;
-            tier.timed_out += 1;
+            let (tier, for_bytes) = waited.unwrap();
+            self.count_wait(tier, Ending::TimedOut, for_bytes);
             return Err(AcquireError::TimedOut {
                 pool: "".into(),
                 waited: Duration::ZERO,
@@ -575,12 +634,19 @@ impl Model {
         tiers.map(|tier| self.tiers[*tier].in_use).sum()
     }
 
-    /// Bytes that are lent, and requests that wait for some.
-    pub(crate) fn budget(&self) -> (usize, usize) {
+    /// Compares the figures of the budget.
+    pub(crate) fn check_budget(&self, stats: &BudgetStats) {
+        let budget = self.budget.as_ref().unwrap();
         let waits = |request: &&Request| request.for_bytes.is_some();
         let waiting = self.requests.values().filter(waits).count();
-        let lent = self.budget.as_ref().map_or(0, |budget| budget.lent);
-        (lent, waiting)
+        assert_eq!((stats.limit, stats.lent), (budget.limit, budget.lent));
+        assert_eq!(stats.high_water, budget.high_water, "high water: {stats:?}");
+        assert_eq!(stats.waiting, waiting, "waiting: {stats:?}");
+        assert_eq!(stats.refused, budget.refused, "refused: {stats:?}");
+        assert_eq!(stats.waits, budget.waits, "waits: {stats:?}");
+        assert_eq!(stats.granted, budget.granted, "granted: {stats:?}");
+        assert_eq!(stats.timed_out, budget.timed_out, "timed out: {stats:?}");
+        assert_eq!(stats.abandoned, budget.abandoned, "abandoned: {stats:?}");
     }
 
     /// Compares the figures of a pool.
@@ -605,7 +671,7 @@ impl Model {
         let total = tier.high_water.max(tier.setup.initial);
         let places = self.requests.values().flat_map(|request| &request.places);
         let here = |place: &&Place| place.tier == number && place.counted && place.waits();
-        let waiting = places.filter(here).count();
+        let waiting = places.filter(here).count() + self.for_bytes_in(number);
         assert_eq!(stats.buffer_size, tier.setup.size);
         assert_eq!(stats.max, tier.max, "max: {stats:?}");
         assert_eq!(stats.in_use, tier.in_use, "in use: {stats:?}");
@@ -624,6 +690,11 @@ impl Model {
             "handed over: {stats:?}"
         );
         assert_eq!(stats.timed_out, tier.timed_out, "timed out: {stats:?}");
+        assert_eq!(stats.abandoned, tier.abandoned, "abandoned: {stats:?}");
+        assert_eq!(
+            stats.waits_for_bytes, tier.waits_for_bytes,
+            "waits for bytes: {stats:?}"
+        );
         assert_eq!(stats.acquired, tier.lent, "acquired: {stats:?}");
     }
 }
@@ -643,6 +714,8 @@ impl TierModel {
             waits: 0,
             handed_over: 0,
             timed_out: 0,
+            abandoned: 0,
+            waits_for_bytes: 0,
         }
     }
 
@@ -667,6 +740,11 @@ impl BudgetModel {
         let fits = self.queue.is_empty() && self.lent + bytes <= self.limit;
         self.lent += if fits { bytes } else { 0 };
         fits
+    }
+
+    /// What was charged is lent.
+    fn note_lent(&mut self) {
+        self.high_water = self.high_water.max(self.lent);
     }
 }
 

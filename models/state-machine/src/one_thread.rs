@@ -1,9 +1,9 @@
 //! Does arbitrary operations on the pools and on the model of them, and compares the two after each.
 
-use std::future::Future;
+use std::future::{self, Future};
 use std::mem::ManuallyDrop;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
@@ -64,6 +64,14 @@ impl Drop for OnPanic<'_> {
                 eprintln!("{number}: {operation:?}");
             }
         }
+    }
+}
+
+/// What the future says when it is first polled.
+fn at_once<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => panic!("its time is up"),
     }
 }
 
@@ -218,16 +226,25 @@ impl Run {
                 let (pool, handle) = find(pool)?;
                 let len = len.of(self.model.max_len(pool));
                 let expected = self.model.acquire_timeout(pool, len);
-                let result = handle.acquire_timeout(len, Duration::ZERO);
+                // By either of the two ways.
+                let result = match len % 2 {
+                    0 => handle.acquire_timeout(len, Duration::ZERO),
+                    _ => at_once(handle.acquire_async(len).within(future::ready(()))),
+                };
                 self.lent(pool, result, expected);
             }
             Operation::Request { pool, len, polled } if waiting.len() < AT_A_TIME => {
                 let (pool, handle) = find(pool)?;
                 let len = len.of(self.model.max_len(pool));
+                let number = self.model.request(pool, len);
                 let mut one = Waiting {
-                    future: handle.acquire_async(len),
+                    // By either of the two ways.
+                    future: match number % 2 {
+                        0 => handle.acquire_async(len),
+                        _ => handle.acquire_owned(len),
+                    },
                     pool,
-                    number: self.model.request(pool, len),
+                    number,
                     bell: Bell::default(),
                 };
                 if polled {
@@ -493,7 +510,7 @@ impl Run {
             }
         }
         if let Some(budget) = &self.budget {
-            assert_eq!((budget.lent(), budget.waiting()), self.model.budget());
+            self.model.check_budget(&budget.stats());
         }
         self.own_memory.check();
     }

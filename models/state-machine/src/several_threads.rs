@@ -1,12 +1,12 @@
 //! Does arbitrary operations on two to four threads at once. What a thread is lent depends on the others, so there is
-//! no model here: bytes must stay what their holder made them, errors must be such as can be, and in the end
-//! everything must be back.
+//! no model here: bytes must stay what their holder made them, errors must be such as can be, counters must not go
+//! down, and in the end everything must be back, and counted as the threads counted it.
 //!
 //! Nothing waits for ever: a wait has a time limit, and futures are polled and never waited for.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use arbitrary::{Arbitrary, Unstructured};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use poolbuf::{Acquire, AcquireError, Budget, POISON, PooledBuf};
+use poolbuf::{Acquire, AcquireError, Budget, BudgetStats, POISON, PoolStats, PooledBuf};
 
 use crate::any_pool::AnyPool;
 use crate::operation::{Length, Max, Seldom, choose};
@@ -99,10 +99,19 @@ struct Shared {
     budget: Option<Budget>,
     /// Whether a thread has closed the pool, or is about to.
     closed: Vec<AtomicBool>,
+    /// How requests to the pool ended that got no buffer.
+    counts: Vec<Counts>,
     /// For each thread, what others gave it.
     inboxes: Vec<Mutex<Vec<Held>>>,
     /// Threads that are ready.
     ready: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Counts {
+    refused: AtomicU64,
+    timed_out: AtomicU64,
+    abandoned: AtomicU64,
 }
 
 /// A buffer, all of whose bytes are its stamp.
@@ -139,6 +148,7 @@ pub fn run(data: &[u8]) {
     let shared = Shared {
         budget,
         closed: pools.iter().map(|_| AtomicBool::new(false)).collect(),
+        counts: pools.iter().map(|_| Counts::default()).collect(),
         inboxes: (0..threads).map(|_| Mutex::new(Vec::new())).collect(),
         ready: AtomicUsize::new(0),
     };
@@ -170,10 +180,87 @@ pub fn run(data: &[u8]) {
     if let Some(budget) = &shared.budget {
         assert_eq!((budget.lent(), budget.waiting()), (0, 0));
     }
+    if let Some(pools) = &pools {
+        assert_budget_agrees(&shared, pools);
+    }
     for (number, pool) in pools.iter().flatten().enumerate() {
+        shared.counts[number].assert_exact(&pool.stats());
         let closed = shared.closed[number].load(Ordering::Relaxed);
         assert_whole(pool.as_ref(), closed || shared.budget.is_some());
     }
+}
+
+impl Counts {
+    /// Counts how a request ended.
+    fn count(&self, error: &AcquireError) {
+        let counter = match error {
+            AcquireError::Exhausted { .. } | AcquireError::OverBudget { .. } => &self.refused,
+            AcquireError::TimedOut { .. } => &self.timed_out,
+            _ => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn assert_exact(&self, stats: &PoolStats) {
+        let [refused, timed_out, abandoned] = [&self.refused, &self.timed_out, &self.abandoned]
+            .map(|counter| counter.load(Ordering::Relaxed));
+        assert_eq!(stats.refused, refused, "refused: {stats:?}");
+        assert_eq!(stats.timed_out, timed_out, "timed out: {stats:?}");
+        assert_eq!(stats.abandoned, abandoned, "abandoned: {stats:?}");
+        let ended = stats.handed_over + timed_out + abandoned;
+        // The others were told that the pool is closed.
+        assert!(ended <= stats.waits, "{stats:?}");
+    }
+}
+
+/// What the pools count as for want of bytes is what the budget counts.
+fn assert_budget_agrees(shared: &Shared, pools: &[Box<dyn AnyPool>]) {
+    let Some(budget) = &shared.budget else { return };
+    let all: Vec<_> = pools.iter().map(|pool| pool.stats()).collect();
+    let sum = |figure: fn(&PoolStats) -> u64| all.iter().map(figure).sum::<u64>();
+    let stats = budget.stats();
+    let over_budget = stats.refused + stats.timed_out + stats.abandoned;
+    assert_eq!(sum(|pool| pool.over_budget), over_budget, "{stats:?}");
+    assert_eq!(sum(|pool| pool.waits_for_bytes), stats.waits, "{stats:?}");
+}
+
+/// What never goes down.
+fn counters(stats: &PoolStats) -> [u64; 9] {
+    let waited = stats.waited.as_nanos() as u64;
+    [
+        stats.acquired,
+        stats.refused,
+        stats.over_budget,
+        stats.waits,
+        stats.handed_over,
+        stats.timed_out,
+        stats.abandoned,
+        stats.waits_for_bytes,
+        waited,
+    ]
+}
+
+/// What never goes down.
+fn counters_of_budget(stats: &BudgetStats) -> [u64; 7] {
+    let (high_water, waited) = (stats.high_water as u64, stats.waited.as_nanos() as u64);
+    [
+        high_water,
+        stats.refused,
+        stats.waits,
+        stats.granted,
+        stats.timed_out,
+        stats.abandoned,
+        waited,
+    ]
+}
+
+fn assert_not_less<const N: usize>(before: &mut [u64; N], now: [u64; N]) {
+    let rise = |(before, now): (&u64, &u64)| before <= now;
+    assert!(
+        before.iter().zip(&now).all(rise),
+        "{before:?}, and then {now:?}"
+    );
+    *before = now;
 }
 
 /// Everything is back, and can be lent again unless that is `limited` otherwise.
@@ -210,6 +297,9 @@ struct Thread<'a> {
     more_handles: Vec<Box<dyn AnyPool>>,
     held: Vec<Held>,
     stamps: u8,
+    /// The counters of each pool, and those of the budget, when it last looked.
+    seen: Vec<[u64; 9]>,
+    seen_of_budget: [u64; 7],
 }
 
 impl<'a> Thread<'a> {
@@ -223,6 +313,8 @@ impl<'a> Thread<'a> {
             number,
             shared,
             operations,
+            seen: handles.iter().map(|_| [0; 9]).collect(),
+            seen_of_budget: [0; 7],
             handles,
             more_handles: Vec::new(),
             held: Vec::new(),
@@ -244,7 +336,9 @@ impl<'a> Thread<'a> {
                 assert!(budget.lent() <= budget.limit());
             }
         }
-        drop(waiting);
+        for (pool, request) in waiting {
+            self.abandon(pool, request);
+        }
         drop(handles);
         self.held.iter().for_each(Held::check);
     }
@@ -276,7 +370,12 @@ impl<'a> Thread<'a> {
                 let (pool, handle) = find(pool);
                 // What is too large is tried without waiting.
                 let len = len.of(handle.max_len()).min(handle.max_len());
-                waiting.push((pool, handle.acquire_async(len)));
+                // By either of the two ways.
+                let request = match waiting.len() % 2 {
+                    0 => handle.acquire_async(len),
+                    _ => handle.acquire_owned(len),
+                };
+                waiting.push((pool, request));
                 self.poll(handles, waiting, waiting.len() - 1);
             }
             Operation::Poll { which } => {
@@ -285,7 +384,8 @@ impl<'a> Thread<'a> {
             }
             Operation::Cancel { which } => {
                 let which = choose(which, waiting.len())?;
-                drop(waiting.swap_remove(which));
+                let (pool, request) = waiting.swap_remove(which);
+                self.abandon(pool, request);
             }
             Operation::Release { which } => {
                 let which = choose(which, self.held.len())?;
@@ -341,9 +441,14 @@ impl<'a> Thread<'a> {
                 self.more_handles.push(find(pool).1.another_handle());
             }
             Operation::Stats { pool } => {
-                let (_, handle) = find(pool);
+                let (pool, handle) = find(pool);
                 let stats = handle.stats();
                 assert!(stats.available <= stats.total, "{stats:?}");
+                assert_not_less(&mut self.seen[pool], counters(&stats));
+                if let Some(budget) = &self.shared.budget {
+                    let now = counters_of_budget(&budget.stats());
+                    assert_not_less(&mut self.seen_of_budget, now);
+                }
                 drop(handle.holders());
             }
             Operation::Yield => thread::yield_now(),
@@ -366,6 +471,13 @@ impl<'a> Thread<'a> {
         }
     }
 
+    /// A request that was polled, and waits, is dropped.
+    fn abandon(&self, pool: usize, request: Acquire<'_>) {
+        drop(request);
+        let abandoned = &self.shared.counts[pool].abandoned;
+        abandoned.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Keeps a buffer, which must be empty and show nothing of others; or sees whether the error is one that can be.
     fn lent(
         &mut self,
@@ -374,6 +486,9 @@ impl<'a> Thread<'a> {
         handle: &dyn AnyPool,
         result: Result<PooledBuf, AcquireError>,
     ) {
+        if let Err(error) = &result {
+            self.shared.counts[pool].count(error);
+        }
         match result {
             Ok(buf) => {
                 assert!(buf.is_empty() && buf.capacity() >= len);

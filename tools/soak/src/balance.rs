@@ -40,7 +40,15 @@ pub(crate) fn check(shelf: &Shelf, random: &mut Random) -> usize {
 /// Returns 1 if some bytes of the budget are still lent.
 fn budget_is_whole(shelf: &Shelf) -> usize {
     let budget = &shelf.account.budget;
-    assert_eq!(budget.waiting(), 0, "a request waits for the budget");
+    let stats = budget.stats();
+    assert_eq!(stats.waiting, 0, "a request waits for the budget: {stats}");
+    let refused = shelf.account.refused.load(Relaxed);
+    assert_eq!(stats.refused, refused, "refused by the budget: {stats}");
+    let ended = stats.granted + stats.timed_out + stats.abandoned;
+    assert!(
+        ended <= stats.waits && stats.high_water <= stats.limit,
+        "{stats:?}"
+    );
     if budget.lent() == 0 {
         return 0;
     }
@@ -78,48 +86,36 @@ fn nothing_is_out(entry: &Entry) -> usize {
     stats.in_use
 }
 
-/// The pool counts a request that was served once; but twice what was handed to it after it was taken from the free list
-/// for it: after a max was raised, by two sizes at once, and where the budget had too little left.
+/// The pool counts each request once, and as what it came to. One whose waker panicked may have begun anew after it had
+/// waited, and been dropped before it waited again.
 fn figures_agree(ledger: &Ledger, stats: &PoolStats) {
     let name = ledger.name();
-    let [served, refused, over_budget, timed_out] = [
-        &ledger.served,
-        &ledger.refused,
-        &ledger.over_budget,
-        &ledger.timed_out,
-    ]
-    .map(|counter| counter.load(Relaxed));
-    assert_eq!(
-        (stats.refused, stats.over_budget),
-        (refused, over_budget),
-        "refused, and over budget, of {name}: {stats:?}"
-    );
-    let handed_twice = ledger.resized.load(Relaxed) || ledger.tiers.len() > 1;
-    let with_budget = ledger.features.account.is_some();
-    let most = match handed_twice || with_budget {
-        true => u64::MAX,
-        false => served,
-    };
-    assert!(
-        (served..=most).contains(&stats.acquired),
-        "{served} were served by {name}: {stats:?}"
-    );
-    if with_budget {
-        // A request for bytes waits at the budget, not at the pool.
-        return;
+    let counted = [
+        (&ledger.served, stats.acquired, "served"),
+        (&ledger.refused, stats.refused, "refused"),
+        (&ledger.timed_out, stats.timed_out, "late"),
+    ];
+    for (requests, figure, ending) in counted {
+        let requests = requests.load(Relaxed);
+        assert_eq!(requests, figure, "{ending} at {name}: {stats:?}");
     }
-    let most = if handed_twice { u64::MAX } else { timed_out };
-    // A request that still waits at a larger size, when the one that fits is closed first, is late without being counted.
-    let least = match ledger.is_closed() && ledger.tiers.len() > 1 {
-        true => 0,
-        false => timed_out,
+    let abandoned = ledger.abandoned.load(Relaxed);
+    let perhaps = abandoned + ledger.perhaps_abandoned.load(Relaxed);
+    assert!(
+        (abandoned..=perhaps).contains(&stats.abandoned),
+        "{abandoned} to {perhaps} were abandoned at {name}: {stats:?}"
+    );
+    let over_budget = ledger.over_budget.load(Relaxed);
+    let most = match ledger.features.account {
+        Some(_) => over_budget + stats.timed_out + stats.abandoned,
+        None => 0,
     };
     assert!(
-        (least..=most).contains(&stats.timed_out),
-        "{timed_out} were late at {name}: {stats:?}"
+        (over_budget..=most).contains(&stats.over_budget),
+        "{over_budget} were over budget at {name}: {stats:?}"
     );
-    let ended = stats.handed_over + stats.timed_out;
-    assert!(handed_twice || ended <= stats.waits, "{name}: {stats:?}");
+    let ended = stats.handed_over + stats.timed_out + stats.abandoned;
+    assert!(ended <= stats.waits, "{name}: {stats:?}");
 }
 
 /// Lends all that there is. Returns how many buffers that should be there are not.

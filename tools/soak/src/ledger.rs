@@ -37,6 +37,8 @@ pub(crate) struct Features {
 pub(crate) struct Account {
     pub(crate) budget: Budget,
     lent: AtomicUsize,
+    /// Requests to all its pools that were refused for its sake.
+    pub(crate) refused: AtomicU64,
 }
 
 impl Account {
@@ -44,6 +46,7 @@ impl Account {
         Account {
             budget: Budget::new(bytes),
             lent: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
         }
     }
 }
@@ -57,8 +60,10 @@ pub(crate) struct Ledger {
     pub(crate) refused: AtomicU64,
     pub(crate) over_budget: AtomicU64,
     pub(crate) timed_out: AtomicU64,
-    /// Its max was changed once.
-    pub(crate) resized: AtomicBool,
+    /// Requests that were dropped while they waited; and those that perhaps were, since a waker's panic had made them
+    /// begin anew.
+    pub(crate) abandoned: AtomicU64,
+    pub(crate) perhaps_abandoned: AtomicU64,
     /// A thread is about to close the pool, or has closed it.
     closing: AtomicBool,
     /// It has been closed.
@@ -160,7 +165,8 @@ impl Ledger {
             refused: AtomicU64::new(0),
             over_budget: AtomicU64::new(0),
             timed_out: AtomicU64::new(0),
-            resized: AtomicBool::new(false),
+            abandoned: AtomicU64::new(0),
+            perhaps_abandoned: AtomicU64::new(0),
             closing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         }
@@ -240,6 +246,9 @@ impl Ledger {
             Err(AcquireError::Exhausted { .. }) => &self.refused,
             Err(AcquireError::OverBudget { .. }) => {
                 self.over_budget.fetch_add(1, Relaxed);
+                if let Some(account) = &self.features.account {
+                    account.refused.fetch_add(1, Relaxed);
+                }
                 &self.refused
             }
             Err(AcquireError::TimedOut { .. }) => &self.timed_out,
@@ -322,7 +331,12 @@ impl Ledger {
         let closing = self.closing.load(SeqCst);
         let may_be_out = request.home.is_some() && !request.was_closed && !features.roomy;
         let refuses = may_be_out && (request.how == How::Now || !features.waits);
-        let counts = |home: usize| -> RangeInclusive<usize> { 1..=self.tiers[home].reserve };
+        // Where the size that fits is closed already, the next one speaks.
+        let speaks = 1 + usize::from(features.next_tier && closing);
+        let counts = |home: usize| -> RangeInclusive<usize> {
+            let tiers = self.tiers[home..].iter().take(speaks);
+            1..=tiers.map(|tier| tier.reserve).max().unwrap_or(0)
+        };
         let allowed = match error {
             &AcquireError::TooLarge { requested, max, .. } => {
                 request.home.is_none() && (requested, max) == (request.len, self.max_len())

@@ -4,10 +4,11 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use poolbuf::Acquire;
@@ -40,19 +41,68 @@ pub(crate) fn request(entry: &Entry, len: usize, how: How, random: &mut Random) 
     let request = entry.ledger.begin(len, how)?;
     let result = match how {
         How::Now => entry.pool.acquire_for(len),
-        How::Within(limit) => entry.pool.acquire_timeout(len, limit),
-        How::Polled => {
-            let (signal, waker) = Signal::new();
-            let mut future = pin!(entry.pool.acquire_async(len));
-            loop {
-                match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-                    Poll::Ready(result) => break result,
-                    Poll::Pending => signal.wait(),
-                }
-            }
+        How::Within(limit) if random.once_in(2) => entry.pool.acquire_timeout(len, limit),
+        How::Within(limit) => {
+            let until = Until::new(limit);
+            let started = Arc::clone(&until.started);
+            let limited = acquire(entry, len, random).within(until);
+            drive(limited, |signal| {
+                let left = started
+                    .get()
+                    .map(|start| limit.saturating_sub(start.elapsed()));
+                signal.wait_for(left.unwrap_or_default());
+            })
         }
+        How::Polled => drive(acquire(entry, len, random), Signal::wait),
     };
     Guard::of_request(&entry.ledger, &request, result, random)
+}
+
+/// A request that may wait, by either of the two ways.
+fn acquire<'a>(entry: &'a Entry, len: usize, random: &mut Random) -> Acquire<'a> {
+    match random.once_in(2) {
+        true => entry.pool.acquire_async(len),
+        false => entry.pool.acquire_owned(len),
+    }
+}
+
+/// Polls until it is ready; waits in between as `wait` does.
+fn drive<F: Future>(future: F, wait: impl Fn(&Signal)) -> F::Output {
+    let (signal, waker) = Signal::new();
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(result) => return result,
+            Poll::Pending => wait(&signal),
+        }
+    }
+}
+
+/// A time limit that begins when it is first polled. It wakes nothing: what drives it looks at the clock.
+struct Until {
+    started: Arc<OnceLock<Instant>>,
+    limit: Duration,
+}
+
+impl Until {
+    fn new(limit: Duration) -> Until {
+        Until {
+            started: Arc::default(),
+            limit,
+        }
+    }
+}
+
+impl Future for Until {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        let start = self.started.get_or_init(Instant::now);
+        match start.elapsed() < self.limit {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        }
+    }
 }
 
 /// Begins to wait, calls `meanwhile` between a few polls, and leaves unless it was served until then.
@@ -63,7 +113,8 @@ pub(crate) fn cancel(
     mut meanwhile: impl FnMut(&mut Random),
 ) -> Option<Guard> {
     let request = entry.ledger.begin(len, How::Polled)?;
-    let mut future = pin!(entry.pool.acquire_async(len));
+    let mut future = acquire(entry, len, random);
+    let (mut waits, mut panicked) = (false, false);
     // A pool that does not wait has answered already, and how must be counted.
     let least = usize::from(!entry.ledger.features.waits);
     for _ in 0..random.between(least, 4) {
@@ -73,18 +124,28 @@ pub(crate) fn cancel(
             false => Signal::new().1,
         };
         let polled = catch_unwind(AssertUnwindSafe(|| {
-            future.as_mut().poll(&mut Context::from_waker(&waker))
+            Pin::new(&mut future).poll(&mut Context::from_waker(&waker))
         }));
         let _ = catch_unwind(AssertUnwindSafe(|| drop(waker)));
-        // The panic of a clone is its user's to see; the request then waits as before, or not yet.
-        if let Ok(Poll::Ready(result)) = polled {
-            return Guard::of_request(&entry.ledger, &request, result, random);
+        match polled {
+            Ok(Poll::Ready(result)) => {
+                return Guard::of_request(&entry.ledger, &request, result, random);
+            }
+            Ok(Poll::Pending) => waits = true,
+            // The panic of a clone is its user's to see; the request then waits as before, or not yet.
+            Err(_) => panicked = true,
         }
         match random.once_in(2) {
             true => thread::yield_now(),
             false => meanwhile(random),
         }
     }
+    drop(future);
+    match (waits, panicked) {
+        (_, true) => entry.ledger.perhaps_abandoned.fetch_add(1, Relaxed),
+        (true, false) => entry.ledger.abandoned.fetch_add(1, Relaxed),
+        (false, false) => 0,
+    };
     entry.ledger.cancel(&request);
     None
 }
@@ -98,7 +159,7 @@ pub(crate) fn request_from_all(entries: &[Arc<Entry>], random: &mut Random) {
     for entry in entries {
         let len = length(entry, random);
         if let Some(request) = entry.ledger.begin(len, How::Polled) {
-            waiting.push((entry, request, Box::pin(entry.pool.acquire_async(len))));
+            waiting.push((entry, request, Box::pin(acquire(entry, len, random))));
         }
     }
     loop {
@@ -136,6 +197,19 @@ impl Signal {
         let mut woken = self.woken.lock();
         while !*woken {
             self.changed.wait(&mut woken);
+        }
+        *woken = false;
+    }
+
+    /// As `wait`, but for so long at most.
+    fn wait_for(&self, limit: Duration) {
+        let mut woken = self.woken.lock();
+        match Instant::now().checked_add(limit) {
+            Some(until) => {
+                self.changed
+                    .wait_while_until(&mut woken, |woken| !*woken, until);
+            }
+            None => self.changed.wait_while(&mut woken, |woken| !*woken),
         }
         *woken = false;
     }

@@ -1,8 +1,6 @@
 //! Changing the max of a pool, against what it should then be.
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use crate::pools::Entry;
 use poolbuf_support::random::Random;
 
@@ -17,7 +15,6 @@ pub(crate) fn resize(entry: &Entry, random: &mut Random) {
     if ledger.features.roomy {
         return;
     }
-    ledger.resized.store(true, Relaxed);
     tier.resize(|max| {
         let wanted = random.between(0, tier.reserve + 1);
         let result = pool.set_max(wanted);
