@@ -17,6 +17,7 @@ use poolbuf::{Pool, PooledBuf};
 
 use super::Shared;
 use super::frame::{HEADER, frame_len};
+use crate::give_way::give_way;
 use crate::numbers::thousands;
 
 /// Bytes that a connection rents a buffer for before it knows what will come: three in four frames of the
@@ -90,6 +91,8 @@ impl Connection {
             self.shared.server_times[self.worker]
                 .lock()
                 .record(whole.elapsed());
+            // A client that has sent many frames in advance would otherwise keep this worker to itself.
+            give_way().await;
         }
     }
 

@@ -19,8 +19,8 @@ use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use parking_lot::Mutex;
 use poolbuf::PoolStats;
 
-use crate::times::Times;
 use crate::accept::pause_after;
+use crate::times::Times;
 use connection::Connection;
 use pools::Pools;
 
