@@ -34,9 +34,9 @@ async fn serve(mut socket: TcpStream, pool: BufferPool) -> io::Result<()> {
     loop {
         socket.readable().await?;
         let mut buf = timeout(PATIENCE, pool.acquire_async(pool.buffer_size())).await??;
-        match socket.try_read(buf.spare_mut()) {
+        match socket.try_read_buf(&mut buf) {
             Ok(0) => return Ok(()),
-            Ok(bytes) => buf.commit(bytes)?,
+            Ok(_) => {}
             // Nothing was there after all.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(error) => return Err(error),
