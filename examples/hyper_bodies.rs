@@ -5,14 +5,13 @@
 //! cargo run --example hyper_bodies
 //! ```
 
-#[path = "shared/accept.rs"]
-mod accept;
+#[path = "shared/tokio_accept.rs"]
+mod tokio_accept;
 
 use std::convert::Infallible;
 use std::io::Write;
 use std::time::Duration;
 
-use accept::pause_after;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::service::service_fn;
@@ -21,7 +20,8 @@ use hyper_util::rt::TokioIo;
 use poolbuf::{BufferPool, CapacityError, Pool, PoolConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
+use tokio_accept::accept;
 
 const BUFFERS: usize = 4;
 const CLIENTS: usize = 16;
@@ -61,14 +61,7 @@ async fn page<B>(request: Request<B>, pool: BufferPool) -> Result<Answer, Infall
 
 async fn serve(listener: TcpListener, pool: BufferPool) {
     loop {
-        let (socket, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                eprintln!("cannot accept: {error}");
-                sleep(pause_after(&error)).await;
-                continue;
-            }
-        };
+        let (socket, peer) = accept(&listener).await;
         let pool = pool.clone();
         tokio::spawn(async move {
             let service = service_fn(|request| page(request, pool.clone()));
