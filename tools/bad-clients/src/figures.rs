@@ -34,7 +34,7 @@ impl Figures {
         let sum = |name: &str| {
             // Of the small ones there is one for each connection, and more than there can be connections.
             let lines = text.lines().filter(|line| match name {
-                "poolbuf_buffers_max" => !line.contains("\"header pool\""),
+                "poolbuf_buffers_max" | "poolbuf_buffers_peak" => !line.contains("\"header pool\""),
                 _ => true,
             });
             let samples = lines.filter_map(|line| line.strip_prefix(name));
