@@ -9,15 +9,22 @@
 //! cargo run --example compio_server
 //! ```
 
+#[path = "shared/accept.rs"]
+mod accept;
+#[path = "shared/give_way.rs"]
+mod give_way;
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use accept::pause_after;
 use compio::BufResult;
 use compio::io::{AsyncReadExt, AsyncWriteExt};
 use compio::net::{TcpListener, TcpStream};
 use compio::runtime::{Runtime, spawn};
 use compio::time::{sleep, timeout};
+use give_way::give_way;
 use poolbuf::{BufferPool, Pool, PoolConfig};
 
 const CLIENTS: usize = 32;
@@ -52,6 +59,7 @@ async fn serve(mut socket: TcpStream, pool: BufferPool, rent: Rent) -> io::Resul
             .await
             .map_err(|_| io::ErrorKind::TimedOut)?;
         sent?;
+        give_way().await;
     }
 }
 
@@ -90,8 +98,7 @@ async fn run(rent: Rent, buffers: usize) -> Result<(), Box<dyn std::error::Error
                 Ok(accepted) => accepted,
                 Err(error) => {
                     eprintln!("cannot accept: {error}");
-                    // Out of descriptors, most likely: it would fail again at once.
-                    sleep(Duration::from_millis(50)).await;
+                    sleep(pause_after(&error)).await;
                     continue;
                 }
             };

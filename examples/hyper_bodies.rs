@@ -5,6 +5,9 @@
 //! cargo run --example hyper_bodies
 //! ```
 
+#[path = "shared/tokio_accept.rs"]
+mod tokio_accept;
+
 use std::convert::Infallible;
 use std::io::Write;
 use std::time::Duration;
@@ -17,7 +20,8 @@ use hyper_util::rt::TokioIo;
 use poolbuf::{BufferPool, CapacityError, Pool, PoolConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
+use tokio_accept::accept;
 
 const BUFFERS: usize = 4;
 const CLIENTS: usize = 16;
@@ -57,15 +61,7 @@ async fn page<B>(request: Request<B>, pool: BufferPool) -> Result<Answer, Infall
 
 async fn serve(listener: TcpListener, pool: BufferPool) {
     loop {
-        let (socket, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                eprintln!("cannot accept: {error}");
-                // Out of descriptors, most likely: it would fail again at once.
-                sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
+        let (socket, peer) = accept(&listener).await;
         let pool = pool.clone();
         tokio::spawn(async move {
             let service = service_fn(|request| page(request, pool.clone()));

@@ -6,12 +6,16 @@
 //! cargo run --example prometheus -- --serve 127.0.0.1:9100
 //! ```
 
+#[path = "shared/accept.rs"]
+mod accept;
+
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use accept::pause_after;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use poolbuf::{BufferPool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig, PooledBuf};
 
@@ -99,8 +103,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     }
                     Err(error) => {
                         eprintln!("cannot accept: {error}");
-                        // Out of descriptors, most likely: it would fail again at once.
-                        thread::sleep(Duration::from_millis(50));
+                        thread::sleep(pause_after(&error));
                     }
                 }
             }

@@ -6,6 +6,9 @@
 //! cargo run --example tokio_server -- 127.0.0.1:7000    serves there until standard input ends
 //! ```
 
+#[path = "shared/tokio_accept.rs"]
+mod tokio_accept;
+
 use std::error::Error;
 use std::io;
 use std::time::Duration;
@@ -14,7 +17,9 @@ use poolbuf::{BufferPool, Pool, PoolConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
-use tokio::time::{sleep, timeout};
+use tokio::task::yield_now;
+use tokio::time::timeout;
+use tokio_accept::accept;
 
 /// Most buffers lent at once; fewer than there are clients.
 const BUFFERS: usize = 16;
@@ -37,23 +42,15 @@ async fn serve(mut socket: TcpStream, pool: BufferPool) -> io::Result<()> {
             Err(error) => return Err(error),
         }
         timeout(PATIENCE, socket.write_all(&buf)).await??;
-        // The buffer goes back here, before the next wait.
+        drop(buf); // back before the next wait
+        // A client that has sent many requests in advance would otherwise keep this thread to itself.
+        yield_now().await;
     }
 }
 
-/// Accepts for ever: that one client was gone before it was accepted, or that there are too many of them for the
-/// descriptors that a process may have, is no reason to turn all others away.
 async fn listen(listener: TcpListener, pool: BufferPool) {
     loop {
-        let (socket, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                eprintln!("cannot accept: {error}");
-                // Out of descriptors, most likely: it would fail again at once.
-                sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
+        let (socket, peer) = accept(&listener).await;
         let pool = pool.clone();
         tokio::spawn(async move {
             if let Err(error) = serve(socket, pool).await {

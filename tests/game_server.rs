@@ -50,9 +50,8 @@ fn a_good_run_ends_with_a_report_and_status_0() {
     let title = "20 players, multi-size pool, ";
     assert!(live.starts_with(title), "{live}");
     let mut every_second = live.lines().skip(1);
-    assert!(
-        every_second.all(|line| line.starts_with("recv pool: ") || line.starts_with("send pool: "))
-    );
+    let pools = ["recv pool: ", "send pool: ", "header pool: "];
+    assert!(every_second.all(|line| pools.iter().any(|pool| line.starts_with(pool))));
 
     assert!(report.starts_with(title), "{report}");
     let labels = report.lines().skip(1).map(|line| line[..11].trim_end());
@@ -67,6 +66,7 @@ fn a_good_run_ends_with_a_report_and_status_0() {
         "cut off",
         "recv pool",
         "send pool",
+        "header pool",
         "advice",
         "memory",
     ];
@@ -221,7 +221,8 @@ fn a_server_counts_the_clients_that_it_cuts_off_and_ends_with_ctrl_c() {
     let (_, report) = rest.split_once("\n\n").expect("a report");
     assert!(report.contains("\nserver time p50 "), "{report}");
     assert!(
-        report.contains("\ncut off     1 client by the time limit of 2 s\n"),
+        report
+            .contains("\ncut off     1 client by the time limit of 2 s: frame not finished by 1\n"),
         "{report}"
     );
     assert!(!report.contains("seen by players"), "{report}");

@@ -19,7 +19,8 @@ tests=(-p poolbuf -p poolbuf-state-machine --lib --test contract --test threads 
     --test resize --test trim --test traps --test state_machine --example game_server --target "$host")
 
 # Each runs by itself for a moment. The kernel shares memory with io_uring_registered, which no sanitizer sees.
-examples=(quick_start game_loop own_pool tokio_server compio_server hyper_bodies prometheus)
+examples=(quick_start game_loop udp_game_loop direct_io own_pool tokio_server compio_server hyper_bodies http_upload broker
+    prometheus)
 
 run_examples() {
     for example in "${examples[@]}"; do

@@ -17,6 +17,10 @@ mod players;
 mod report;
 mod server;
 
+#[path = "../shared/accept.rs"]
+mod accept;
+#[path = "../shared/give_way.rs"]
+mod give_way;
 mod numbers;
 mod times;
 

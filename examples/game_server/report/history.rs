@@ -190,10 +190,10 @@ mod tests {
         ] {
             assert!(svg.contains(part), "{part:?} is not in\n{svg}");
         }
-        // Two pools, messages, memory: of the messages the first second has no rate.
+        // Three pools, messages, memory: of the messages the first second has no rate.
         let lines = svg.lines().filter(|line| line.starts_with("<polyline"));
         let points: Vec<_> = lines.map(|line| line.matches(',').count()).collect();
-        assert_eq!(points, [5, 5, 4, 5]);
+        assert_eq!(points, [5, 5, 5, 4, 5]);
         assert!(!svg.contains("NaN") && !svg.contains("inf"));
     }
 

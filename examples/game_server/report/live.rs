@@ -10,6 +10,7 @@ use super::history::History;
 use super::watch::Watch;
 use crate::numbers::{millis, thousands};
 use crate::server::Figures;
+use crate::server::cut_off::CutOff;
 use crate::times::Times;
 
 /// A server's figures at one moment, and how they changed since the moment before.
@@ -17,7 +18,7 @@ use crate::times::Times;
 pub(crate) struct Snapshot {
     /// Since the start.
     pub(crate) at: Duration,
-    /// The receive pool and the send pool.
+    /// The receive pool, the send pool and the pool for headers.
     pub(crate) pools: Vec<PoolStats>,
     /// Answered since the start.
     pub(crate) messages: u64,
@@ -26,7 +27,7 @@ pub(crate) struct Snapshot {
     /// Of what was answered since the snapshot before.
     pub(crate) server_times: Times,
     /// Clients cut off by the time limit since the start.
-    pub(crate) cut_off: u64,
+    pub(crate) cut_off: CutOff,
     /// Bytes; `None` where the system does not say.
     pub(crate) resident: Option<u64>,
 }
@@ -39,7 +40,7 @@ pub(crate) struct Live {
     /// The snapshot before: when it was, and what had been answered and cut off by then.
     at: Duration,
     server_times: Times,
-    cut_off: u64,
+    cut_off: CutOff,
     watch: Option<Watch>,
     history: Option<History>,
     trends: Trends,
@@ -60,7 +61,7 @@ impl Live {
             start: Instant::now(),
             at: Duration::ZERO,
             server_times: Times::new(),
-            cut_off: 0,
+            cut_off: CutOff::default(),
             watch,
             history,
             trends: Trends::default(),
@@ -81,9 +82,10 @@ impl Live {
         for pool in &snapshot.pools {
             print(pool_line(pool, &snapshot.server_times));
         }
-        if snapshot.cut_off > cut_off_before {
-            let cut_off = clients(snapshot.cut_off - cut_off_before);
-            print(format!("{cut_off} cut off by the time limit"));
+        let cut_off = snapshot.cut_off.since(cut_off_before);
+        if cut_off.total() > 0 {
+            let clients = clients(cut_off.total());
+            print(format!("{clients} cut off by the time limit: {cut_off}"));
         }
     }
 
@@ -141,7 +143,10 @@ impl Live {
 /// A pool's line, in the chapter's format: use now, success rate since the start, the server's average time
 /// for an answer in the last second, and the advice for this moment, which is the library's.
 fn pool_line(pool: &PoolStats, last_second: &Times) -> String {
-    let served = 10_000 - pool.refused_basis_points();
+    // Rounded down: 100.00% is all of them.
+    let requests = pool.acquired + unserved(pool);
+    let served = (pool.acquired * 10_000).checked_div(requests);
+    let served = served.unwrap_or(10_000);
     format!(
         "{}: {}% of {} in use | {}.{:02}% served | {} avg server time | {}",
         pool.name,
@@ -152,6 +157,11 @@ fn pool_line(pool: &PoolStats, last_second: &Times) -> String {
         millis(last_second.average()),
         pool.health(),
     )
+}
+
+/// Requests that got no buffer, whether they waited for one or not.
+pub(super) fn unserved(pool: &PoolStats) -> u64 {
+    pool.refused + pool.timed_out + pool.abandoned
 }
 
 /// So many clients, in words.
@@ -173,14 +183,17 @@ mod tests {
     use std::cell::Cell;
     use std::rc::Rc;
 
-    use super::Live;
+    use poolbuf::PoolStats;
+
+    use super::{Live, pool_line};
     use crate::server::Figures;
+    use crate::server::cut_off::CutOff;
     use crate::tests::a_snapshot;
     use crate::times::Times;
 
     #[test]
     fn each_second_has_a_line_for_each_pool_and_one_for_clients_that_were_cut_off() {
-        let cut_off = Rc::new(Cell::new(2));
+        let cut_off = Rc::new(Cell::new(CutOff::of([0, 2, 0])));
         let now = Rc::clone(&cut_off);
         let figures = move || Figures {
             pools: a_snapshot().pools,
@@ -188,21 +201,39 @@ mod tests {
             cut_off: now.get(),
         };
         let mut live = Live::start(figures, "", None, None);
-        let mut lines_with = |clients| {
-            cut_off.set(clients);
+        let mut lines_with = |counts| {
+            cut_off.set(CutOff::of(counts));
             let mut lines = Vec::new();
             live.show(&mut |line| lines.push(line));
             lines
         };
-        let lines = lines_with(2);
-        assert_eq!(lines.len(), 2);
-        assert!(lines[0].starts_with("recv pool: 30% of 4000 in use | "));
+        let lines = lines_with([0, 2, 0]);
+        assert_eq!(lines.len(), 3);
+        // 7 refused, 2 timed out and 1 given up, of 1,000.
+        let start = "recv pool: 30% of 4000 in use | 99.00% served | ";
+        assert!(lines[0].starts_with(start), "{}", lines[0]);
         let end =
             "send pool: 20% of 3000 in use | 100.00% served | 0.00 ms avg server time | normal";
         assert_eq!(lines[1], end);
-        assert_eq!(lines_with(3)[2..], ["1 client cut off by the time limit"]);
-        let many = "1,234 clients cut off by the time limit";
-        assert_eq!(lines_with(1237)[2..], [many]);
-        assert_eq!(lines_with(1237).len(), 2);
+        assert!(lines[2].starts_with("header pool: 1% of 65536 in use | "));
+        let one = "1 client cut off by the time limit: answer not read by 1";
+        assert_eq!(lines_with([0, 2, 1])[3..], [one]);
+        let many =
+            "1,235 clients cut off by the time limit: no buffer for 1,234, frame not finished by 1";
+        assert_eq!(lines_with([1234, 3, 1])[3..], [many]);
+        assert_eq!(lines_with([1234, 3, 1]).len(), 3);
+    }
+
+    #[test]
+    fn a_request_in_ten_thousand_that_was_given_up_is_seen() {
+        let mut pool = a_snapshot().pools.remove(1);
+        let served = |pool: &PoolStats| {
+            let line = pool_line(pool, &Times::new());
+            line.split(" | ").nth(1).expect("a share").to_owned()
+        };
+        pool.acquired = 9_999_999;
+        assert_eq!(served(&pool), "100.00% served");
+        pool.abandoned = 1;
+        assert_eq!(served(&pool), "99.99% served");
     }
 }

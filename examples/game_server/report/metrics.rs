@@ -6,6 +6,7 @@ use std::fmt::{Display, Write};
 use poolbuf::PoolStats;
 
 use crate::server::Figures;
+use crate::server::cut_off::Limit;
 
 /// What a scrape gets.
 pub(crate) fn text(figures: &Figures) -> String {
@@ -17,8 +18,12 @@ pub(crate) fn text(figures: &Figures) -> String {
     text.family(name, "counter", "Messages answered.");
     text.sample(name, &[], times.count());
     let name = "game_server_clients_cut_off_total";
-    text.family(name, "counter", "Clients cut off by the time limit.");
-    text.sample(name, &[], figures.cut_off);
+    let help = "Clients cut off by the time limit, by what took too long.";
+    text.family(name, "counter", help);
+    for limit in Limit::ALL {
+        let count = figures.cut_off.by(limit);
+        text.sample(name, &[("reason", limit.name())], count);
+    }
     let name = "game_server_server_time_seconds";
     let help = "From a whole frame received to its answer sent; quantiles since the start.";
     text.family(name, "summary", help);
@@ -141,6 +146,7 @@ mod tests {
 
     use super::text;
     use crate::server::Figures;
+    use crate::server::cut_off::CutOff;
     use crate::tests::{a_snapshot, samples};
     use crate::times::Times;
 
@@ -158,9 +164,10 @@ mod tests {
         let figures = Figures {
             pools,
             server_times,
-            cut_off: 5,
+            cut_off: CutOff::of([5, 6, 7]),
         };
         let samples = samples(&text(&figures));
+        let cut_off = |reason| format!("game_server_clients_cut_off_total{{reason=\"{reason}\"}}");
         let odd = r#"pool="odd \"name\\\n""#;
         for (name, expected) in [
             (format!("poolbuf_buffers_in_use{{{odd}}}"), 1230.0),
@@ -191,7 +198,9 @@ mod tests {
             ),
             (format!("poolbuf_wait_seconds_total{{{odd}}}"), 0.1),
             ("game_server_messages_total".into(), 3.0),
-            ("game_server_clients_cut_off_total".into(), 5.0),
+            (cut_off("no_buffer"), 5.0),
+            (cut_off("frame_incomplete"), 6.0),
+            (cut_off("answer_unread"), 7.0),
             ("game_server_server_time_seconds_sum".into(), 1.004),
             ("game_server_server_time_seconds_count".into(), 3.0),
         ] {
@@ -209,7 +218,7 @@ mod tests {
         let figures = Figures {
             pools: Vec::new(),
             server_times: Times::new(),
-            cut_off: 0,
+            cut_off: CutOff::default(),
         };
         let samples = samples(&text(&figures));
         let quantiles = samples.iter().filter(|(name, _)| name.contains("quantile"));

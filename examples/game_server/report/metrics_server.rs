@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::accept::pause_after;
 use crate::server::reachable;
 
 const REQUEST_LIMIT: usize = 8 * 1024;
@@ -62,8 +63,7 @@ fn serve(listener: &TcpListener, stopping: &AtomicBool, text: &dyn Fn() -> Strin
         match accepted {
             // A client that breaks off has no answer, and the next one is served.
             Ok((stream, _)) => drop(answer(stream, text)),
-            // Out of descriptors, most likely: it would fail again at once.
-            Err(_) => thread::sleep(Duration::from_millis(50)),
+            Err(error) => thread::sleep(pause_after(&error)),
         }
     }
 }

@@ -16,15 +16,15 @@ const NAME: u16 = 14;
 /// Draws `snapshot` and the end of the log.
 pub(super) fn draw(frame: &mut Frame<'_>, title: &str, snapshot: &Snapshot, log: &[String]) {
     let mut heights = vec![Constraint::Length(4)];
-    let pools = snapshot.pools.iter();
-    heights.extend(pools.map(|pool| Constraint::Length(4 + pool.tiers.len() as u16)));
+    let heights_of_pools = pools(snapshot).iter();
+    heights.extend(heights_of_pools.map(|pool| Constraint::Length(4 + pool.tiers.len() as u16)));
     heights.push(Constraint::Min(1));
     heights.push(Constraint::Length(1));
     let areas = Layout::vertical(heights).split(frame.area());
     let (server, rest) = (areas[0], &areas[1..]);
 
     frame.render_widget(server_lines(title, snapshot), server);
-    for (pool, area) in snapshot.pools.iter().zip(rest) {
+    for (pool, area) in pools(snapshot).iter().zip(rest) {
         draw_pool(frame, *area, pool);
     }
     let (log_area, foot) = (rest[rest.len() - 2], rest[rest.len() - 1]);
@@ -46,7 +46,7 @@ fn server_lines(title: &str, snapshot: &Snapshot) -> Paragraph<'static> {
             "messages     {}/s, {} so far, {} cut off",
             thousands(snapshot.messages_per_second as u64),
             thousands(snapshot.messages),
-            clients(snapshot.cut_off),
+            clients(snapshot.cut_off.total()),
         )),
         Line::from(format!(
             "server time  p50 {}, p99 {}, p99.9 {}",
@@ -54,9 +54,26 @@ fn server_lines(title: &str, snapshot: &Snapshot) -> Paragraph<'static> {
             millis(times.quantile(0.99)),
             millis(times.quantile(0.999)),
         )),
-        Line::from(format!("memory       {resident} resident")),
+        Line::from(format!(
+            "memory       {resident} resident{}",
+            headers(snapshot)
+        )),
     ])
     .block(headed().title(format!(" {title}, {minutes}:{seconds:02} ")))
+}
+
+/// The receive pool and the send pool.
+fn pools(snapshot: &Snapshot) -> &[PoolStats] {
+    &snapshot.pools[..snapshot.pools.len().min(2)]
+}
+
+/// The pool for headers, which every connection has a buffer of: nothing to look at for long.
+fn headers(snapshot: &Snapshot) -> String {
+    let headers = snapshot.pools.get(2);
+    headers.map_or(String::new(), |pool| {
+        let (in_use, max) = (thousands(pool.in_use as u64), thousands(pool.max as u64));
+        format!(" | {}: {in_use} of {max} in use", pool.name)
+    })
 }
 
 /// A bar for the pool, one for each of its tiers, and its figures.
@@ -145,7 +162,7 @@ mod tests {
             "20 players, 1:01",
             "54,321/s, 123,456 so far, 3 clients cut off",
             "server time  p50 0.11 ms, p99 2.22 ms, p99.9 33.34 ms",
-            "5.0 MiB resident",
+            "memory       5.0 MiB resident | header pool: 900 of 65,536 in use",
             "recv pool",
             "1,230 of 4,000 (30%), peak 1,777",
             "80 of 100 (80%), peak 99",
@@ -177,7 +194,7 @@ mod tests {
             resident: None,
             ..a_snapshot()
         };
-        assert!(shown((100, 40), &unknown, &[]).contains("memory       - resident"));
+        assert!(shown((100, 40), &unknown, &[]).contains("memory       - resident |"));
     }
 
     #[test]

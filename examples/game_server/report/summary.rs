@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::advice::Finding;
-use super::live::clients;
+use super::live::{clients, unserved};
 use crate::numbers::{mebibytes, millis, thousands};
 use crate::players::Played;
 use crate::server::Figures;
@@ -115,20 +115,20 @@ impl fmt::Display for Served {
             cut_off,
         } = &self.figures;
         write_times(f, "server time", server_times, "frame whole to answer sent")?;
-        writeln!(
-            f,
-            "cut off     {} by the time limit of {} s",
-            clients(*cut_off),
-            self.time_limit.as_secs_f64(),
-        )?;
+        let (count, limit) = (clients(cut_off.total()), self.time_limit.as_secs_f64());
+        write!(f, "cut off     {count} by the time limit of {limit} s")?;
+        match cut_off.total() {
+            0 => writeln!(f)?,
+            _ => writeln!(f, ": {cut_off}")?,
+        }
         for pool in pools {
             writeln!(
                 f,
-                "{}   peak use {} of {} buffers, {} refusals, {} not returned",
+                "{:11} peak use {} of {} buffers, {} requests not served, {} not returned",
                 pool.name,
                 thousands(pool.high_water as u64),
                 thousands(pool.max as u64),
-                thousands(pool.refused),
+                thousands(unserved(pool)),
                 thousands(pool.in_use as u64),
             )?;
         }
@@ -160,6 +160,7 @@ mod tests {
     use crate::players::Played;
     use crate::report::advice::{Advice, Finding};
     use crate::server::Figures;
+    use crate::server::cut_off::CutOff;
     use crate::server::pools::{PoolKind, Pools};
     use crate::times::Times;
 
@@ -180,7 +181,7 @@ mod tests {
                 figures: Figures {
                     pools: pools.stats(),
                     server_times: Times::new(),
-                    cut_off: 0,
+                    cut_off: CutOff::default(),
                 },
                 time_limit: Duration::from_millis(2500),
                 advice: Vec::new(),
@@ -222,7 +223,7 @@ mod tests {
         };
         let server = report.server.as_mut().expect("a server");
         server.figures.server_times = times(3);
-        server.figures.cut_off = 1234;
+        server.figures.cut_off = CutOff::of([1200, 30, 4]);
         report.players.as_mut().expect("players").responses = times(40);
         let text = report.to_string();
         for part in [
@@ -230,8 +231,8 @@ mod tests {
             "response    p50 40.0",
             "seen by players",
             "server time p50 3.00 ms, p99 3.00 ms, max 3.00 ms (frame whole to answer sent)\n",
-            "cut off     1,234 clients by the time limit of 2.5 s\n",
-            "recv pool   peak use 0 of 4 buffers, 0 refusals, 0 not returned\n",
+            "cut off     1,234 clients by the time limit of 2.5 s: no buffer for 1,200, frame not finished by 30, answer not read by 4\n",
+            "recv pool   peak use 0 of 4 buffers, 0 requests not served, 0 not returned\n",
             "advice      nothing to change\n",
         ] {
             assert!(text.contains(part), "{part:?} is not in\n{text}");

@@ -1,27 +1,28 @@
 //! One connection of the server: a rented buffer for every receive and every send.
 //!
-//! The receive buffer is rented before the receive is posted, as completion-based I/O wants it, so a
-//! connection holds one even while its client is silent. A multi-size pool keeps that one small.
+//! A receive is posted with its buffer, as completion-based I/O wants it, so a connection holds one even while its
+//! client is silent. It is a small one, for a frame's header and the whole of a short frame. A large one is rented when
+//! the header has said that the frame is long: a client that says nothing, or half a header, never has one.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use compio::BufResult;
-use compio::io::{AsyncReadExt, AsyncWriteExt};
+use compio::buf::{IntoInner, IoBuf};
+use compio::io::{AsyncRead, AsyncWriteExt};
 use compio::net::TcpStream;
 use compio::time::{timeout, timeout_at};
+use poolbuf::frames::Frames;
 use poolbuf::{Pool, PooledBuf};
 
 use super::Shared;
-use super::frame::{HEADER, frame_len};
+use super::cut_off::Limit;
+use super::frame::{HEADER, Wire, header};
+use super::pools::SMALL;
+use crate::give_way::give_way;
 use crate::numbers::thousands;
-
-/// Bytes that a connection rents a buffer for before it knows what will come: three in four frames of the
-/// players' mix fit. Only a multi-size pool then lends less than a whole frame's buffer.
-const FIRST_RECEIVE: usize = HEADER + 512;
 
 /// A client that is being served. Dropping it closes the connection.
 pub(super) struct Connection {
@@ -30,6 +31,13 @@ pub(super) struct Connection {
     shared: Arc<Shared>,
     /// The index of the worker that serves it.
     worker: usize,
+}
+
+/// What a connection has received and not answered.
+struct Received {
+    frames: Frames<Wire>,
+    /// When the frame that is not whole yet is to be so.
+    deadline: Option<Instant>,
 }
 
 impl Connection {
@@ -54,8 +62,8 @@ impl Connection {
         let reason = match self.answer_frames().await {
             Ok(()) => return,
             Err(Closed::Fault(reason)) => reason,
-            Err(Closed::TimeLimit(reason)) => {
-                self.shared.cut_off.fetch_add(1, Ordering::Relaxed);
+            Err(Closed::TimeLimit(limit, reason)) => {
+                self.shared.cut_off.count(limit);
                 reason
             }
         };
@@ -63,98 +71,103 @@ impl Connection {
     }
 
     async fn answer_frames(&self) -> Result<(), Closed> {
-        let pools = &self.shared.pools;
-        // What came behind the last frame: the start of the next.
-        let mut rest: Option<PooledBuf> = None;
+        let mut received = Received {
+            frames: Frames::new(Wire).first(SMALL),
+            deadline: None,
+        };
         loop {
-            let start = match rest.take() {
-                Some(rest) => rest,
-                None => {
-                    let buf = self.rent(&*pools.recv, FIRST_RECEIVE).await?;
-                    // A client may be silent for as long as it likes between two frames.
-                    self.receive(buf).await?
+            let Some(payload) = received.frames.next_frame()? else {
+                if self.receive(&mut received).await? {
+                    continue;
                 }
-            };
-            if start.is_empty() {
                 return Ok(());
-            }
-            let (mut received, len) = self.receive_frame(start).await?;
-
+            };
             let whole = Instant::now();
-            let mut answer = self.rent(&*pools.send, len).await?;
-            answer.extend_from_slice(&received[..len])?;
+            let send_pool = &*self.shared.pools.send;
+            let rent = send_pool.acquire_async(HEADER + payload.len());
+            let mut answer = match timeout(self.limit(), rent).await {
+                // An error can't happen while the server runs: its pools are open, and a frame fits.
+                Ok(rented) => rented?,
+                Err(_) => return Err(self.no_buffer(send_pool)),
+            };
+            answer.extend_from_slice(&header(payload.len()))?;
+            answer.extend_from_slice(payload)?;
+            received.deadline = None;
             // The receive buffer goes back before the send is posted, unless there is more in it.
-            received.consume(len);
-            rest = (!received.is_empty()).then_some(received);
+            if received.frames.rest().is_empty() {
+                drop(received.frames.take());
+            }
             self.send(answer).await?;
             self.shared.server_times[self.worker]
                 .lock()
                 .record(whole.elapsed());
+            // A client that has sent many frames in advance would otherwise keep this worker to itself.
+            give_way().await;
         }
     }
 
-    /// A buffer for `len` bytes, waited for until the time limit if all are in use.
-    async fn rent(&self, pool: &dyn Pool, len: usize) -> Result<PooledBuf, Closed> {
-        match timeout(self.limit(), pool.acquire_async(len)).await {
-            // An error can't happen while the server runs: its pools are open, and a frame fits.
-            Ok(rented) => Ok(rented?),
-            // With its future the place in the queue is given up.
-            Err(_) => {
-                let (pool, limit) = (pool.stats(), self.limit().as_secs_f64());
-                let (in_use, max) = (thousands(pool.in_use as u64), thousands(pool.max as u64));
-                Err(Closed::TimeLimit(format!(
-                    "no buffer from the {} within {limit} s: {in_use} of {max} are in use",
-                    pool.name
-                )))
-            }
+    /// Receives once, behind what there is of the next frame. `false` if the client has closed between two frames.
+    async fn receive(&self, received: &mut Received) -> Result<bool, Closed> {
+        let Received { frames, deadline } = received;
+        let (len, expected) = (frames.rest().len(), frames.expected());
+        // A client may be silent for as long as it likes between two frames, and no longer than that in one.
+        if len > 0 && deadline.is_none() {
+            *deadline = Some(Instant::now() + self.limit());
         }
-    }
+        let pools = &self.shared.pools;
+        let pool = match expected {
+            Some(expected) if expected > SMALL => &*pools.recv,
+            _ => &*pools.headers,
+        };
+        match timeout(self.limit(), frames.acquire_async(pool)).await {
+            Ok(rented) => drop(rented?),
+            Err(_) => return Err(self.no_buffer(pool)),
+        }
+        let buf = frames.take().expect("it was rented");
 
-    /// Receives once, behind the bytes that `buf` holds. Nothing is added when the client has closed.
-    async fn receive(&self, mut buf: PooledBuf) -> io::Result<PooledBuf> {
-        // The start of a frame, behind those that were answered: at most 32 KiB, moved in less time than a system call.
-        buf.compact();
-        // A receive into a full buffer would add nothing either, and look like a closed connection.
-        debug_assert!(buf.spare_len() > 0);
-        // The receive owns the buffer until the completion gives it back.
-        let BufResult(result, buf) = (&self.stream).append(buf).await;
-        result.map(|_| buf)
-    }
-
-    /// Receives what is missing of the frame that `buf` begins with, and returns it with its length.
-    async fn receive_frame(&self, mut buf: PooledBuf) -> Result<(PooledBuf, usize), Closed> {
-        let deadline = Instant::now() + self.limit();
-        loop {
-            let len = frame_len(&buf)?;
-            match len {
-                Some(len) if len <= buf.len() => return Ok((buf, len)),
-                Some(len) if len > buf.capacity() => {
-                    let mut larger = self.rent(&*self.shared.pools.recv, len).await?;
-                    larger.extend_from_slice(&buf)?;
-                    buf = larger;
-                }
-                _ => {}
-            }
-            let received = buf.len();
-            let progress = || match len.map(|len| thousands(len as u64)) {
-                Some(len) => format!("{} of {len} bytes", thousands(received as u64)),
-                None => format!("{received} of {HEADER} header bytes"),
-            };
-            let cut = || Closed::Fault(format!("connection cut in mid-frame ({})", progress()));
-            // On a timeout the receive is dropped, and with that cancelled; its buffer goes back to the
-            // pool when the operating system has let go of it.
-            buf = match timeout_at(deadline, self.receive(buf)).await {
-                Ok(Ok(buf)) if buf.len() > received => buf,
-                Ok(Ok(_nothing_more)) => return Err(cut()),
-                Ok(Err(error)) if error.kind() == ErrorKind::ConnectionReset => return Err(cut()),
-                Ok(Err(error)) => return Err(error.into()),
+        // No more than the frame, so that a large buffer never holds the start of the next one.
+        let end = expected.unwrap_or(SMALL).max(SMALL);
+        // The receive owns the buffer until the completion gives it back. On a timeout it is dropped, and with that
+        // cancelled; its buffer goes back to the pool when the operating system has let go of it.
+        let mut stream = &self.stream;
+        let receive = stream.read(buf.slice(len..end));
+        let BufResult(result, buf) = match *deadline {
+            None => receive.await,
+            Some(deadline) => match timeout_at(deadline, receive).await {
+                Ok(completed) => completed,
                 Err(_) => {
-                    let (limit, progress) = (self.limit().as_secs_f64(), progress());
+                    let (limit, progress) = (self.limit().as_secs_f64(), progress(len, expected));
                     let reason = format!("frame incomplete after {limit} s ({progress})");
-                    return Err(Closed::TimeLimit(reason));
+                    return Err(Closed::TimeLimit(Limit::FrameIncomplete, reason));
                 }
-            };
+            },
+        };
+        let cut = || {
+            let progress = progress(len, expected);
+            Closed::Fault(format!("connection cut in mid-frame ({progress})"))
+        };
+        match result {
+            Ok(0) if len == 0 => return Ok(false),
+            Ok(0) => return Err(cut()),
+            Ok(_) => {}
+            Err(error) if len > 0 && error.kind() == ErrorKind::ConnectionReset => {
+                return Err(cut());
+            }
+            Err(error) => return Err(error.into()),
         }
+        frames.put(buf.into_inner()).expect("it was taken");
+        Ok(true)
+    }
+
+    /// None came back within the time limit.
+    fn no_buffer(&self, pool: &dyn Pool) -> Closed {
+        let (pool, limit) = (pool.stats(), self.limit().as_secs_f64());
+        let (in_use, max) = (thousands(pool.in_use as u64), thousands(pool.max as u64));
+        let reason = format!(
+            "no buffer from the {} within {limit} s: {in_use} of {max} are in use",
+            pool.name
+        );
+        Closed::TimeLimit(Limit::NoBuffer, reason)
     }
 
     /// Sends all of `answer`; the last completion gives it back to its pool.
@@ -162,16 +175,28 @@ impl Connection {
         let bytes = answer.len();
         match timeout(self.limit(), (&self.stream).write_all(answer)).await {
             Ok(BufResult(result, _answer)) => Ok(result?),
-            Err(_) => Err(Closed::TimeLimit(format!(
-                "client did not read its answer of {} bytes within {} s",
-                thousands(bytes as u64),
-                self.limit().as_secs_f64(),
-            ))),
+            Err(_) => {
+                let (bytes, limit) = (thousands(bytes as u64), self.limit().as_secs_f64());
+                let reason =
+                    format!("client did not read its answer of {bytes} bytes within {limit} s");
+                Err(Closed::TimeLimit(Limit::AnswerUnread, reason))
+            }
         }
     }
 
     fn limit(&self) -> Duration {
         self.shared.config.time_limit
+    }
+}
+
+/// How much has come of a frame.
+fn progress(received: usize, expected: Option<usize>) -> String {
+    match expected {
+        Some(expected) => {
+            let (received, expected) = (thousands(received as u64), thousands(expected as u64));
+            format!("{received} of {expected} bytes")
+        }
+        None => format!("{received} of {HEADER} header bytes"),
     }
 }
 
@@ -188,7 +213,7 @@ impl Drop for Connection {
 /// Why the server closed a connection, as the log says it.
 enum Closed {
     /// The client did not go on within the time limit, or no buffer came back.
-    TimeLimit(String),
+    TimeLimit(Limit, String),
     /// What came is no frame, or the connection failed.
     Fault(String),
 }

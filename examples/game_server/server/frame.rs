@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use poolbuf::frames::{Extent, Framing};
+
 use crate::numbers::thousands;
 
 /// Bytes in front of the payload.
@@ -36,6 +38,23 @@ pub(crate) fn frame_len(received: &[u8]) -> Result<Option<usize>, FrameError> {
             Ok(Some(HEADER + payload as usize))
         }
         payload => Err(FrameError { payload }),
+    }
+}
+
+/// How the server tells frames apart: the library's [`LengthPrefix`](poolbuf::frames::LengthPrefix) with the error above.
+#[derive(Clone, Copy)]
+pub(super) struct Wire;
+
+impl Framing for Wire {
+    type Error = FrameError;
+
+    fn locate(&self, received: &[u8], _seen: usize) -> Result<Option<Extent>, FrameError> {
+        let len = frame_len(received)?;
+        Ok(len.map(|len| Extent {
+            header: HEADER,
+            payload: len - HEADER,
+            trailer: 0,
+        }))
     }
 }
 

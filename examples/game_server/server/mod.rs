@@ -1,13 +1,14 @@
 //! The server: a thread that accepts, and one worker thread a core, each with its own compio runtime.
 
 mod connection;
+pub(crate) mod cut_off;
 pub(crate) mod frame;
 pub(crate) mod pools;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -19,8 +20,10 @@ use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use parking_lot::Mutex;
 use poolbuf::PoolStats;
 
+use crate::accept::pause_after;
 use crate::times::Times;
 use connection::Connection;
+use cut_off::{Counters, CutOff};
 use pools::Pools;
 
 /// Where log lines go.
@@ -57,19 +60,19 @@ struct Shared {
     pools: Pools,
     stopping: AtomicBool,
     /// Clients whose connection was closed because of the time limit.
-    cut_off: AtomicU64,
+    cut_off: Counters,
     /// Each worker's server times. It alone adds to them; others look once in a while.
     server_times: Box<[Mutex<Times>]>,
 }
 
 /// A server's figures at one moment.
 pub(crate) struct Figures {
-    /// Of the receive pool and the send pool.
+    /// Of the receive pool, the send pool and the pool for headers.
     pub(crate) pools: Vec<PoolStats>,
     /// Of each answer so far: from its whole frame received to its last byte sent.
     pub(crate) server_times: Times,
     /// Clients cut off by the time limit so far.
-    pub(crate) cut_off: u64,
+    pub(crate) cut_off: CutOff,
 }
 
 impl Server {
@@ -83,7 +86,7 @@ impl Server {
             config,
             pools,
             stopping: AtomicBool::new(false),
-            cut_off: AtomicU64::new(0),
+            cut_off: Counters::default(),
             server_times: (0..count).map(|_| Mutex::new(Times::new())).collect(),
         });
 
@@ -130,7 +133,7 @@ impl Server {
             Figures {
                 pools: shared.pools.stats(),
                 server_times,
-                cut_off: shared.cut_off.load(Ordering::Relaxed),
+                cut_off: shared.cut_off.now(),
             }
         }
     }
@@ -193,8 +196,7 @@ fn accept(listener: &TcpListener, shared: &Shared, workers: &[HandOver]) {
             Ok(accepted) => drop(worker.unbounded_send(accepted)),
             Err(error) => {
                 (shared.config.log)(format!("cannot accept: {error}"));
-                // Out of descriptors, most likely: it would fail again at once.
-                thread::sleep(Duration::from_millis(50));
+                thread::sleep(pause_after(&error));
             }
         }
     }

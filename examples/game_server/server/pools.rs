@@ -1,5 +1,5 @@
-//! The two pools: one to receive into, one to send from. Which kind they are is decided here, in one
-//! `match`; the rest of the server knows them as `dyn Pool`.
+//! The three pools: one to receive into, one to send from, and one of small buffers, in which every frame begins.
+//! Which kind the first two are is decided here, in one `match`; the rest of the server knows them as `dyn Pool`.
 
 use std::sync::Arc;
 
@@ -37,9 +37,17 @@ impl PoolKind {
     }
 }
 
-/// A receive pool and a send pool.
+/// Bytes that are received before it is known what comes: a header, and the payload of a control message.
+pub(crate) const SMALL: usize = HEADER + PAYLOADS[0];
+
+/// Most small buffers, and so connections: as many as a machine has ports. Address space only, as below.
+const SMALL_BUFFERS: usize = 1 << 16;
+
+/// The server's pools.
 #[derive(Clone)]
 pub(crate) struct Pools {
+    /// For what every connection always has: a receive of the next frame's first bytes.
+    pub(crate) headers: Arc<dyn Pool>,
     pub(crate) recv: Arc<dyn Pool>,
     pub(crate) send: Arc<dyn Pool>,
 }
@@ -56,18 +64,26 @@ impl Pools {
         Pools::new(kind, 3 * players, 64)
     }
 
-    /// Pools of at most `max` buffers each (multi-size: of each size), `initial` of them, if `max` allows
+    /// Receive and send pools of at most `max` buffers each (multi-size: of each size), `initial` of them, if `max` allows
     /// so many, from the start. The error is a line for the user.
     pub(crate) fn new(kind: PoolKind, max: usize, initial: usize) -> Result<Pools, String> {
         let initial = initial.min(max);
+        let small = PoolConfig::new(SMALL)
+            .max(SMALL_BUFFERS)
+            .initial(initial)
+            .name("header pool");
+        let headers = BufferPool::with_config(small).map_err(cannot_make("header pool"))?;
         Ok(Pools {
+            headers: Arc::new(headers),
             recv: make(kind, "recv pool", max, initial)?,
             send: make(kind, "send pool", max, initial)?,
         })
     }
 
     pub(crate) fn stats(&self) -> Vec<PoolStats> {
-        vec![self.recv.stats(), self.send.stats()]
+        [&self.recv, &self.send, &self.headers]
+            .map(|pool| pool.stats())
+            .into()
     }
 
     pub(crate) fn any_in_use(&self) -> bool {
@@ -103,7 +119,11 @@ fn make(kind: PoolKind, name: &str, max: usize, initial: usize) -> Result<Arc<dy
             MultiSizePool::with_config(tiers.name(name)).map(shared)
         }
     };
-    pool.map_err(|error| format!("cannot make the {name}: {error}"))
+    pool.map_err(cannot_make(name))
+}
+
+fn cannot_make(name: &str) -> impl Fn(ConfigError) -> String + '_ {
+    move |error| format!("cannot make the {name}: {error}")
 }
 
 fn shared(pool: impl Pool + 'static) -> Arc<dyn Pool> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::report::live::Snapshot;
 use crate::server::Log;
+use crate::server::cut_off::CutOff;
 use crate::server::pools::{PoolKind, Pools};
 use crate::times::Times;
 
@@ -139,10 +140,13 @@ pub(crate) fn a_snapshot() -> Snapshot {
     (recv.in_use, recv.max, recv.high_water) = (1_230, 4_000, 1_777);
     (recv.refused, recv.waiting, recv.waits) = (7, 17, 40);
     recv.waited = Duration::from_millis(100);
+    (recv.acquired, recv.timed_out, recv.abandoned) = (990, 2, 1);
     (recv.tiers[0].in_use, recv.tiers[0].high_water) = (80, 99);
     let large = Pools::new(PoolKind::Buffer, 3000, 1).expect("pools");
     let mut send = large.send.stats();
     (send.in_use, send.total, send.available) = (600, 700, 100);
+    let mut headers = small.headers.stats();
+    headers.in_use = 900;
     let mut server_times = Times::new();
     for (count, nanos) in [(980, 110_000), (15, 2_220_000), (5, 33_330_000)] {
         for _ in 0..count {
@@ -151,11 +155,11 @@ pub(crate) fn a_snapshot() -> Snapshot {
     }
     Snapshot {
         at: Duration::from_secs(61),
-        pools: vec![recv, send],
+        pools: vec![recv, send, headers],
         messages: 123_456,
         messages_per_second: 54_321.5,
         server_times,
-        cut_off: 3,
+        cut_off: CutOff::of([1, 2, 0]),
         resident: Some(5 << 20),
     }
 }

@@ -40,8 +40,12 @@ fn a_run_of_the_program_is_without_fault_on_every_pool() {
         assert_eq!(players.responses.count(), players.messages);
         let figures = &report.server.as_ref().expect("a server").figures;
         assert_eq!(figures.server_times.count(), players.messages);
-        assert_eq!(figures.cut_off, 0);
-        for (pool, name) in figures.pools.iter().zip(["recv pool", "send pool"]) {
+        assert_eq!(figures.cut_off.total(), 0);
+        for (pool, name) in figures
+            .pools
+            .iter()
+            .zip(["recv pool", "send pool", "header pool"])
+        {
             assert!(pool.high_water > 0 && pool.high_water <= pool.max);
             assert_eq!((&*pool.name, pool.in_use, pool.refused), (name, 0, 0));
             let line = printed.iter().find(|line| line.starts_with(name));

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use poolbuf::PoolStats;
 
 use super::{HANGS, echo, frame_of, gone, leave, localhost, logger, receive};
+use crate::server::cut_off::{CutOff, Limit};
 use crate::server::frame::{MAX_FRAME, MAX_PAYLOAD, PAYLOADS};
 use crate::server::pools::{PoolKind, Pools};
 use crate::server::{Server, ServerConfig};
@@ -26,11 +27,15 @@ struct Running {
 
 impl Running {
     fn start(kind: PoolKind, max: usize, time_limit: Duration) -> Running {
+        Running::start_with(kind, max, time_limit, 2)
+    }
+
+    fn start_with(kind: PoolKind, max: usize, time_limit: Duration, workers: usize) -> Running {
         let pools = Pools::new(kind, max, 1).expect("pools");
         let (log, lines) = logger();
         let config = ServerConfig {
             address: localhost(),
-            workers: 2,
+            workers,
             time_limit,
             log,
         };
@@ -82,19 +87,39 @@ impl Running {
         }
     }
 
-    /// Stops the server, which has cut no client off; returns how many frames it answered.
-    fn stop(self) -> u64 {
-        self.stop_after(0)
+    /// Waits until so many small buffers are lent.
+    fn wait_for_headers(&self, in_use: usize) {
+        let deadline = Instant::now() + HANGS;
+        while self.pools.headers.stats().in_use != in_use {
+            assert!(Instant::now() < deadline, "{}", self.pools.headers.stats());
+            thread::yield_now();
+        }
     }
 
-    /// Stops the server, which has cut off so many clients: every buffer is back, nothing else was logged.
-    fn stop_after(self, cut_off: u64) -> u64 {
+    /// Waits until so many frames have been answered.
+    fn wait_for_answers(&self, count: u64) {
+        let deadline = Instant::now() + HANGS;
+        let figures = self.server.figures();
+        while figures().server_times.count() < count {
+            assert!(Instant::now() < deadline, "too few answers");
+            thread::yield_now();
+        }
+    }
+
+    /// Stops the server, which has cut no client off; returns how many frames it answered.
+    fn stop(self) -> u64 {
+        self.stop_after(None)
+    }
+
+    /// Stops the server, which has cut off one client, for that reason, or none: every buffer is back, nothing else was
+    /// logged.
+    fn stop_after(self, cut_off: Option<Limit>) -> u64 {
         let figures = self.server.stop();
-        assert_eq!(figures.cut_off, cut_off);
-        let (recv, send) = (self.pools.recv.stats(), self.pools.send.stats());
-        assert_eq!((recv.in_use, send.in_use), (0, 0));
-        assert_eq!(recv.available, recv.total);
-        assert_eq!(send.available, send.total);
+        let expected = Limit::ALL.map(|limit| u64::from(cut_off == Some(limit)));
+        assert_eq!(figures.cut_off, CutOff::of(expected));
+        for pool in self.pools.stats() {
+            assert_eq!((pool.in_use, pool.available), (0, pool.total), "{pool}");
+        }
         assert_eq!(self.lines.try_iter().collect::<Vec<_>>(), [""; 0]);
         figures.server_times.count()
     }
@@ -169,6 +194,11 @@ fn only_that_connection_suffers(
     misbehave: impl Fn(&mut TcpStream, &mut TcpStream) -> Ending,
     reason: &str,
 ) {
+    let limit = match reason {
+        _ if time_limit == HANGS => None,
+        reason if reason.contains("did not read") => Some(Limit::AnswerUnread),
+        _ => Some(Limit::FrameIncomplete),
+    };
     for kind in PoolKind::ALL {
         let running = Running::start(kind, 8, time_limit);
         let mut witness = running.connect();
@@ -186,7 +216,7 @@ fn only_that_connection_suffers(
         echo(&mut witness, 512);
         running.wait_for_buffers(&mut witness);
         leave(witness);
-        running.stop_after(u64::from(time_limit == SHORT));
+        running.stop_after(limit);
     }
 }
 
@@ -315,19 +345,26 @@ fn a_silent_client_is_not_closed() {
     running.line_about(late.local_addr().expect("address"));
     echo(&mut silent, 64);
     leave(silent);
-    assert_eq!(running.stop_after(1), 2);
+    assert_eq!(running.stop_after(Some(Limit::FrameIncomplete)), 2);
 }
 
 #[test]
 fn clients_take_turns_when_there_are_fewer_buffers() {
     let running = Running::start(PoolKind::Buffer, 2, HANGS);
     let clients: Vec<_> = (0..12).map(|_| running.connect()).collect();
-    // The first two hold the buffers until their clients have played and left.
-    running.wait_for(|recv| recv.waiting > 0);
+    let frame = frame_of(2048);
+    let (start, rest) = frame.split_at(100);
+    for mut client in &clients {
+        client.write_all(start).expect("send");
+    }
+    // Two hold the buffers until their clients have played.
+    running.wait_for(|recv| recv.waiting == 10);
     thread::scope(|scope| {
         for mut client in clients {
+            let frame = &frame;
             scope.spawn(move || {
-                echo(&mut client, 2048);
+                client.write_all(rest).expect("send");
+                assert!(receive(&mut client, frame.len()) == *frame);
                 leave(client);
             });
         }
@@ -339,26 +376,84 @@ fn clients_take_turns_when_there_are_fewer_buffers() {
 #[test]
 fn a_client_that_no_buffer_is_left_for_is_told_by_the_end_of_its_connection() {
     let running = Running::start(PoolKind::Buffer, 2, SHORT);
+    let held = [(); 2].map(|()| running.pools.recv.acquire().expect("a buffer"));
+    // One whose frames are short needs none of them.
     let mut first = running.connect();
     echo(&mut first, 64);
-    let mut second = running.connect();
-    echo(&mut second, 64);
-    // Both have posted their next receive.
-    running.wait_for(|recv| recv.in_use == 2);
 
-    let mut third = running.connect();
-    assert!(is_closed(&mut third));
-    let line = running.line_about(third.local_addr().expect("address"));
+    let mut second = running.connect();
+    second.write_all(&frame_of(2048)).expect("send");
+    assert!(is_closed(&mut second));
+    let line = running.line_about(second.local_addr().expect("address"));
     let reason = "closed: no buffer from the recv pool within 0.5 s: 2 of 2 are in use";
     assert!(line.contains(reason), "{line}");
 
-    echo(&mut first, 64);
+    drop(held);
+    let mut third = running.connect();
+    for client in [&mut first, &mut third] {
+        echo(client, 2048);
+    }
     leave(first);
-    leave(second);
-    let mut fourth = running.connect();
-    echo(&mut fourth, 64);
-    leave(fourth);
-    assert_eq!(running.stop_after(1), 4);
+    leave(third);
+    assert_eq!(running.stop_after(Some(Limit::NoBuffer)), 3);
+}
+
+/// Three hundred clients send the start of a header and wait, and there are far fewer large buffers.
+#[test]
+fn clients_that_send_a_byte_and_wait_keep_nobody_from_being_served() {
+    for kind in PoolKind::ALL {
+        let running = Running::start(kind, 8, HANGS);
+        let mut waiting: Vec<_> = (0..300).map(|_| running.connect()).collect();
+        for client in &mut waiting {
+            client.write_all(&frame_of(MAX_PAYLOAD)[..1]).expect("send");
+        }
+        // Each holds a small buffer, and nothing else.
+        running.wait_for_headers(300);
+        thread::scope(|scope| {
+            for mut good in [(); 4].map(|()| running.connect()) {
+                scope.spawn(move || {
+                    for payload in PAYLOADS.repeat(5) {
+                        echo(&mut good, payload);
+                    }
+                    leave(good);
+                });
+            }
+        });
+        let recv = running.pools.recv.stats();
+        assert_eq!((recv.waits, recv.in_use), (0, 0), "{kind:?}");
+        drop(waiting);
+        running.wait_for_headers(0);
+        // Each was cut in mid-frame.
+        assert_eq!(running.lines.iter().take(300).count(), 300);
+        assert_eq!(running.stop(), 4 * 5 * PAYLOADS.len() as u64, "{kind:?}");
+    }
+}
+
+/// Two clients send short frames as fast as they can and read all answers, so that there is always something to do for
+/// them. Another one, of the same worker, is answered all the same; and the server stops when it is told to.
+#[test]
+fn clients_that_send_without_a_pause_starve_no_other() {
+    let running = Running::start_with(PoolKind::Buffer, 8, HANGS, 1);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            let mut greedy = running.connect();
+            let mut writer = greedy.try_clone().expect("clone");
+            scope.spawn(move || {
+                let frames = frame_of(1).repeat(1000);
+                // Until the server closes.
+                while writer.write_all(&frames).is_ok() {}
+            });
+            scope.spawn(move || assert!(is_closed(&mut greedy)));
+        }
+        // By then their sockets are full.
+        running.wait_for_answers(1000);
+        let mut other = running.connect();
+        for _ in 0..20 {
+            echo(&mut other, 64);
+        }
+        leave(other);
+        running.stop();
+    });
 }
 
 #[test]
@@ -379,7 +474,7 @@ fn a_server_that_stops_gets_its_buffers_back_from_open_connections() {
         let frame = frame_of(MAX_PAYLOAD);
         while deaf.write_all(&frame).is_ok() {}
 
-        running.wait_for(|recv| recv.in_use > 50);
+        running.wait_for(|recv| recv.in_use > 0);
         running.stop();
         for mut client in idle {
             assert!(is_closed(&mut client), "{kind:?}");

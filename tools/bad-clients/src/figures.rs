@@ -32,7 +32,12 @@ impl Figures {
     /// What the metrics of a server say, in Prometheus' text format.
     pub fn from_metrics(text: &str) -> Result<Figures, NoFigures> {
         let sum = |name: &str| {
-            let samples = text.lines().filter_map(|line| line.strip_prefix(name));
+            // Of the small ones there is one for each connection, and more than there can be connections.
+            let lines = text.lines().filter(|line| match name {
+                "poolbuf_buffers_max" | "poolbuf_buffers_peak" => !line.contains("\"header pool\""),
+                _ => true,
+            });
+            let samples = lines.filter_map(|line| line.strip_prefix(name));
             // Behind another name that only begins like this one, there are no labels.
             let labelled = samples.filter_map(|rest| rest.strip_prefix('{')?.split_once("} "));
             let values = labelled.map(|(_, value)| value.parse().map_err(|_| NoFigures));

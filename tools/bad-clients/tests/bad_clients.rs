@@ -362,8 +362,10 @@ poolbuf_buffers_in_use{pool=\"recv pool\"} 1
 poolbuf_buffers_in_use{pool=\"send pool\"} 0
 poolbuf_buffers_max{pool=\"recv pool\"} 2
 poolbuf_buffers_max{pool=\"send pool\"} 2
+poolbuf_buffers_max{pool=\"header pool\"} 65536
 poolbuf_buffers_peak{pool=\"recv pool\"} 2
 poolbuf_buffers_peak{pool=\"send pool\"} 3
+poolbuf_buffers_peak{pool=\"header pool\"} 500
 poolbuf_acquires_total{pool=\"recv pool\",outcome=\"direct\"} 1
 poolbuf_acquires_total{pool=\"recv pool\",outcome=\"waited\"} 2
 poolbuf_acquires_total{pool=\"recv pool\",outcome=\"refused\"} 100
