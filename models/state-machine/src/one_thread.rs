@@ -2,13 +2,13 @@
 
 use std::future::{self, Future};
 use std::mem::ManuallyDrop;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use bytes::Bytes;
-use poolbuf::{Acquire, AcquireError, AcquireMany, Budget, PooledBuf, Wipe};
+use poolbuf::{AcquireError, Budget, PooledBuf, Wipe};
 
 use crate::any_pool::AnyPool;
 use crate::bell::Bell;
@@ -16,6 +16,7 @@ use crate::held::{Held, Stamps, Unwritten};
 use crate::model::{Model, unnamed};
 use crate::operation::{Contended, Operation, choose};
 use crate::own_memory::OwnMemory;
+use crate::request::Request;
 use crate::setup::Setup;
 
 /// Most operations of a run.
@@ -121,21 +122,6 @@ struct Waiting<'p> {
     /// Buffers that it asks for.
     count: usize,
     bell: Bell,
-}
-
-/// For one buffer, or for many at once.
-enum Request<'p> {
-    One(Acquire<'p>),
-    Many(AcquireMany<'p>),
-}
-
-impl Request<'_> {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Vec<PooledBuf>, AcquireError>> {
-        match self {
-            Request::One(one) => Pin::new(one).poll(context).map_ok(|buf| vec![buf]),
-            Request::Many(many) => Pin::new(many).poll(context),
-        }
-    }
 }
 
 impl Run {
