@@ -80,8 +80,10 @@ pub struct PoolStats {
     /// Requests that wait now, for a buffer or for the bytes of a budget.
     pub waiting: usize,
     /// For how long, at least, no buffer has come back while requests waited: for how long the request that is first in
-    /// the queue has been that, and been handed nothing. Known from the second reading of the figures on, since
-    /// the first one only notes which request that is. Of a multi-size pool, the longest of its tiers.
+    /// the queue has been that, and been handed nothing. While some wait for the bytes of a [`Budget`](crate::Budget),
+    /// the same of its queue, if that is longer: for how long the first there has been that, and no bytes have come
+    /// back. Known from the second reading of the figures on, since the first one only notes which request that is. Of a
+    /// multi-size pool, the longest of its tiers.
     pub stalled: Duration,
     /// Bytes that the [`Budget`](crate::Budget) which the pool shares with others allows; 0 without one. How much of it
     /// is used, [`Budget::stats`](crate::Budget::stats) tells.
@@ -122,7 +124,8 @@ pub enum Health {
     },
     /// Requests wait, and no buffer comes back. Most likely those that wait hold buffers themselves, and wait for each
     /// other, since each took one buffer and then waited for another; or else what holds the buffers keeps them for far
-    /// longer than usual. A larger `max` helps in neither case.
+    /// longer than usual. A larger `max` helps in neither case, nor does a larger [`Budget`](crate::Budget) where it is
+    /// bytes that they wait for.
     ///
     /// The criterion: the same request has been first in the queue, and has been handed nothing, for at least 1 s and
     /// for ten times as long as waits took on average; see [`PoolStats::stalled`].

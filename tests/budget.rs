@@ -267,6 +267,44 @@ fn advice_about_long_waits_says_what_they_were_for() {
     );
 }
 
+/// Each has one and waits for another, and the budget has bytes for no more: told as it would be of buffers.
+#[test]
+fn those_that_hold_and_wait_for_bytes_are_told_so() {
+    let budget = Budget::new(200);
+    let pools = [pool(100, 10, &budget), pool(100, 10, &budget)];
+    let health = |pool: &BufferPool| {
+        let mut stats = pool.stats();
+        assert_eq!(stats.waiting, 1);
+        // As if it had been so for long.
+        stats.stalled = stats
+            .stalled
+            .saturating_mul(u32::MAX)
+            .saturating_mul(u32::MAX);
+        stats.health()
+    };
+    let stalls = |health: &Health| matches!(health, Health::HoldAndWait { waiting: 1, .. });
+    let mut held: Vec<_> = pools.iter().map(|pool| pool.acquire().unwrap()).collect();
+    let mut waiting: Vec<_> = pools.iter().map(|pool| pool.acquire_async(100)).collect();
+    assert!(waiting.iter_mut().all(|waiting| poll(waiting).is_pending()));
+    for pool in &pools {
+        // The first reading notes which request is the first; by the next, time has passed.
+        assert!((0..1_000_000).any(|_| stalls(&health(pool))));
+    }
+    // Another is the first now, and then none waits.
+    held.pop();
+    let served = poll(&mut waiting[0]);
+    assert!(matches!(served, Poll::Ready(Ok(_))));
+    assert!(!stalls(&health(&pools[1])));
+    drop(served);
+    assert!(matches!(poll(&mut waiting[1]), Poll::Ready(Ok(_))));
+    for pool in &pools {
+        assert_eq!(
+            (pool.stats().waiting, pool.stats().stalled),
+            (0, Duration::ZERO)
+        );
+    }
+}
+
 #[test]
 fn a_budgets_high_water_is_the_most_that_was_lent_at_once() {
     let budget = Budget::new(1000);

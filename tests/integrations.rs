@@ -215,11 +215,23 @@ fn a_pools_figures_are_published_under_their_names() {
         ("poolbuf_acquires_total{pool=recv,outcome=timed_out}", 1.0),
         ("poolbuf_acquires_total{pool=recv,outcome=abandoned}", 1.0),
         ("poolbuf_waits_total{pool=recv}", 2.0),
+        ("poolbuf_stalled_seconds{pool=recv}", 0.0),
     ] {
         assert_figure(&figures, name, value);
     }
-    assert_eq!(figures.len(), 13);
-    drop(held);
+    assert_eq!(figures.len(), 14);
+    let mut waiting = pool.acquire_async(1);
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(Pin::new(&mut waiting).poll(&mut context).is_pending());
+    // The first reading notes which request is the first; by the next, time has passed.
+    let stalled = || {
+        let figures = published(&pool).into_iter();
+        let mut stalled = figures.filter(|figure| figure.0.starts_with("poolbuf_stalled_seconds"));
+        stalled.next().unwrap().1
+    };
+    assert!((0..100_000).any(|_| stalled() > 0.0));
+    drop((waiting, held));
+    assert_eq!(stalled(), 0.0);
 }
 
 /// Whether it has to wait. It is dropped then.
@@ -282,7 +294,7 @@ fn each_tier_is_published_by_its_size() {
     let pool = MultiSizePool::with_config(tiers.name("frames")).unwrap();
     let _held = pool.acquire_for(65).unwrap();
     let figures = published(&pool);
-    assert_eq!(figures.len(), 26);
+    assert_eq!(figures.len(), 28);
     for (tier, in_use) in [(64, 0.0), (512, 1.0)] {
         let name = format!("poolbuf_buffers_in_use{{pool=frames,tier={tier}}}");
         assert!(figures.contains(&(name, in_use)), "{figures:?}");

@@ -617,6 +617,20 @@ fn what_a_request_collected_that_another_tier_has_served_goes_to_those_behind_it
     assert_eq!((pool.stats().in_use, pool.stats().waiting), (0, 0));
 }
 
+/// Also where those that were lent before lie in one part of a pool, and as many as are wanted in another.
+#[test]
+fn what_has_been_lent_before_is_lent_before_what_has_not() {
+    for pool in pools() {
+        for held in 1..=20 {
+            let mut bufs: Vec<_> = (0..held).map(|_| pool.acquire().unwrap()).collect();
+            bufs.pop();
+            bufs.extend(pool.acquire_many(2, SIZE).unwrap());
+            let stats = pool.stats();
+            assert_eq!(stats.high_water, bufs.len(), "{stats:?}");
+        }
+    }
+}
+
 /// A pool outside the crate, with what the trait gives it.
 #[test]
 fn a_pool_that_says_nothing_of_many_lends_one_after_the_other() {

@@ -15,6 +15,7 @@ mod wait;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use crate::config::CheckedConfig;
 use crate::error::{ConfigError, ConfigProblem};
@@ -226,6 +227,7 @@ impl<F: FreeList> PoolHandle<F> {
         let in_use = core.in_use(&counts);
         // `in_use`, since the lock-free list counts a new high-water mark after the buffer is taken.
         let total = high_water.max(layout.initial as usize).max(in_use);
+        let waiting_for_bytes = core.waiting_for_bytes.load(Ordering::Relaxed);
         PoolStats {
             name: Arc::clone(&core.name),
             buffer_size: self.buffer_size(),
@@ -243,8 +245,8 @@ impl<F: FreeList> PoolHandle<F> {
             timed_out: core.waits.timed_out(),
             abandoned: core.waits.abandoned(),
             waits_for_bytes: core.waits_for_bytes.load(Ordering::Relaxed),
-            waiting: core.waiters.waiting() + core.waiting_for_bytes.load(Ordering::Relaxed),
-            stalled: core.waiters.lock().stalled(|wanted| wanted.collected.len()),
+            waiting: core.waiters.waiting() + waiting_for_bytes,
+            stalled: core.stalled(waiting_for_bytes > 0),
             budget: core.budget.as_ref().map_or(0, Budget::limit),
             closed: counts.in_use.is_none(),
             resident_bytes: (total * layout.stride).saturating_sub(counts.given_back),
@@ -289,6 +291,16 @@ impl<F: FreeList> PoolCore<F> {
     #[inline]
     fn buffer_size(&self) -> u32 {
         self.region.layout().buffer_size
+    }
+
+    /// For how long, at least, nothing has come back for the requests that wait: no buffer, or, if some wait `for_bytes`,
+    /// no bytes.
+    fn stalled(&self, for_bytes: bool) -> Duration {
+        let for_buffers = self.waiters.lock().stalled(|wanted| wanted.collected.len());
+        match &self.budget {
+            Some(budget) if for_bytes => budget.stalled().max(for_buffers),
+            _ => for_buffers,
+        }
     }
 
     /// Buffers that are out, if those are the free list's counts.

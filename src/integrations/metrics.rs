@@ -15,6 +15,7 @@
 //! | `poolbuf_acquires_total` | counter | requests | by `outcome`, see below | – | – |
 //! | `poolbuf_waits_total` | counter | requests | that had to wait | `hikaricp_connections_acquire_seconds_count` | `db.client.connection.wait_time` (count) |
 //! | `poolbuf_wait_microseconds_total` | counter | microseconds | that they waited together | `hikaricp_connections_acquire_seconds_sum` | `db.client.connection.wait_time` (sum) |
+//! | `poolbuf_stalled_seconds` | gauge | seconds | for how long no buffer has come back while requests wait ([`PoolStats::stalled`]); rises from one publishing to the next | – | – |
 //! | `poolbuf_resident_bytes` | gauge | bytes | of buffers that take up memory | – | – |
 //! | `poolbuf_over_budget_total` | counter | requests | not served for want of a budget's bytes ([`PoolStats::over_budget`]); of pools with a budget | – | – |
 //!
@@ -97,6 +98,11 @@ pub fn describe() {
         "poolbuf_wait_microseconds_total",
         Unit::Microseconds,
         "Time that requests waited for a buffer."
+    );
+    describe_gauge!(
+        "poolbuf_stalled_seconds",
+        Unit::Seconds,
+        "For how long no buffer has come back while requests wait."
     );
     describe_gauge!(
         "poolbuf_resident_bytes",
@@ -203,6 +209,7 @@ fn publish_one(stats: &PoolStats, labels: Vec<Label>) {
     for (name, value) in gauges {
         gauge!(name, labels.clone()).set(value as f64);
     }
+    gauge!("poolbuf_stalled_seconds", labels.clone()).set(stats.stalled.as_secs_f64());
     let outcomes = [
         ("direct", stats.acquired.saturating_sub(stats.handed_over)),
         ("waited", stats.handed_over),

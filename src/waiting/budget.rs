@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use crate::budget_stats::BudgetStats;
 use crate::sync::{AtomicU64, Ordering};
@@ -158,6 +159,14 @@ impl Budget {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.shared.waiters.waiting()
+    }
+
+    /// For how long, at least, no bytes have come back while requests waited for them; see [`Queue::stalled`]. While one
+    /// waits none are charged but for the first in the queue, so what is lent changes only by what comes back.
+    ///
+    /// [`Queue::stalled`]: crate::waiting::queue::Queue::stalled
+    pub(crate) fn stalled(&self) -> Duration {
+        self.shared.waiters.lock().stalled(|_| self.lent())
     }
 
     /// The budget's figures at this moment. Takes the lock of its queue; what charges it pays nothing for them beyond

@@ -16,5 +16,6 @@ mod model;
 pub mod one_thread;
 mod operation;
 mod own_memory;
+mod request;
 mod setup;
 pub mod several_threads;

@@ -35,7 +35,7 @@ pub(crate) struct PoolModel {
 pub(crate) struct TierModel {
     pub(crate) setup: Tier,
     max: usize,
-    /// Lent, or handed to a request that has not been polled since, or waits for bytes.
+    /// Lent, or collected for a request, or handed to one that has not been polled since, or waits for bytes.
     pub(crate) in_use: usize,
     /// Requests that wait, in the order in which they came.
     queue: VecDeque<usize>,
@@ -61,20 +61,23 @@ struct BudgetModel {
     granted: u64,
     timed_out: u64,
     abandoned: u64,
-    /// Requests that have a buffer and wait for its bytes, in the order in which they came.
+    /// Requests that have their buffers and wait for the bytes, in the order in which they came.
     queue: VecDeque<usize>,
 }
 
 /// A request that waits, or is about to.
 struct Request {
+    /// Buffers that it asks for.
+    count: usize,
     /// In the tier that fits, and the one that may serve in its place.
     places: Vec<Place>,
-    /// A tier has handed it a buffer: the other passes it over.
+    /// A tier has handed it what it asks for: the other passes it over.
     served: bool,
-    /// It has a buffer of this tier, and waits for the bytes.
+    /// It has its buffers, of this tier, and waits for the bytes.
     for_bytes: Option<(usize, Turn)>,
     ready: bool,
-    too_large: Option<AcquireError>,
+    /// Why it can never be served.
+    never: Option<AcquireError>,
     /// How often its waker should have been woken.
     wakes: usize,
 }
@@ -86,6 +89,8 @@ struct Place {
     turn: Turn,
     /// Whether the request counts as waiting in this tier: it does in one.
     counted: bool,
+    /// Buffers that the request has of those that it asks for. Only the first in the queue has any.
+    collected: usize,
 }
 
 /// How far a request has got.
@@ -112,6 +117,19 @@ enum Ending {
     Closed,
 }
 
+/// What came of asking a tier.
+enum Asked {
+    Lent(usize),
+    /// It has lent the buffers, and the request waits for the bytes.
+    ForBytes,
+    /// The request has lost what it had, and all its places.
+    Lost(AcquireError),
+    /// The request stands here no more.
+    Refused(AcquireError),
+    /// Nothing new.
+    Waits,
+}
+
 /// Why a tier lends nothing.
 #[derive(Clone, Copy)]
 enum Refusal {
@@ -128,6 +146,7 @@ type Lent = Result<usize, AcquireError>;
 pub(crate) fn unnamed(mut error: AcquireError) -> AcquireError {
     match &mut error {
         AcquireError::TooLarge { pool, .. }
+        | AcquireError::TooMany { pool, .. }
         | AcquireError::Exhausted { pool, .. }
         | AcquireError::OverBudget { pool, .. }
         | AcquireError::TimedOut { pool, .. }
@@ -206,18 +225,51 @@ impl Model {
         Ok(serving)
     }
 
-    /// A request that does not wait.
-    pub(crate) fn acquire(&mut self, pool: usize, len: usize) -> Lent {
+    /// Those of the tiers that serve `len` that can lend `count` buffers at once.
+    fn serving_many(
+        &self,
+        pool: usize,
+        count: usize,
+        len: usize,
+    ) -> Result<Vec<usize>, AcquireError> {
         let serving = self.serving(pool, len)?;
+        let may_lend = |tier: &usize| count <= self.most_at_once(*tier);
+        let able: Vec<_> = serving.iter().copied().filter(may_lend).collect();
+        match able.is_empty() {
+            true => Err(self.too_many(serving[0], count)),
+            false => Ok(able),
+        }
+    }
+
+    /// Buffers that the tier can lend at one time.
+    fn most_at_once(&self, tier: usize) -> usize {
+        let one = &self.tiers[tier];
+        let by_budget = self.budget.as_ref().map(|it| it.limit / one.setup.size);
+        by_budget.unwrap_or(usize::MAX).min(one.max)
+    }
+
+    fn too_many(&self, tier: usize, requested: usize) -> AcquireError {
+        AcquireError::TooMany {
+            pool: "".into(),
+            requested,
+            max: self.most_at_once(tier),
+        }
+    }
+
+    /// A request for `count` buffers, at least 1, that does not wait.
+    pub(crate) fn acquire(&mut self, pool: usize, count: usize, len: usize) -> Lent {
+        let serving = self.serving_many(pool, count, len)?;
         let home = serving[0];
-        let refusal = match (self.take_charged(home), serving.get(1)) {
-            (Ok(()), _) => return Ok(self.lend(home)),
+        let refusal = match (self.take_charged(home, count), serving.get(1)) {
+            (Ok(()), _) => return Ok(self.lend(home, count)),
             (Err(refusal @ (Refusal::InUse | Refusal::Closed)), Some(&next)) => {
-                match (self.take_charged(next), refusal) {
-                    (Ok(()), _) => return Ok(self.lend(next)),
-                    (Err(in_next), Refusal::Closed) => return Err(self.refuse(next, in_next)),
+                match (self.take_charged(next, count), refusal) {
+                    (Ok(()), _) => return Ok(self.lend(next, count)),
+                    (Err(in_next), Refusal::Closed) => {
+                        return Err(self.refuse(next, in_next, count));
+                    }
                     (Err(Refusal::InUse), refusal) => {
-                        let refused = self.refuse(home, refusal);
+                        let refused = self.refuse(home, refusal, count);
                         let there = self.in_use(next);
                         return Err(exhausted_both(refused, there, self.tiers[next].max));
                     }
@@ -226,19 +278,19 @@ impl Model {
             }
             (Err(refusal), _) => refusal,
         };
-        Err(self.refuse(home, refusal))
+        Err(self.refuse(home, refusal, count))
     }
 
-    /// Takes a free buffer of the tier and its bytes, or neither.
-    fn take_charged(&mut self, tier: usize) -> Result<(), Refusal> {
+    /// Takes `count` free buffers of the tier and their bytes, or nothing.
+    fn take_charged(&mut self, tier: usize, count: usize) -> Result<(), Refusal> {
         let one = &mut self.tiers[tier];
         if one.closed {
             return Err(Refusal::Closed);
         }
-        let has_free = one.has_free();
-        let bytes = one.setup.size;
+        let has_free = one.has_free(count);
+        let bytes = one.setup.size * count;
         if let Some(budget) = &mut self.budget {
-            // Before the buffer: if both are lacking, it is the bytes that are.
+            // Before the buffers: if both are lacking, it is the bytes that are.
             if !budget.charge(bytes) {
                 return Err(Refusal::OverBudget);
             }
@@ -249,7 +301,7 @@ impl Model {
         if !has_free {
             return Err(Refusal::InUse);
         }
-        one.take();
+        one.take(count);
         if let Some(budget) = &mut self.budget {
             budget.note_lent();
         }
@@ -257,7 +309,7 @@ impl Model {
     }
 
     /// The error of a request that does not wait, counted where it is one that counts.
-    fn refuse(&mut self, tier: usize, refusal: Refusal) -> AcquireError {
+    fn refuse(&mut self, tier: usize, refusal: Refusal, count: usize) -> AcquireError {
         let one = &mut self.tiers[tier];
         match refusal {
             Refusal::Closed => closed(),
@@ -268,7 +320,7 @@ impl Model {
                 budget.refused += 1;
                 AcquireError::OverBudget {
                     pool: "".into(),
-                    requested: one.setup.size,
+                    requested: one.setup.size * count,
                     lent: budget.lent,
                     budget: budget.limit,
                 }
@@ -296,15 +348,16 @@ impl Model {
         }
     }
 
-    fn lend(&mut self, tier: usize) -> usize {
-        self.tiers[tier].lent += 1;
+    fn lend(&mut self, tier: usize, count: usize) -> usize {
+        self.tiers[tier].lent += count as u64;
         tier
     }
 
-    /// Lends a buffer to a request that waited for it, or for its bytes.
-    fn lend_after_wait(&mut self, tier: usize, for_bytes: bool) -> usize {
+    /// Lends buffers to a request that waited for them, or for their bytes.
+    fn lend_after_wait(&mut self, tier: usize, count: usize, for_bytes: bool) -> usize {
         self.count_wait(tier, Ending::Served, for_bytes);
-        self.lend(tier)
+        self.tiers[tier].handed_over += count as u64;
+        self.lend(tier, count)
     }
 
     /// Counts a wait that has ended.
@@ -314,7 +367,6 @@ impl Model {
         let behind_such = in_vain && self.for_bytes_in(tier) > 0;
         let one = &mut self.tiers[tier];
         one.waits += 1;
-        one.handed_over += u64::from(ending == Ending::Served);
         one.timed_out += u64::from(ending == Ending::TimedOut);
         one.abandoned += u64::from(ending == Ending::Abandoned);
         if for_bytes || behind_such {
@@ -328,7 +380,7 @@ impl Model {
         }
     }
 
-    /// Requests that have a buffer of the tier and wait for the bytes, as far as they know.
+    /// Requests that have buffers of the tier and wait for the bytes, as far as they know.
     fn for_bytes_in(&self, tier: usize) -> usize {
         let here = |request: &&Request| request.for_bytes.is_some_and(|(of, _)| of == tier);
         self.requests.values().filter(here).count()
@@ -343,24 +395,42 @@ impl Model {
     /// A buffer comes back, and goes to the request that has waited longest.
     fn give_back(&mut self, tier: usize) {
         let one = &self.tiers[tier];
+        let mut left_behind = 0;
         // Not while more are out than there may be.
-        if one.in_use > one.max || !self.hand(tier) {
+        if one.in_use > one.max || !self.hand(tier, &mut left_behind) {
             self.tiers[tier].in_use -= 1;
+        }
+        self.give_back_all(tier, left_behind);
+    }
+
+    fn give_back_all(&mut self, tier: usize, count: usize) {
+        for _ in 0..count {
+            self.give_back(tier);
         }
     }
 
-    /// Hands a buffer to the request that has waited longest, of those that the other tier has not served; false if
-    /// there is none.
-    fn hand(&mut self, tier: usize) -> bool {
-        while let Some(first) = self.tiers[tier].queue.pop_front() {
+    /// Gives a buffer to the request that has waited longest, of those that the other tier has not served; false if
+    /// there is none. Adds to `left_behind` what was collected for those that it has: it is to be given back.
+    fn hand(&mut self, tier: usize, left_behind: &mut usize) -> bool {
+        while let Some(&first) = self.tiers[tier].queue.front() {
             let request = self.requests.get_mut(&first).unwrap();
-            if !request.served {
+            let (count, served) = (request.count, request.served);
+            let place = request.place(tier);
+            if served {
+                place.turn = Turn::PassedOver;
+                *left_behind += std::mem::take(&mut place.collected);
+                self.tiers[tier].queue.pop_front();
+                continue;
+            }
+            place.collected += 1;
+            if place.collected == count {
+                place.collected = 0;
+                place.turn = Turn::Handed;
                 request.served = true;
                 request.wakes += 1;
-                request.place(tier).turn = Turn::Handed;
-                return true;
+                self.tiers[tier].queue.pop_front();
             }
-            request.place(tier).turn = Turn::PassedOver;
+            return true;
         }
         false
     }
@@ -380,7 +450,7 @@ impl Model {
         while let Some(first) = budget.queue.front() {
             let request = self.requests.get_mut(first).unwrap();
             let (tier, turn) = request.for_bytes.as_mut().unwrap();
-            let size = self.tiers[*tier].setup.size;
+            let size = self.tiers[*tier].setup.size * request.count;
             if budget.lent + size > budget.limit {
                 break;
             }
@@ -392,9 +462,9 @@ impl Model {
         }
     }
 
-    /// A request that may wait. Returns its number.
-    pub(crate) fn request(&mut self, pool: usize, len: usize) -> usize {
-        let (serving, too_large) = match self.serving(pool, len) {
+    /// A request for `count` buffers, at least 1, that may wait. Returns its number.
+    pub(crate) fn request(&mut self, pool: usize, count: usize, len: usize) -> usize {
+        let (serving, never) = match self.serving_many(pool, count, len) {
             Ok(serving) => (serving, None),
             Err(error) => (Vec::new(), Some(error)),
         };
@@ -403,11 +473,12 @@ impl Model {
         self.requests.insert(
             number,
             Request {
+                count,
                 places: serving.into_iter().map(Place::new).collect(),
                 served: false,
                 for_bytes: None,
                 ready: false,
-                too_large,
+                never,
                 wakes: 0,
             },
         );
@@ -439,14 +510,15 @@ impl Model {
 
     fn poll_places(&mut self, number: usize) -> Poll<Lent> {
         let request = &self.requests[&number];
-        if let Some(error) = request.too_large.clone() {
+        let count = request.count;
+        if let Some(error) = request.never.clone() {
             return Poll::Ready(Err(error));
         }
         match request.for_bytes {
             None => {}
             Some((tier, Turn::Handed)) => {
                 self.requests.get_mut(&number).unwrap().for_bytes = None;
-                return Poll::Ready(Ok(self.lend_after_wait(tier, true)));
+                return Poll::Ready(Ok(self.lend_after_wait(tier, count, true)));
             }
             Some((tier, Turn::Closed)) => {
                 self.requests.get_mut(&number).unwrap().for_bytes = None;
@@ -455,76 +527,116 @@ impl Model {
             }
             Some(_) => return Poll::Pending,
         }
+        let mut refused = None;
         for place in 0..request.places.len() {
-            let answer = self.poll_place(number, place);
-            let in_tier = answer.is_ready() || self.requests[&number].for_bytes.is_some();
-            if in_tier {
-                // It needs none of the others.
-                self.leave_places(number);
-                return answer;
+            match self.poll_place(number, place) {
+                Asked::Lent(tier) => {
+                    // It needs none of the others.
+                    self.leave_places(number);
+                    return Poll::Ready(Ok(tier));
+                }
+                Asked::ForBytes => {
+                    self.leave_places(number);
+                    return Poll::Pending;
+                }
+                Asked::Lost(error) => {
+                    self.leave_places(number);
+                    return Poll::Ready(Err(refused.unwrap_or(error)));
+                }
+                // That one is closed says less than that another never lends so many.
+                Asked::Refused(AcquireError::Closed { .. }) if refused.is_some() => {}
+                Asked::Refused(error) => refused = Some(error),
+                Asked::Waits => {}
             }
         }
         let mut turns = self.requests[&number].places.iter().map(|place| place.turn);
-        match turns.all(|turn| turn == Turn::Gone) {
-            true => Poll::Ready(Err(closed())),
-            false => Poll::Pending,
+        match refused {
+            Some(error) if turns.all(|turn| turn == Turn::Gone) => Poll::Ready(Err(error)),
+            _ => Poll::Pending,
         }
     }
 
-    /// Asks one tier. Pending if another may have something to say.
-    fn poll_place(&mut self, number: usize, place: usize) -> Poll<Lent> {
-        let places = &self.requests[&number].places;
+    /// Asks one tier.
+    fn poll_place(&mut self, number: usize, place: usize) -> Asked {
+        let request = &self.requests[&number];
+        let (count, places) = (request.count, &request.places);
         let is_gone = |other: &Place| other.turn == Turn::Gone;
         let counted = places[..place].iter().all(is_gone);
         let tier = places[place].tier;
         let alone = places.iter().filter(|other| !is_gone(other)).count() == 1;
-        let after = match places[place].turn {
-            Turn::New => match self.take_charged(tier) {
-                Ok(()) => return Poll::Ready(Ok(self.lend(tier))),
-                Err(Refusal::Closed) => Turn::Gone,
-                Err(Refusal::OverBudget) if self.tiers[tier].has_free() => {
-                    self.tiers[tier].take();
+        let turn = places[place].turn;
+        let (after, asked) = match turn {
+            Turn::New => match self.take_charged(tier, count) {
+                Ok(()) => return Asked::Lent(self.lend(tier, count)),
+                Err(Refusal::Closed) => (Turn::Gone, Asked::Refused(closed())),
+                Err(Refusal::OverBudget) if self.tiers[tier].has_free(count) => {
+                    self.tiers[tier].take(count);
                     self.wait_for_bytes(number, tier);
-                    Turn::Gone
+                    (Turn::Gone, Asked::ForBytes)
+                }
+                // The max has been lowered since the request was made.
+                Err(_) if count > self.tiers[tier].max => {
+                    (Turn::Gone, Asked::Refused(self.too_many(tier, count)))
                 }
                 Err(_) => {
+                    // The first takes what is free.
+                    let one = &mut self.tiers[tier];
+                    if one.queue.is_empty() {
+                        let free = one.max.saturating_sub(one.in_use);
+                        one.take(free);
+                        self.place(number, place).collected = free;
+                    }
                     self.tiers[tier].queue.push_back(number);
-                    Turn::Waiting
+                    (Turn::Waiting, Asked::Waits)
                 }
             },
             Turn::Handed => {
                 let one = &self.tiers[tier];
-                let (bytes, is_closed) = (one.setup.size, one.closed);
+                let (bytes, is_closed) = (one.setup.size * count, one.closed);
                 let mut budget = self.budget.as_mut();
                 let charged = budget.as_mut().is_none_or(|budget| budget.charge(bytes));
-                self.requests.get_mut(&number).unwrap().places[place].turn = Turn::Gone;
+                self.place(number, place).turn = Turn::Gone;
                 if charged {
                     if let Some(budget) = &mut self.budget {
                         budget.note_lent();
                     }
-                    return Poll::Ready(Ok(self.lend_after_wait(tier, false)));
+                    return Asked::Lent(self.lend_after_wait(tier, count, false));
                 }
                 if is_closed {
                     // As if it had been closed while the request waited for the bytes.
-                    self.give_back(tier);
+                    self.give_back_all(tier, count);
                     self.count_wait(tier, Ending::Closed, true);
-                    return Poll::Ready(Err(closed()));
+                    return Asked::Lost(closed());
                 }
                 self.wait_for_bytes(number, tier);
-                Turn::Gone
+                (Turn::Gone, Asked::ForBytes)
             }
             Turn::Closed => {
+                let lowered = !self.tiers[tier].closed;
+                if lowered && count <= self.tiers[tier].max {
+                    // And has been raised again: it begins anew.
+                    self.place(number, place).turn = Turn::New;
+                    return self.poll_place(number, place);
+                }
                 if alone {
                     self.count_wait(tier, Ending::Closed, false);
                 }
-                Turn::Gone
+                let error = match lowered {
+                    true => self.too_many(tier, count),
+                    false => closed(),
+                };
+                (Turn::Gone, Asked::Refused(error))
             }
-            turn @ (Turn::Waiting | Turn::PassedOver | Turn::Gone) => turn,
+            Turn::Waiting | Turn::PassedOver | Turn::Gone => (turn, Asked::Waits),
         };
-        let place = &mut self.requests.get_mut(&number).unwrap().places[place];
+        let place = self.place(number, place);
         place.counted |= counted && place.turn == Turn::New;
         place.turn = after;
-        Poll::Pending
+        asked
+    }
+
+    fn place(&mut self, number: usize, place: usize) -> &mut Place {
+        &mut self.requests.get_mut(&number).unwrap().places[place]
     }
 
     fn wait_for_bytes(&mut self, number: usize, tier: usize) {
@@ -537,10 +649,15 @@ impl Model {
     fn leave_places(&mut self, number: usize) -> Option<usize> {
         let request = self.requests.get_mut(&number).unwrap();
         let places = std::mem::take(&mut request.places);
-        for &Place { tier, turn, .. } in &places {
-            match turn {
-                Turn::Waiting => self.tiers[tier].queue.retain(|other| *other != number),
-                Turn::Handed => self.give_back(tier),
+        let count = request.count;
+        for place in &places {
+            let tier = place.tier;
+            match place.turn {
+                Turn::Waiting => {
+                    self.tiers[tier].queue.retain(|other| *other != number);
+                    self.give_back_all(tier, place.collected);
+                }
+                Turn::Handed => self.give_back_all(tier, count),
                 Turn::New | Turn::PassedOver | Turn::Closed | Turn::Gone => {}
             }
         }
@@ -561,20 +678,21 @@ impl Model {
         let request = self.requests.get_mut(&number).unwrap();
         if let Some((tier, turn)) = request.for_bytes.take() {
             waited = Some((tier, true));
-            let size = self.tiers[tier].setup.size;
+            let count = request.count;
+            let size = self.tiers[tier].setup.size * count;
             match turn {
                 // It has no buffer any more.
                 Turn::Closed => {}
                 Turn::Handed => {
                     self.refund(size);
-                    self.give_back(tier);
+                    self.give_back_all(tier, count);
                 }
                 _ => {
                     let budget = self.budget.as_mut().unwrap();
                     budget.queue.retain(|other| *other != number);
                     // Those behind it may want less.
                     self.grant();
-                    self.give_back(tier);
+                    self.give_back_all(tier, count);
                 }
             }
         }
@@ -582,9 +700,9 @@ impl Model {
         waited
     }
 
-    /// A request that waits for no time at all.
-    pub(crate) fn acquire_timeout(&mut self, pool: usize, len: usize) -> Lent {
-        let number = self.request(pool, len);
+    /// A request for `count` buffers, at least 1, that waits for no time at all.
+    pub(crate) fn acquire_timeout(&mut self, pool: usize, count: usize, len: usize) -> Lent {
+        let number = self.request(pool, count, len);
         let polled = self.poll(number);
         let waited = self.end(number);
         let Poll::Ready(result) = polled else {
@@ -610,12 +728,7 @@ impl Model {
     pub(crate) fn close_tier(&mut self, tier: usize) {
         let one = &mut self.tiers[tier];
         one.closed = true;
-        for number in std::mem::take(&mut one.queue) {
-            let request = self.requests.get_mut(&number).unwrap();
-            request.place(tier).turn = Turn::Closed;
-            request.wakes += 1;
-        }
-        let mut buffers = 0;
+        let mut buffers = self.tell_waiters_for_more_than(tier, 0);
         if let Some(budget) = &mut self.budget {
             budget.queue.retain(|number| {
                 let request = self.requests.get_mut(number).unwrap();
@@ -623,16 +736,31 @@ impl Model {
                 if *of == tier {
                     *turn = Turn::Closed;
                     request.wakes += 1;
-                    buffers += 1;
+                    buffers += request.count;
                 }
                 *of != tier
             });
             self.grant();
         }
-        // Those that waited for bytes had each a buffer.
-        for _ in 0..buffers {
-            self.give_back(tier);
-        }
+        // What was collected, and what those had that waited for bytes.
+        self.give_back_all(tier, buffers);
+    }
+
+    /// Those that wait in the tier for more than `max` buffers wait in vain. Returns how many they had collected.
+    fn tell_waiters_for_more_than(&mut self, tier: usize, max: usize) -> usize {
+        let mut collected = 0;
+        self.tiers[tier].queue.retain(|number| {
+            let request = self.requests.get_mut(number).unwrap();
+            if request.count <= max {
+                return true;
+            }
+            let place = request.place(tier);
+            place.turn = Turn::Closed;
+            collected += std::mem::take(&mut place.collected);
+            request.wakes += 1;
+            false
+        });
+        collected
     }
 
     /// The max before, or what was asked for and what it can be raised to.
@@ -644,12 +772,16 @@ impl Model {
             return Err((after, reserve));
         }
         one.max = after;
+        let collected = self.tell_waiters_for_more_than(tier, after);
+        self.give_back_all(tier, collected);
+        let mut left_behind = 0;
         while self.tiers[tier].in_use < after && !self.tiers[tier].queue.is_empty() {
-            self.tiers[tier].take();
-            if !self.hand(tier) {
+            self.tiers[tier].take(1);
+            if !self.hand(tier, &mut left_behind) {
                 self.tiers[tier].in_use -= 1;
             }
         }
+        self.give_back_all(tier, left_behind);
         Ok(before)
     }
 
@@ -744,13 +876,13 @@ impl TierModel {
         }
     }
 
-    /// Whether a new request is served at once: not if others wait.
-    fn has_free(&self) -> bool {
-        !self.closed && self.queue.is_empty() && self.in_use < self.max
+    /// Whether a new request for so many is served at once: not if others wait.
+    fn has_free(&self, count: usize) -> bool {
+        !self.closed && self.queue.is_empty() && self.in_use + count <= self.max
     }
 
-    fn take(&mut self) {
-        self.in_use += 1;
+    fn take(&mut self, count: usize) {
+        self.in_use += count;
         self.high_water = self.high_water.max(self.in_use);
     }
 
@@ -786,6 +918,7 @@ impl Place {
             tier,
             turn: Turn::New,
             counted: false,
+            collected: 0,
         }
     }
 

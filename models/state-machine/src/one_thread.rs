@@ -2,13 +2,13 @@
 
 use std::future::{self, Future};
 use std::mem::ManuallyDrop;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use bytes::Bytes;
-use poolbuf::{Acquire, AcquireError, Budget, PooledBuf, Wipe};
+use poolbuf::{AcquireError, Budget, PooledBuf, Wipe};
 
 use crate::any_pool::AnyPool;
 use crate::bell::Bell;
@@ -16,6 +16,7 @@ use crate::held::{Held, Stamps, Unwritten};
 use crate::model::{Model, unnamed};
 use crate::operation::{Contended, Operation, choose};
 use crate::own_memory::OwnMemory;
+use crate::request::Request;
 use crate::setup::Setup;
 
 /// Most operations of a run.
@@ -115,9 +116,11 @@ struct Frozen {
 
 /// A request that waits.
 struct Waiting<'p> {
-    future: Acquire<'p>,
+    future: Request<'p>,
     pool: usize,
     number: usize,
+    /// Buffers that it asks for.
+    count: usize,
     bell: Bell,
 }
 
@@ -209,48 +212,82 @@ impl Run {
             Operation::Acquire { pool, len } => {
                 let (pool, handle) = find(pool)?;
                 let len = len.of(self.model.max_len(pool));
-                let expected = self.model.acquire(pool, len);
+                let expected = self.model.acquire(pool, 1, len);
                 // By any of the handles.
                 let other = self.handles.iter().find(|(of, _)| *of == pool);
                 let handle = other.map_or(handle, |(_, handle)| handle.as_ref());
                 let result = handle.acquire_for(len);
-                self.lent(pool, result, expected);
+                self.lent_one(pool, result, expected);
             }
             Operation::AcquireLargest { pool } => {
                 let (pool, handle) = find(pool)?;
                 assert_eq!(handle.max_len(), self.model.max_len(pool));
-                let expected = self.model.acquire(pool, self.model.max_len(pool));
-                self.lent(pool, handle.acquire(), expected);
+                let expected = self.model.acquire(pool, 1, self.model.max_len(pool));
+                self.lent_one(pool, handle.acquire(), expected);
             }
             Operation::AcquireTimeout { pool, len } => {
                 let (pool, handle) = find(pool)?;
                 let len = len.of(self.model.max_len(pool));
-                let expected = self.model.acquire_timeout(pool, len);
+                let expected = self.model.acquire_timeout(pool, 1, len);
                 // By either of the two ways.
                 let result = match len % 2 {
                     0 => handle.acquire_timeout(len, Duration::ZERO),
                     _ => at_once(handle.acquire_async(len).within(future::ready(()))),
                 };
-                self.lent(pool, result, expected);
+                self.lent_one(pool, result, expected);
+            }
+            Operation::AcquireMany { pool, count, len } => {
+                let (pool, handle) = find(pool)?;
+                let (count, len) = (count.buffers(), len.of(self.model.max_len(pool)));
+                let result = handle.acquire_many(count, len);
+                if count == 0 {
+                    assert_eq!(result.unwrap().len(), 0);
+                    return None;
+                }
+                let expected = self.model.acquire(pool, count, len);
+                self.lent(pool, count, result, expected);
+            }
+            Operation::AcquireManyTimeout { pool, count, len } => {
+                let (pool, handle) = find(pool)?;
+                let (count, len) = (count.buffers(), len.of(self.model.max_len(pool)));
+                // By either of the two ways.
+                let result = match len % 2 {
+                    0 => handle.acquire_many_timeout(count, len, Duration::ZERO),
+                    _ => {
+                        let many = handle.acquire_many_async(count, len);
+                        at_once(many.within(future::ready(())))
+                    }
+                };
+                if count == 0 {
+                    assert_eq!(result.unwrap().len(), 0);
+                    return None;
+                }
+                let expected = self.model.acquire_timeout(pool, count, len);
+                self.lent(pool, count, result, expected);
             }
             Operation::Request { pool, len, polled } if waiting.len() < AT_A_TIME => {
                 let (pool, handle) = find(pool)?;
                 let len = len.of(self.model.max_len(pool));
-                let number = self.model.request(pool, len);
-                let mut one = Waiting {
-                    // By either of the two ways.
-                    future: match number % 2 {
-                        0 => handle.acquire_async(len),
-                        _ => handle.acquire_owned(len),
-                    },
-                    pool,
-                    number,
-                    bell: Bell::default(),
-                };
-                if polled {
-                    self.poll(&mut one, false);
-                }
-                waiting.push(one);
+                let number = self.model.request(pool, 1, len);
+                // By either of the two ways.
+                let future = Request::One(match number % 2 {
+                    0 => handle.acquire_async(len),
+                    _ => handle.acquire_owned(len),
+                });
+                waiting.push(self.begin(pool, number, 1, future, polled));
+            }
+            Operation::RequestMany {
+                pool,
+                count,
+                len,
+                polled,
+            } if waiting.len() < AT_A_TIME => {
+                let (pool, handle) = find(pool)?;
+                let count = count.buffers().max(1);
+                let len = len.of(self.model.max_len(pool));
+                let number = self.model.request(pool, count, len);
+                let future = Request::Many(handle.acquire_many_async(count, len));
+                waiting.push(self.begin(pool, number, count, future, polled));
             }
             Operation::Poll { which, new_waker } => {
                 let which = choose(which, waiting.len())?;
@@ -356,6 +393,7 @@ impl Run {
                 }
             }
             Operation::Request { .. }
+            | Operation::RequestMany { .. }
             | Operation::Lend { .. }
             | Operation::Close { .. }
             | Operation::DropHandle { .. } => {}
@@ -363,29 +401,49 @@ impl Run {
         None
     }
 
-    /// Compares the result of a request, and keeps the guard.
-    fn lent(
+    /// A request for `count` buffers that may be polled at once.
+    fn begin<'p>(
+        &mut self,
+        pool: usize,
+        number: usize,
+        count: usize,
+        future: Request<'p>,
+        polled: bool,
+    ) -> Waiting<'p> {
+        let mut one = Waiting {
+            future,
+            pool,
+            number,
+            count,
+            bell: Bell::default(),
+        };
+        if polled {
+            self.poll(&mut one, false);
+        }
+        one
+    }
+
+    fn lent_one(
         &mut self,
         pool: usize,
         result: Result<PooledBuf, AcquireError>,
         expected: Result<usize, AcquireError>,
     ) {
+        self.lent(pool, 1, result.map(|buf| vec![buf]), expected);
+    }
+
+    /// Compares the result of a request for `count` buffers, and keeps the guards.
+    fn lent(
+        &mut self,
+        pool: usize,
+        count: usize,
+        result: Result<Vec<PooledBuf>, AcquireError>,
+        expected: Result<usize, AcquireError>,
+    ) {
         match (result, expected) {
-            (Ok(buf), Ok(tier)) => {
-                assert!(self.model.pools[pool].tiers.contains(&tier));
-                let setup = self.model.tiers[tier].setup;
-                let at = buf.as_ptr() as usize;
-                assert_eq!(at % setup.alignment, 0);
-                let others = self.held.iter().map(|(_, held)| held.buf.as_ptr());
-                let forgotten = self.forgotten.iter().map(|(_, buf)| buf.as_ptr());
-                let mut others = others.chain(forgotten);
-                assert!(others.all(|other| other as usize != at), "lent twice");
-                let unwritten = Unwritten {
-                    poison: setup.wipe == Wipe::Poison,
-                    memory_is_wiped: setup.wipe != Wipe::Never,
-                };
-                let held = Held::new(buf, setup.size, 0, unwritten);
-                self.held.push((Lender::Tier(tier), held));
+            (Ok(bufs), Ok(tier)) => {
+                assert_eq!(bufs.len(), count);
+                bufs.into_iter().for_each(|buf| self.keep(pool, tier, buf));
             }
             (Err(AcquireError::TimedOut { .. }), Err(AcquireError::TimedOut { .. })) => {}
             (
@@ -433,6 +491,24 @@ impl Run {
         }
     }
 
+    /// A new guard, of a buffer of that tier.
+    fn keep(&mut self, pool: usize, tier: usize, buf: PooledBuf) {
+        assert!(self.model.pools[pool].tiers.contains(&tier));
+        let setup = self.model.tiers[tier].setup;
+        let at = buf.as_ptr() as usize;
+        assert_eq!(at % setup.alignment, 0);
+        let others = self.held.iter().map(|(_, held)| held.buf.as_ptr());
+        let forgotten = self.forgotten.iter().map(|(_, buf)| buf.as_ptr());
+        let mut others = others.chain(forgotten);
+        assert!(others.all(|other| other as usize != at), "lent twice");
+        let unwritten = Unwritten {
+            poison: setup.wipe == Wipe::Poison,
+            memory_is_wiped: setup.wipe != Wipe::Never,
+        };
+        let held = Held::new(buf, setup.size, 0, unwritten);
+        self.held.push((Lender::Tier(tier), held));
+    }
+
     fn poll(&mut self, waiting: &mut Waiting<'_>, new_waker: bool) {
         if new_waker {
             waiting.bell = Bell::default();
@@ -441,9 +517,11 @@ impl Run {
         let pool = waiting.pool;
         let expected = self.model.poll(waiting.number);
         let waker = waiting.bell.waker();
-        let result = Pin::new(&mut waiting.future).poll(&mut Context::from_waker(&waker));
+        let result = waiting.future.poll(&mut Context::from_waker(&waker));
         match (result, expected) {
-            (Poll::Ready(result), Poll::Ready(expected)) => self.lent(pool, result, expected),
+            (Poll::Ready(result), Poll::Ready(expected)) => {
+                self.lent(pool, waiting.count, result, expected);
+            }
             (result, expected) => assert_eq!(result.is_pending(), expected.is_pending()),
         }
     }
@@ -531,14 +609,20 @@ impl Run {
                     self.model.tiers[tier].max(),
                 );
                 for _ in 0..=max {
-                    let expected = self.model.acquire(number, size);
-                    self.lent(number, pool.acquire_for(size), expected);
+                    let expected = self.model.acquire(number, 1, size);
+                    self.lent_one(number, pool.acquire_for(size), expected);
                     self.check(pools, &[]);
                 }
                 while !self.held.is_empty() {
                     self.release(0);
                 }
                 self.check(pools, &[]);
+                let expected = self.model.acquire(number, max, size);
+                self.lent(number, max, pool.acquire_many(max, size), expected);
+                self.check(pools, &[]);
+                while !self.held.is_empty() {
+                    self.release(0);
+                }
             }
         }
     }

@@ -81,6 +81,24 @@ pub(crate) enum Operation {
         pool: u8,
         really: Seldom,
     },
+    AcquireMany {
+        pool: u8,
+        count: Count,
+        len: Length,
+    },
+    /// With a timeout of nothing.
+    AcquireManyTimeout {
+        pool: u8,
+        count: Count,
+        len: Length,
+    },
+    /// Begins to wait, if it is polled.
+    RequestMany {
+        pool: u8,
+        count: Count,
+        len: Length,
+        polled: bool,
+    },
 }
 
 /// What makes a request wait, or ends its wait.
@@ -94,6 +112,9 @@ pub(crate) enum Contended {
     Release { which: u8 },
     SetMax { pool: u8, tier: u8, max: Max },
     Close { pool: u8, really: Seldom },
+    AcquireMany { pool: u8, count: Count, len: Length },
+    AcquireManyTimeout { pool: u8, count: Count, len: Length },
+    RequestMany { pool: u8, count: Count, len: Length },
 }
 
 impl From<Contended> for Operation {
@@ -111,6 +132,18 @@ impl From<Contended> for Operation {
             Contended::Release { which } => Operation::Release { which },
             Contended::SetMax { pool, tier, max } => Operation::SetMax { pool, tier, max },
             Contended::Close { pool, really } => Operation::Close { pool, really },
+            Contended::AcquireMany { pool, count, len } => {
+                Operation::AcquireMany { pool, count, len }
+            }
+            Contended::AcquireManyTimeout { pool, count, len } => {
+                Operation::AcquireManyTimeout { pool, count, len }
+            }
+            Contended::RequestMany { pool, count, len } => Operation::RequestMany {
+                pool,
+                count,
+                len,
+                polled: true,
+            },
         }
     }
 }
@@ -186,6 +219,22 @@ impl Max {
     /// The number, so small that it often is one that can be.
     pub(crate) fn buffers(self) -> usize {
         usize::from(self.0 % 12)
+    }
+}
+
+/// How many buffers are asked for at once.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub(crate) struct Count(u8);
+
+impl Count {
+    /// The number: none, or so few that they often can be lent, or about as many as there are, or far too many.
+    pub(crate) fn buffers(self) -> usize {
+        match self.0 {
+            few @ 0..=231 => usize::from(few % 7),
+            more @ 232..=251 => usize::from(more - 225),
+            252..=253 => usize::MAX,
+            254..=255 => u32::MAX as usize,
+        }
     }
 }
 

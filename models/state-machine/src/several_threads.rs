@@ -4,8 +4,6 @@
 //!
 //! Nothing waits for ever: a wait has a time limit, and futures are polled and never waited for.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -14,10 +12,11 @@ use std::time::Duration;
 use arbitrary::{Arbitrary, Unstructured};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use poolbuf::{Acquire, AcquireError, Budget, BudgetStats, POISON, PoolStats, PooledBuf};
+use poolbuf::{AcquireError, Budget, BudgetStats, POISON, PoolStats, PooledBuf};
 
 use crate::any_pool::AnyPool;
-use crate::operation::{Length, Max, Seldom, choose};
+use crate::operation::{Count, Length, Max, Seldom, choose};
+use crate::request::Request;
 use crate::setup::Setup;
 
 /// Most threads.
@@ -92,6 +91,23 @@ enum Operation {
         pool: u8,
     },
     Yield,
+    AcquireMany {
+        pool: u8,
+        count: Count,
+        len: Length,
+    },
+    AcquireManyTimeout {
+        pool: u8,
+        count: Count,
+        len: Length,
+        micros: u8,
+    },
+    /// Begins to wait.
+    RequestMany {
+        pool: u8,
+        count: Count,
+        len: Length,
+    },
 }
 
 /// What all threads share.
@@ -99,7 +115,7 @@ struct Shared {
     budget: Option<Budget>,
     /// Whether a thread has closed the pool, or is about to.
     closed: Vec<AtomicBool>,
-    /// How requests to the pool ended that got no buffer.
+    /// How requests to the pool ended.
     counts: Vec<Counts>,
     /// For each thread, what others gave it.
     inboxes: Vec<Mutex<Vec<Held>>>,
@@ -109,9 +125,19 @@ struct Shared {
 
 #[derive(Default)]
 struct Counts {
+    /// Buffers.
+    lent: AtomicU64,
     refused: AtomicU64,
     timed_out: AtomicU64,
     abandoned: AtomicU64,
+}
+
+/// A request that was polled, and waits.
+struct Waiting<'p> {
+    request: Request<'p>,
+    pool: usize,
+    /// Buffers that it asks for.
+    count: usize,
 }
 
 /// A buffer, all of whose bytes are its stamp.
@@ -192,24 +218,35 @@ pub fn run(data: &[u8]) {
 
 impl Counts {
     /// Counts how a request ended.
-    fn count(&self, error: &AcquireError) {
-        let counter = match error {
-            AcquireError::Exhausted { .. } | AcquireError::OverBudget { .. } => &self.refused,
-            AcquireError::TimedOut { .. } => &self.timed_out,
-            _ => return,
+    fn count(&self, result: &Result<Vec<PooledBuf>, AcquireError>) {
+        let (counter, count) = match result {
+            Ok(bufs) => (&self.lent, bufs.len() as u64),
+            Err(AcquireError::Exhausted { .. } | AcquireError::OverBudget { .. }) => {
+                (&self.refused, 1)
+            }
+            Err(AcquireError::TimedOut { .. }) => (&self.timed_out, 1),
+            Err(_) => return,
         };
-        counter.fetch_add(1, Ordering::Relaxed);
+        counter.fetch_add(count, Ordering::Relaxed);
     }
 
     fn assert_exact(&self, stats: &PoolStats) {
-        let [refused, timed_out, abandoned] = [&self.refused, &self.timed_out, &self.abandoned]
-            .map(|counter| counter.load(Ordering::Relaxed));
+        let Counts {
+            lent,
+            refused,
+            timed_out,
+            abandoned,
+        } = self;
+        let [lent, refused, timed_out, abandoned] =
+            [lent, refused, timed_out, abandoned].map(|counter| counter.load(Ordering::Relaxed));
+        assert_eq!(stats.acquired, lent, "acquired: {stats:?}");
         assert_eq!(stats.refused, refused, "refused: {stats:?}");
         assert_eq!(stats.timed_out, timed_out, "timed out: {stats:?}");
         assert_eq!(stats.abandoned, abandoned, "abandoned: {stats:?}");
-        let ended = stats.handed_over + timed_out + abandoned;
-        // The others were told that the pool is closed.
-        assert!(ended <= stats.waits, "{stats:?}");
+        // The others were served, each with one or many, or told that the pool is closed, or never lends so many.
+        let served = stats.waits.saturating_sub(timed_out + abandoned);
+        assert!(timed_out + abandoned <= stats.waits, "{stats:?}");
+        assert!(stats.handed_over == 0 || served > 0, "{stats:?}");
     }
 }
 
@@ -285,6 +322,11 @@ fn assert_whole(pool: &dyn AnyPool, limited: bool) {
     places.sort_unstable();
     places.dedup();
     assert_eq!(places.len(), held.len(), "lent twice");
+    drop(held);
+    for tier in parts {
+        let all = pool.acquire_many(tier.max, tier.buffer_size).unwrap();
+        assert!(all.iter().all(|buf| buf.capacity() == tier.buffer_size));
+    }
 }
 
 /// A thread, and what it has.
@@ -336,8 +378,8 @@ impl<'a> Thread<'a> {
                 assert!(budget.lent() <= budget.limit());
             }
         }
-        for (pool, request) in waiting {
-            self.abandon(pool, request);
+        for one in waiting {
+            self.abandon(one);
         }
         drop(handles);
         self.held.iter().for_each(Held::check);
@@ -347,7 +389,7 @@ impl<'a> Thread<'a> {
         &mut self,
         operation: Operation,
         handles: &'p [Box<dyn AnyPool>],
-        waiting: &mut Vec<(usize, Acquire<'p>)>,
+        waiting: &mut Vec<Waiting<'p>>,
     ) -> Option<()> {
         let find = |which: u8| {
             let pool = usize::from(which) % handles.len();
@@ -357,25 +399,61 @@ impl<'a> Thread<'a> {
             Operation::Acquire { pool, len } => {
                 let (pool, handle) = find(pool);
                 let len = len.of(handle.max_len());
-                self.lent(pool, len, handle, handle.acquire_for(len));
+                let result = handle.acquire_for(len).map(|buf| vec![buf]);
+                self.lent(pool, 1, len, handle, result);
             }
             Operation::AcquireTimeout { pool, len, micros } => {
                 let (pool, handle) = find(pool);
                 let len = len.of(handle.max_len());
                 let timeout = Duration::from_micros(micros.into());
                 let result = handle.acquire_timeout(len, timeout);
-                self.lent(pool, len, handle, result);
+                self.lent(pool, 1, len, handle, result.map(|buf| vec![buf]));
+            }
+            Operation::AcquireMany { pool, count, len } => {
+                let (pool, handle) = find(pool);
+                let (count, len) = (count.buffers(), len.of(handle.max_len()));
+                let result = handle.acquire_many(count, len);
+                self.lent(pool, count, len, handle, result);
+            }
+            Operation::AcquireManyTimeout {
+                pool,
+                count,
+                len,
+                micros,
+            } => {
+                let (pool, handle) = find(pool);
+                let (count, len) = (count.buffers(), len.of(handle.max_len()));
+                let timeout = Duration::from_micros(micros.into());
+                let result = handle.acquire_many_timeout(count, len, timeout);
+                self.lent(pool, count, len, handle, result);
             }
             Operation::Request { pool, len } if waiting.len() < REQUESTS => {
                 let (pool, handle) = find(pool);
                 // What is too large is tried without waiting.
                 let len = len.of(handle.max_len()).min(handle.max_len());
                 // By either of the two ways.
-                let request = match waiting.len() % 2 {
+                let request = Request::One(match waiting.len() % 2 {
                     0 => handle.acquire_async(len),
                     _ => handle.acquire_owned(len),
-                };
-                waiting.push((pool, request));
+                });
+                let count = 1;
+                waiting.push(Waiting {
+                    request,
+                    pool,
+                    count,
+                });
+                self.poll(handles, waiting, waiting.len() - 1);
+            }
+            Operation::RequestMany { pool, count, len } if waiting.len() < REQUESTS => {
+                let (pool, handle) = find(pool);
+                let len = len.of(handle.max_len()).min(handle.max_len());
+                let count = count.buffers();
+                let request = Request::Many(handle.acquire_many_async(count, len));
+                waiting.push(Waiting {
+                    request,
+                    pool,
+                    count,
+                });
                 self.poll(handles, waiting, waiting.len() - 1);
             }
             Operation::Poll { which } => {
@@ -384,8 +462,7 @@ impl<'a> Thread<'a> {
             }
             Operation::Cancel { which } => {
                 let which = choose(which, waiting.len())?;
-                let (pool, request) = waiting.swap_remove(which);
-                self.abandon(pool, request);
+                self.abandon(waiting.swap_remove(which));
             }
             Operation::Release { which } => {
                 let which = choose(which, self.held.len())?;
@@ -452,7 +529,8 @@ impl<'a> Thread<'a> {
                 drop(handle.holders());
             }
             Operation::Yield => thread::yield_now(),
-            Operation::Request { .. } | Operation::Close { .. } => {}
+            Operation::Request { .. } | Operation::RequestMany { .. } | Operation::Close { .. } => {
+            }
         }
         Some(())
     }
@@ -460,44 +538,49 @@ impl<'a> Thread<'a> {
     fn poll<'p>(
         &mut self,
         handles: &'p [Box<dyn AnyPool>],
-        waiting: &mut Vec<(usize, Acquire<'p>)>,
+        waiting: &mut Vec<Waiting<'p>>,
         which: usize,
     ) {
-        let (pool, future) = &mut waiting[which];
         let mut context = Context::from_waker(Waker::noop());
-        if let Poll::Ready(result) = Pin::new(future).poll(&mut context) {
-            let (pool, _) = (*pool, waiting.swap_remove(which));
-            self.lent(pool, 0, handles[pool].as_ref(), result);
+        if let Poll::Ready(result) = waiting[which].request.poll(&mut context) {
+            let Waiting { pool, count, .. } = waiting.swap_remove(which);
+            self.lent(pool, count, 0, handles[pool].as_ref(), result);
         }
     }
 
-    /// A request that was polled, and waits, is dropped.
-    fn abandon(&self, pool: usize, request: Acquire<'_>) {
-        drop(request);
-        let abandoned = &self.shared.counts[pool].abandoned;
+    /// The request is dropped.
+    fn abandon(&self, one: Waiting<'_>) {
+        let abandoned = &self.shared.counts[one.pool].abandoned;
+        drop(one);
         abandoned.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Keeps a buffer, which must be empty and show nothing of others; or sees whether the error is one that can be.
+    /// Keeps `count` buffers, which must be empty and show nothing of others; or sees whether the error is one that can be.
     fn lent(
         &mut self,
         pool: usize,
+        count: usize,
         len: usize,
         handle: &dyn AnyPool,
-        result: Result<PooledBuf, AcquireError>,
+        result: Result<Vec<PooledBuf>, AcquireError>,
     ) {
-        if let Err(error) = &result {
-            self.shared.counts[pool].count(error);
-        }
+        self.shared.counts[pool].count(&result);
         match result {
-            Ok(buf) => {
-                assert!(buf.is_empty() && buf.capacity() >= len);
-                let stamp = self.stamp();
-                self.held.push(Held {
-                    bytes: Owned::Guard(buf),
-                    stamp,
-                    len: 0,
-                });
+            Ok(bufs) => {
+                assert_eq!(bufs.len(), count);
+                for buf in bufs {
+                    assert!(buf.is_empty() && buf.capacity() >= len);
+                    let stamp = self.stamp();
+                    self.held.push(Held {
+                        bytes: Owned::Guard(buf),
+                        stamp,
+                        len: 0,
+                    });
+                }
+            }
+            Err(AcquireError::TooMany { requested, .. }) => {
+                // The max may have been another a moment ago, but never less than 1.
+                assert!(requested == count && count > 1);
             }
             Err(AcquireError::TooLarge { requested, max, .. }) => {
                 assert_eq!((requested, max), (len, handle.max_len()));

@@ -177,11 +177,16 @@ impl<const N: usize> FreeList for Shards<N> {
         make: impl Fn(Slot) -> T,
         put_back: impl FnMut(Slot),
     ) -> Result<(), Empty> {
-        let mut shards = self.inlet().home_first();
-        match shards.any(|(_, shard)| shard.pop_many(count, out, &make)) {
-            true => Ok(()),
-            false => self.gather(count, out, make, put_back),
+        // From the first that is not empty, or else what has been lent before would be left for what has not.
+        for (_, shard) in self.inlet().home_first() {
+            if shard.pop_many(count, out, &make) {
+                return Ok(());
+            }
+            if !shard.looks_empty() {
+                break;
+            }
         }
+        self.gather(count, out, make, put_back)
     }
 
     /// From this thread's own shard.

@@ -24,10 +24,15 @@ macro_rules! actions {
 actions! {
     Acquire 240 "acquire at once",
     AcquireAll 2 "acquire until refused",
+    AcquireMany 60 "acquire many at once",
     AcquireTooMuch 4 "ask for more than there can be",
     WaitShortly 40 "wait for a moment",
+    WaitShortlyForMany 20 "wait for many for a moment",
+    WaitForMany 6 "wait for many until served",
     WaitForEver 12 "wait until served",
     Cancel 40 "begin to wait, and cancel",
+    CancelMany 20 "begin to wait for many, and cancel",
+    AwaitMany 5 "await many",
     Await 10 "await",
     AwaitSeveral 4 "await several at once",
     Verify 60 "look at what is held",
@@ -49,8 +54,11 @@ actions! {
 impl Action {
     /// Whether a thread does that until another one wakes it.
     pub(crate) fn waits(self) -> bool {
-        use Action::{Await, AwaitSeveral, WaitForEver};
-        matches!(self, WaitForEver | Await | AwaitSeveral)
+        use Action::{Await, AwaitMany, AwaitSeveral, WaitForEver, WaitForMany};
+        matches!(
+            self,
+            WaitForEver | WaitForMany | Await | AwaitMany | AwaitSeveral
+        )
     }
 
     pub(crate) fn choose(random: &mut Random) -> Action {

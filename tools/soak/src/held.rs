@@ -53,13 +53,30 @@ impl Guard {
         result: Result<PooledBuf, AcquireError>,
         random: &mut Random,
     ) -> Option<Guard> {
-        let (mut buf, loan) = ledger.end(request, result)?;
+        let (buf, loan) = ledger.end(request, result)?;
+        Some(Guard::new(buf, loan, random))
+    }
+
+    /// As `of_request`, of a request for many.
+    pub(crate) fn of_many(
+        ledger: &Arc<Ledger>,
+        request: &Request,
+        result: Result<Vec<PooledBuf>, AcquireError>,
+        random: &mut Random,
+    ) -> Vec<Guard> {
+        let ended = ledger.end_many(request, result).into_iter();
+        ended
+            .map(|(buf, loan)| Guard::new(buf, loan, random))
+            .collect()
+    }
+
+    fn new(mut buf: PooledBuf, loan: Loan, random: &mut Random) -> Guard {
         let stamp = Stamp::new(random.next());
-        write_first(&mut buf, stamp, ledger, random);
-        Some(Guard {
+        write_first(&mut buf, stamp, loan.ledger(), random);
+        Guard {
             buf: Some((buf, loan)),
             stamp,
-        })
+        }
     }
 
     /// Fails if another wrote into the buffer.

@@ -55,7 +55,7 @@ impl Account {
 pub(crate) struct Ledger {
     pub(crate) features: Features,
     pub(crate) tiers: Vec<Tier>,
-    /// Requests that were served, refused, refused for the sake of the budget, and late.
+    /// Buffers that were lent, and requests that were refused, refused for the sake of the budget, and late.
     pub(crate) served: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) over_budget: AtomicU64,
@@ -100,6 +100,8 @@ pub(crate) enum How {
 /// A request under way. It ends with [`Ledger::end`] or [`Ledger::cancel`].
 pub(crate) struct Request {
     len: usize,
+    /// Buffers that it asks for.
+    count: usize,
     how: How,
     /// Which size fits; `None` if none does.
     home: Option<usize>,
@@ -203,11 +205,16 @@ impl Ledger {
 
     /// Begins a request. `None` if it may not be made: of a roomy pool, since all buffers may be lent.
     pub(crate) fn begin(&self, len: usize, how: How) -> Option<Request> {
+        self.begin_many(len, 1, how)
+    }
+
+    /// As `begin`, for `count` buffers at once, all or none.
+    pub(crate) fn begin_many(&self, len: usize, count: usize, how: How) -> Option<Request> {
         let home = self.home(len);
         if let Some(home) = home.filter(|_| self.features.roomy) {
             let tier = &self.tiers[home];
-            if tier.claims.fetch_add(1, Relaxed) >= tier.max() {
-                self.give_up_claim(home);
+            if tier.claims.fetch_add(count, Relaxed) + count > tier.max() {
+                self.give_up_claims(home, count);
                 return None;
             }
             fence(SeqCst);
@@ -218,6 +225,7 @@ impl Ledger {
         };
         Some(Request {
             len,
+            count,
             how,
             home,
             was_closed: self.is_closed(),
@@ -225,24 +233,32 @@ impl Ledger {
         })
     }
 
-    fn give_up_claim(&self, home: usize) {
+    fn give_up_claims(&self, home: usize, count: usize) {
         if self.features.roomy {
             fence(SeqCst);
-            self.tiers[home].claims.fetch_sub(1, Relaxed);
+            self.tiers[home].claims.fetch_sub(count, Relaxed);
         }
     }
 
     /// Ends a request whose future was dropped.
     pub(crate) fn cancel(&self, request: &Request) {
         if let Some(home) = request.home {
-            self.give_up_claim(home);
+            self.give_up_claims(home, request.count);
         }
     }
 
-    /// Counts how a request ended.
+    /// Counts how a request for one ended.
     pub(crate) fn count<T>(&self, result: &Result<T, AcquireError>) {
-        let counter = match result {
-            Ok(_) => &self.served,
+        self.count_many(result.as_ref().map(|_| 1));
+    }
+
+    /// Counts how a request ended: with so many buffers, or with that error.
+    fn count_many(&self, ending: Result<u64, &AcquireError>) {
+        let counter = match ending {
+            Ok(buffers) => {
+                self.served.fetch_add(buffers, Relaxed);
+                return;
+            }
             Err(AcquireError::Exhausted { .. }) => &self.refused,
             Err(AcquireError::OverBudget { .. }) => {
                 self.over_budget.fetch_add(1, Relaxed);
@@ -263,16 +279,31 @@ impl Ledger {
         request: &Request,
         result: Result<PooledBuf, AcquireError>,
     ) -> Option<(PooledBuf, Loan)> {
-        self.count(&result);
+        self.end_many(request, result.map(|buf| vec![buf])).pop()
+    }
+
+    /// As `end`, for a request for many.
+    pub(crate) fn end_many(
+        self: &Arc<Self>,
+        request: &Request,
+        result: Result<Vec<PooledBuf>, AcquireError>,
+    ) -> Vec<(PooledBuf, Loan)> {
+        self.count_many(result.as_ref().map(|bufs| bufs.len() as u64));
         match result {
-            Ok(buf) => {
-                let loan = self.lend(request, &buf);
-                Some((buf, loan))
+            Ok(bufs) => {
+                assert_eq!(bufs.len(), request.count, "{}", self.name());
+                let sizes = bufs.iter().map(PooledBuf::capacity);
+                assert_eq!(sizes.clone().min(), sizes.max(), "{}", self.name());
+                let lend = |buf| {
+                    let loan = self.lend(request, &buf);
+                    (buf, loan)
+                };
+                bufs.into_iter().map(lend).collect()
             }
             Err(error) => {
                 self.verify_error(request, &error);
                 self.cancel(request);
-                None
+                Vec::new()
             }
         }
     }
@@ -333,13 +364,24 @@ impl Ledger {
         let refuses = may_be_out && (request.how == How::Now || !features.waits);
         // Where the next size may serve too, it speaks too; or alone, where the one that fits is closed already.
         let speaks = 1 + usize::from(features.next_tier);
+        // Of many, all may be free: they are too few where the max has just been lowered.
+        let fewest = usize::from(request.count == 1);
         let counts = |home: usize| -> RangeInclusive<usize> {
             let tiers = self.tiers[home..].iter().take(speaks);
-            1..=tiers.map(|tier| tier.reserve).sum()
+            fewest..=tiers.map(|tier| tier.reserve).sum()
         };
         let allowed = match error {
             &AcquireError::TooLarge { requested, max, .. } => {
                 request.home.is_none() && (requested, max) == (request.len, self.max_len())
+            }
+            &AcquireError::TooMany { requested, .. } => {
+                // Where the max has not been changed meanwhile, it is lower, or the budget is.
+                let lower = request.home.is_some_and(|home| {
+                    let (changes, max) = request.before[0];
+                    let settled = changes % 2 == 0 && self.tiers[home].seen().0 == changes;
+                    !settled || requested > max || features.account.is_some() || closing
+                });
+                requested == request.count && requested > 1 && lower && !features.roomy
             }
             AcquireError::Closed { .. } => request.home.is_some() && closing,
             AcquireError::Exhausted {
@@ -395,6 +437,6 @@ impl Loan {
 
     /// The buffer has been released.
     pub(crate) fn released(&self) {
-        self.ledger.give_up_claim(self.home);
+        self.ledger.give_up_claims(self.home, 1);
     }
 }

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use poolbuf::Acquire;
+use poolbuf::{Acquire, AcquireError};
 
 use crate::held::Guard;
 use crate::ledger::{How, Request};
@@ -43,19 +43,70 @@ pub(crate) fn request(entry: &Entry, len: usize, how: How, random: &mut Random) 
         How::Now => entry.pool.acquire_for(len),
         How::Within(limit) if random.once_in(2) => entry.pool.acquire_timeout(len, limit),
         How::Within(limit) => {
-            let until = Until::new(limit);
-            let started = Arc::clone(&until.started);
-            let limited = acquire(entry, len, random).within(until);
-            drive(limited, |signal| {
-                let left = started
-                    .get()
-                    .map(|start| limit.saturating_sub(start.elapsed()));
-                signal.wait_for(left.unwrap_or_default());
-            })
+            drive_within(limit, |until| acquire(entry, len, random).within(until))
         }
         How::Polled => drive(acquire(entry, len, random), Signal::wait),
     };
     Guard::of_request(&entry.ledger, &request, result, random)
+}
+
+/// As many as some pools have, or more.
+pub(crate) fn count(entry: &Entry, random: &mut Random) -> usize {
+    let most = entry.ledger.tiers.iter().map(|tier| tier.reserve).max();
+    random.between(1, most.unwrap_or(1).min(12) + 1)
+}
+
+/// As `request`, for `count` at once, all or none; of pools of one size, now and then as a chain.
+pub(crate) fn request_many(
+    entry: &Entry,
+    len: usize,
+    count: usize,
+    how: How,
+    random: &mut Random,
+) -> Vec<Guard> {
+    let (pool, ledger) = (&entry.pool, &entry.ledger);
+    // A pool that says nothing of many lends one after the other, and counts those that it lent in vain.
+    if !ledger.features.waits {
+        return Vec::new();
+    }
+    let Some(request) = ledger.begin_many(len, count, how) else {
+        return Vec::new();
+    };
+    // So many bytes take so many buffers.
+    let bytes = (count - 1) * ledger.max_len() + 1;
+    let result = if ledger.tiers.len() == 1 && len <= ledger.max_len() && random.once_in(3) {
+        let chain = match how {
+            How::Now => pool.acquire_chain(bytes),
+            How::Within(limit) if random.once_in(2) => pool.acquire_chain_timeout(bytes, limit),
+            How::Within(limit) => {
+                drive_within(limit, |until| pool.acquire_chain_async(bytes).within(until))
+            }
+            How::Polled => drive(pool.acquire_chain_async(bytes), Signal::wait),
+        };
+        chain.map(|chain| chain.into_iter().collect())
+    } else {
+        match how {
+            How::Now => pool.acquire_many(count, len),
+            How::Within(limit) if random.once_in(2) => pool.acquire_many_timeout(count, len, limit),
+            How::Within(limit) => drive_within(limit, |until| {
+                pool.acquire_many_async(count, len).within(until)
+            }),
+            How::Polled => drive(pool.acquire_many_async(count, len), Signal::wait),
+        }
+    };
+    Guard::of_many(ledger, &request, result, random)
+}
+
+/// Polls what `begin` makes until it is ready, which it is when `limit` is over.
+fn drive_within<F: Future>(limit: Duration, begin: impl FnOnce(Until) -> F) -> F::Output {
+    let until = Until::new(limit);
+    let started = Arc::clone(&until.started);
+    drive(begin(until), |signal| {
+        let left = started
+            .get()
+            .map(|start| limit.saturating_sub(start.elapsed()));
+        signal.wait_for(left.unwrap_or_default());
+    })
 }
 
 /// A request that may wait, by either of the two ways.
@@ -110,10 +161,43 @@ pub(crate) fn cancel(
     entry: &Entry,
     len: usize,
     random: &mut Random,
-    mut meanwhile: impl FnMut(&mut Random),
+    meanwhile: impl FnMut(&mut Random),
 ) -> Option<Guard> {
     let request = entry.ledger.begin(len, How::Polled)?;
-    let mut future = acquire(entry, len, random);
+    let future = acquire(entry, len, random);
+    let result = poll_and_leave(entry, &request, future, random, meanwhile)?;
+    Guard::of_request(&entry.ledger, &request, result, random)
+}
+
+/// As `cancel`, of a request for `count` at once.
+pub(crate) fn cancel_many(
+    entry: &Entry,
+    len: usize,
+    count: usize,
+    random: &mut Random,
+    meanwhile: impl FnMut(&mut Random),
+) -> Vec<Guard> {
+    if !entry.ledger.features.waits {
+        return Vec::new();
+    }
+    let Some(request) = entry.ledger.begin_many(len, count, How::Polled) else {
+        return Vec::new();
+    };
+    let future = entry.pool.acquire_many_async(count, len);
+    match poll_and_leave(entry, &request, future, random, meanwhile) {
+        Some(result) => Guard::of_many(&entry.ledger, &request, result, random),
+        None => Vec::new(),
+    }
+}
+
+/// Does what `cancel` says. Returns what the request ended with if it was ready in time.
+fn poll_and_leave<T>(
+    entry: &Entry,
+    request: &Request,
+    mut future: impl Future<Output = Result<T, AcquireError>> + Unpin,
+    random: &mut Random,
+    mut meanwhile: impl FnMut(&mut Random),
+) -> Option<Result<T, AcquireError>> {
     let (mut waits, mut panicked) = (false, false);
     // A pool that does not wait has answered already, and how must be counted.
     let least = usize::from(!entry.ledger.features.waits);
@@ -128,9 +212,7 @@ pub(crate) fn cancel(
         }));
         let _ = catch_unwind(AssertUnwindSafe(|| drop(waker)));
         match polled {
-            Ok(Poll::Ready(result)) => {
-                return Guard::of_request(&entry.ledger, &request, result, random);
-            }
+            Ok(Poll::Ready(result)) => return Some(result),
             Ok(Poll::Pending) => waits = true,
             // The panic of a clone is its user's to see; the request then waits as before, or not yet.
             Err(_) => panicked = true,
@@ -146,7 +228,7 @@ pub(crate) fn cancel(
         (true, false) => entry.ledger.abandoned.fetch_add(1, Relaxed),
         (false, false) => 0,
     };
-    entry.ledger.cancel(&request);
+    entry.ledger.cancel(request);
     None
 }
 

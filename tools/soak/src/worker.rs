@@ -10,7 +10,9 @@ use crate::gate::Gate;
 use crate::held::{Guard, Held};
 use crate::ledger::How;
 use crate::pools::Entry;
-use crate::requests::{cancel, length, moment, request, request_from_all};
+use crate::requests::{
+    cancel, cancel_many, count, length, moment, request, request_from_all, request_many,
+};
 use crate::resizing::resize;
 use crate::shelf::{Shelf, View};
 use crate::watchdog::Progress;
@@ -75,10 +77,20 @@ impl<'a> Worker<'a> {
         match action {
             Action::Acquire => self.request(&entry, How::Now),
             Action::AcquireAll => self.acquire_all(&entry),
+            Action::AcquireMany => self.request_many(&entry, How::Now),
             Action::AcquireTooMuch => self.acquire_too_much(&entry),
             Action::WaitShortly => {
                 let limit = moment(&mut self.random);
                 self.request(&entry, How::Within(limit));
+            }
+            Action::WaitShortlyForMany => {
+                let limit = moment(&mut self.random);
+                self.request_many(&entry, How::Within(limit));
+            }
+            Action::WaitForMany => {
+                self.release_everything();
+                let limit = self.random.choose(&[Duration::MAX, AN_HOUR]);
+                self.request_many(&entry, How::Within(limit));
             }
             Action::WaitForEver => {
                 self.release_everything();
@@ -86,6 +98,11 @@ impl<'a> Worker<'a> {
                 self.request(&entry, How::Within(limit));
             }
             Action::Cancel => self.cancel(&entry),
+            Action::CancelMany => self.cancel_many(&entry),
+            Action::AwaitMany => {
+                self.release_everything();
+                self.request_many(&entry, How::Polled);
+            }
             Action::Await => {
                 self.release_everything();
                 self.request(&entry, How::Polled);
@@ -171,6 +188,25 @@ impl<'a> Worker<'a> {
         }
     }
 
+    fn request_many(&mut self, entry: &Entry, how: How) {
+        let (len, count) = self.many(entry);
+        let served = request_many(entry, len, count, how, &mut self.random);
+        self.keep_some(served);
+    }
+
+    fn many(&mut self, entry: &Entry) -> (usize, usize) {
+        let len = length(entry, &mut self.random);
+        (len, count(entry, &mut self.random))
+    }
+
+    /// As many as it may hold for longer.
+    fn keep_some(&mut self, served: Vec<Guard>) {
+        served.iter().for_each(Guard::verify);
+        for guard in served {
+            self.keep(Held::Guard(guard));
+        }
+    }
+
     fn acquire_all(&mut self, entry: &Entry) {
         let len = length(entry, &mut self.random);
         let random = &mut self.random;
@@ -201,6 +237,14 @@ impl<'a> Worker<'a> {
         if let Some(guard) = served {
             self.keep(Held::Guard(guard));
         }
+    }
+
+    fn cancel_many(&mut self, entry: &Entry) {
+        let (len, count) = self.many(entry);
+        let held = &mut self.held;
+        let meanwhile = |_: &mut Random| drop(held.pop());
+        let served = cancel_many(entry, len, count, &mut self.random, meanwhile);
+        self.keep_some(served);
     }
 
     fn rewrite(&mut self) {

@@ -87,6 +87,11 @@ impl<const N: usize> TreiberStack<'_, N> {
         true
     }
 
+    /// Whether no index is free at this moment.
+    pub(crate) fn looks_empty(self) -> bool {
+        self.load_head().index().is_none()
+    }
+
     /// Takes up to `most` indices that may have to be put back.
     pub(crate) fn gather(self, most: u32) -> Result<Run, EmptyHead> {
         self.stack.marks.fetch_add(most.into(), Ordering::Relaxed);
