@@ -309,9 +309,8 @@ pub trait Pool: fmt::Debug + Send + Sync {
     /// Lends buffers that can hold at least `len` bytes together, all or none, to be written and read as one. Never
     /// waits. For messages that are larger than any buffer of the pool; at least one buffer.
     ///
-    /// All are of the pool's largest size, as many as it takes; a [`MultiSizePool`](crate::MultiSizePool) takes for
-    /// what is left over the smallest size that holds it, if one is free, and else the largest too. Costs what
-    /// [`acquire_many`](Pool::acquire_many) does.
+    /// All are of the pool's largest size, as many as it takes; what one buffer holds gets the smallest that does. Costs
+    /// what [`acquire_many`](Pool::acquire_many) does.
     ///
     /// # Errors
     ///
@@ -355,9 +354,6 @@ pub trait Pool: fmt::Debug + Send + Sync {
 
     /// Waits for a chain as [`acquire_many_async`](Pool::acquire_many_async) does for its buffers, which are all of the
     /// pool's largest size.
-    ///
-    /// A [`MultiSizePool`](crate::MultiSizePool) lends the smallest for what is left over if all that is needed is free
-    /// when this is called, and is then ready at once. It never holds buffers of one tier while it waits for another.
     #[track_caller]
     fn acquire_chain_async(&self, len: usize) -> AcquireChain<'_> {
         let (count, len) = in_buffers_of(self.max_len(), len);

@@ -13,11 +13,9 @@ use crate::free_list::Empty;
 use crate::holders::{Caller, Holders};
 use crate::pool::Pool;
 use crate::pooled_buf::PooledBuf;
-use crate::pooled_chain::PooledChain;
 use crate::pools::buffer::BufferPool;
 use crate::stats::PoolStats;
 use crate::waiting::acquire::{Acquire, AcquireMany, LenderRef};
-use crate::waiting::acquire_chain::AcquireChain;
 
 /// A pool of buffers of several sizes. A request gets a buffer of the smallest tier that holds it.
 ///
@@ -222,30 +220,6 @@ impl MultiSizePool {
         Some((home, next))
     }
 
-    /// A chain of buffers of the largest tier and one of the smallest that holds the rest, if all are free; or else how
-    /// many buffers are to be asked for instead, all of one tier, and for how many bytes. Counts no refusal.
-    fn try_chain(&self, len: usize, caller: Caller) -> Result<PooledChain, (usize, usize)> {
-        let largest = self.max_len();
-        let (whole, rest) = (len / largest, len % largest);
-        if whole == 0 {
-            return Err((1, rest));
-        }
-        let mixed = (rest > 0).then(|| self.try_mixed(whole, rest, caller));
-        mixed.flatten().ok_or((len.div_ceil(largest), largest))
-    }
-
-    /// `whole` buffers of the largest tier and one that holds `rest`, if all are free.
-    fn try_mixed(&self, whole: usize, rest: usize, caller: Caller) -> Option<PooledChain> {
-        let largest = &self.tiers().last()?.handle;
-        // What can't be lent as buffers of the largest tier alone is refused always, and not only while the mixture is
-        // not free: or else its request could not be waited for.
-        let all = largest.may_lend_at_once(whole + 1, self.max_len()).ok()?;
-        let (home, _) = self.serving(rest)?;
-        let bufs = largest.try_acquire_many(all - 1, caller).ok()?;
-        let rest = home.handle.try_acquire(caller).ok()?;
-        Some(bufs.into_iter().chain([rest]).collect())
-    }
-
     fn too_large(&self, requested: usize) -> AcquireError {
         AcquireError::TooLarge {
             pool: Arc::clone(&self.shared.name),
@@ -412,20 +386,6 @@ impl Pool for MultiSizePool {
                 AcquireMany::new(count as u32, borrowed(next), None)
             }
             (Err(error), _) => AcquireMany::ready(Err(error)),
-        }
-    }
-
-    fn acquire_chain(&self, len: usize) -> Result<PooledChain, AcquireError> {
-        match self.try_chain(len, Location::caller()) {
-            Ok(chain) => Ok(chain),
-            Err((count, len)) => Ok(self.acquire_many(count, len)?.into_iter().collect()),
-        }
-    }
-
-    fn acquire_chain_async(&self, len: usize) -> AcquireChain<'_> {
-        match self.try_chain(len, Location::caller()) {
-            Ok(chain) => AcquireChain::ready(Ok(chain)),
-            Err((count, len)) => AcquireChain::of(self.acquire_many_async(count, len)),
         }
     }
 

@@ -56,7 +56,7 @@ pub(crate) fn count(entry: &Entry, random: &mut Random) -> usize {
     random.between(1, most.unwrap_or(1).min(12) + 1)
 }
 
-/// As `request`, for `count` at once, all or none; of pools of one size, now and then as a chain.
+/// As `request`, for `count` at once, all or none; now and then as a chain, where that is of the same buffers.
 pub(crate) fn request_many(
     entry: &Entry,
     len: usize,
@@ -74,7 +74,9 @@ pub(crate) fn request_many(
     };
     // So many bytes take so many buffers.
     let bytes = (count - 1) * ledger.max_len() + 1;
-    let result = if ledger.tiers.len() == 1 && len <= ledger.max_len() && random.once_in(3) {
+    let is_of_largest = count > 1 && len == ledger.max_len();
+    let may_be_chain = is_of_largest || ledger.tiers.len() == 1 && len <= ledger.max_len();
+    let result = if may_be_chain && random.once_in(3) {
         let chain = match how {
             How::Now => pool.acquire_chain(bytes),
             How::Within(limit) if random.once_in(2) => pool.acquire_chain_timeout(bytes, limit),
