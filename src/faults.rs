@@ -8,6 +8,8 @@ pub(crate) enum Fault {
     NoBarrier,
     /// `barrier-withdrawn`: it offers one, and fails whenever it is asked for it.
     BarrierWithdrawn,
+    /// `barrier-empty`: it offers one that does nothing. Nothing can hold then: the barrier's own test must fail.
+    BarrierEmpty,
     /// `no-discard`: it takes no page back.
     NoDiscard,
     /// `discard-garbles`: it takes pages back, and what is in them then is anything.
@@ -34,6 +36,7 @@ pub(crate) fn injected(fault: Fault) -> bool {
         match &*name {
             "no-barrier" => Some(Fault::NoBarrier),
             "barrier-withdrawn" => Some(Fault::BarrierWithdrawn),
+            "barrier-empty" => Some(Fault::BarrierEmpty),
             "no-discard" => Some(Fault::NoDiscard),
             "discard-garbles" => Some(Fault::DiscardGarbles),
             "no-thread-locals" => Some(Fault::NoThreadLocals),

@@ -83,7 +83,7 @@ use std::sync::Arc;
 )]
 pub unsafe trait TrustedRead: Read {}
 
-/// Marks types for one and the same reason.
+/// Marks types for one and the same reason. An attribute is that of the one type behind it.
 macro_rules! trusted {
     ($reason:literal; $($(#[$attribute:meta])* $($reader:ty)+;)+) => {
         $($(#[$attribute])* $(
@@ -101,7 +101,8 @@ trusted! {
     "Reads by a system call.";
     File &File Arc<File>;
     TcpStream &TcpStream;
-    #[cfg(unix)] UnixStream &UnixStream;
+    #[cfg(unix)] UnixStream;
+    #[cfg(unix)] &UnixStream;
     ChildStdout ChildStderr;
     Stdin &Stdin StdinLock<'_>;
 }

@@ -32,9 +32,10 @@ use crate::pools::forward::{public_pool, resizable_pool};
 /// after a request that found nothing. Meanwhile others acquire and release as ever; at the free-stack they may have to
 /// wait for a MiB of it, or for one buffer if that is larger.
 ///
-/// The magazines are those of J. Bonwick and J. Adams, *Magazines and Vmem* (USENIX 2001). Taking them back relies
-/// on `membarrier(2)` on Linux and `FlushProcessWriteBuffers` on Windows; where neither is to be had, acquire
-/// and release cost a memory fence each. Not to be used in signal handlers, nor in a global allocator.
+/// The magazines are those of J. Bonwick and J. Adams, *Magazines and Vmem* (USENIX 2001). Taking them back relies on
+/// `membarrier(2)` on Linux and `FlushProcessWriteBuffers` on Windows; where neither is to be had (Wine's does nothing,
+/// and is not used), acquire and release cost a memory fence each. Not to be used in signal handlers, nor in a global
+/// allocator.
 ///
 /// ```
 /// use poolbuf::{AcquireError, BufferPool, Pool};
