@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{ConfigError, ConfigProblem};
-use crate::memory::layout::{BUFFER_SIZE_LIMIT, BufferLayout};
+use crate::memory::layout::{BUFFER_SIZE_LIMIT, BufferLayout, is_beyond_limit};
 use crate::waiting::budget::Budget;
 use crate::wipe::Wipe;
 
@@ -267,7 +267,7 @@ impl PoolConfig {
         check_name(&name)?;
         let buffer_size = match self.buffer_size {
             0 => return Err(ConfigProblem::ZeroBufferSize),
-            size if size > BUFFER_SIZE_LIMIT => {
+            size if is_beyond_limit(size) => {
                 return Err(ConfigProblem::BufferTooLarge {
                     buffer_size: size,
                     limit: BUFFER_SIZE_LIMIT,

@@ -58,6 +58,9 @@
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(not(target_has_atomic = "64"))]
+compile_error!("poolbuf needs a processor with 64-bit atomic operations, which this target lacks");
+
 // From the ground up: a file uses what stands above it in this list.
 mod counted;
 mod faults;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use crate::memory::layout::BUFFER_SIZE_LIMIT;
+use crate::memory::layout::is_beyond_limit;
 use crate::pooled_buf::PooledBuf;
 use crate::pooled_buf::header::{Lender, Place, ReleaseHeader};
 use crate::wipe::Exposed;
@@ -130,7 +130,7 @@ impl<R: Recycle> Recycler<R> {
     ///
     /// The memory itself, when it is larger than the 4,294,967,295 bytes that a guard can count.
     pub fn lend(&self, memory: Box<[u8]>, exposed: usize) -> Result<PooledBuf, Box<[u8]>> {
-        if memory.len() > BUFFER_SIZE_LIMIT {
+        if is_beyond_limit(memory.len()) {
             return Err(memory);
         }
         // Both at most `BUFFER_SIZE_LIMIT`, a `u32`.

@@ -3,6 +3,13 @@
 
 /// Largest buffer, in bytes: a guard counts them in 32 bits.
 pub(crate) const BUFFER_SIZE_LIMIT: usize = u32::MAX as usize;
+
+/// Whether `size` is beyond [`BUFFER_SIZE_LIMIT`], which no `usize` of 32 bits is: a comparison would be one that is
+/// always false there.
+pub(crate) fn is_beyond_limit(size: usize) -> bool {
+    u32::try_from(size).is_err()
+}
+
 /// Bytes.
 const CACHE_LINE: usize = 64;
 /// From this many bytes a buffer on, the unused cache line is at most a thirty-second of it.

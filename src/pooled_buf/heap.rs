@@ -4,7 +4,7 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use crate::error::CapacityError;
-use crate::memory::layout::BUFFER_SIZE_LIMIT;
+use crate::memory::layout::{BUFFER_SIZE_LIMIT, is_beyond_limit};
 use crate::pooled_buf::PooledBuf;
 use crate::pooled_buf::header::{Lender, Place, ReleaseHeader};
 use crate::wipe::Exposed;
@@ -31,7 +31,7 @@ impl TryFrom<Vec<u8>> for PooledBuf {
     type Error = CapacityError;
 
     fn try_from(memory: Vec<u8>) -> Result<Self, CapacityError> {
-        if memory.capacity() > BUFFER_SIZE_LIMIT {
+        if is_beyond_limit(memory.capacity()) {
             return Err(CapacityError::behind(
                 memory.capacity(),
                 BUFFER_SIZE_LIMIT,
