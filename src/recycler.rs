@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::memory::layout::is_beyond_limit;
 use crate::pooled_buf::PooledBuf;
-use crate::pooled_buf::header::{Lender, Place, ReleaseHeader};
-use crate::wipe::Exposed;
+use crate::pooled_buf::header::{Lender, Lengths, Place, ReleaseHeader};
+use crate::wipe::Wipe;
 
 /// What becomes of memory that comes back.
 pub trait Recycle: Send + Sync + 'static {
@@ -110,7 +110,7 @@ impl<R: Recycle> Recycler<R> {
     pub fn new(recycle: R) -> Self {
         Recycler {
             home: Arc::new(Home {
-                lender: Lender::new(release::<R>, 0, Exposed::Reported),
+                lender: Lender::new(release::<R>, 0, Wipe::Never),
                 recycle,
             }),
         }
@@ -156,7 +156,7 @@ unsafe fn release<R: Recycle>(
     data: NonNull<u8>,
     [room, head]: Place,
     _slot: u32,
-    exposed: u32,
+    Lengths { exposed, .. }: Lengths,
 ) {
     let home: *const Home<R> = header.cast().as_ptr();
     // SAFETY: `lend` made the header from `Arc::into_raw`, and this call alone takes that count back.

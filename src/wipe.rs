@@ -47,23 +47,14 @@ impl Default for Wipe {
     }
 }
 
-/// What of the bytes that are handed out as they are counts as exposed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exposed {
-    /// What is reported as written.
-    Reported,
-    /// All of them.
-    #[cfg(feature = "zeroize")]
-    HandedOut,
-}
-
 impl Wipe {
-    /// What a guard counts as exposed.
-    pub(crate) fn exposed(self) -> Exposed {
+    /// Whether of the bytes that are handed out as they are, those count as exposed that are reported as written, and
+    /// not all of them.
+    pub(crate) const fn trusts_reports(self) -> bool {
         match self {
             #[cfg(feature = "zeroize")]
-            Wipe::Secure => Exposed::HandedOut,
-            _ => Exposed::Reported,
+            Wipe::Secure => false,
+            _ => true,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, BufReader, Cursor, ErrorKind, IoSliceMut, Read, Seek, Write};
+use std::mem::MaybeUninit;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
@@ -10,7 +11,7 @@ use std::{slice, thread};
 use bytes::BufMut;
 use poolbuf::{
     AlignedPool, BufferPool, LockFreePool, MemoryRegion, MultiSizeConfig, MultiSizePool, Pool,
-    PoolConfig, PooledBuf, PooledChain, Recycle, Recycler, TrustedRead, Wipe,
+    PoolConfig, PooledBuf, PooledChain, Recycle, Recycler, TrustedRead, TrustedRecv, Wipe,
 };
 
 /// What compio calls, by names of its own: its traits have methods that others have too.
@@ -309,7 +310,7 @@ fn what_is_handed_out_counts_until_it_is_reported() {
     fn written(buf: &mut PooledBuf, bytes: usize) {
         // SAFETY: bytes only.
         let spare = unsafe { buf.spare_capacity_mut() };
-        spare[..bytes].fill(std::mem::MaybeUninit::new(7));
+        spare[..bytes].fill(MaybeUninit::new(7));
     }
     fn report(buf: &mut PooledBuf, bytes: usize) {
         // SAFETY: the callers have written them.
@@ -367,13 +368,14 @@ fn what_is_handed_out_counts_until_it_is_reported() {
             },
             SIZE,
         ),
+        // Safe code may have written more than is reported.
         (
             |buf| {
                 buf.chunk_mut()[..40].copy_from_slice(&[7; 40]);
                 // SAFETY: just written.
                 unsafe { buf.advance_mut(40) };
             },
-            40,
+            SIZE,
         ),
         (
             |buf| {
@@ -381,7 +383,7 @@ fn what_is_handed_out_counts_until_it_is_reported() {
                 // SAFETY: none.
                 unsafe { buf.advance_mut(0) };
             },
-            0,
+            SIZE,
         ),
         // None of these says anything of what was handed out.
         (
@@ -580,7 +582,7 @@ fn a_wipe_costs_what_was_received_and_a_secure_one_what_was_handed_out() {
         // SAFETY: bytes only. That not all of them are reported costs no more than what is looked at here.
         unsafe {
             buf.fill_with(|spare| {
-                spare.fill(std::mem::MaybeUninit::new(STALE));
+                spare.fill(MaybeUninit::new(STALE));
                 Ok(3)
             })
         }
@@ -627,12 +629,257 @@ fn a_receive_that_panics_or_breaks_is_wiped_to_its_end() {
     }
 }
 
+/// As UDP on Linux: copies a datagram, finds its checksum wrong, and goes on to the next one, of so many bytes, if there
+/// is one.
+struct Copies(Option<usize>);
+
+// SAFETY: has written what it reports, and reads nothing.
+unsafe impl TrustedRecv for Copies {
+    type Address = ();
+
+    const LARGEST: usize = 300;
+
+    fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        assert!(buf.len() <= 300);
+        buf.fill(STALE);
+        self.0.ok_or_else(|| ErrorKind::WouldBlock.into())
+    }
+
+    fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, ())> {
+        Ok((self.recv(buf)?, ()))
+    }
+}
+
+/// By each way to say how much was written: nothing.
+fn report_nothing(buf: &mut PooledBuf) {
+    buf.chunk_mut();
+    // SAFETY: none, in each.
+    unsafe { buf.advance_mut(0) };
+    // SAFETY: as above; bytes only.
+    unsafe {
+        buf.spare_capacity_mut();
+        buf.set_len(buf.len());
+    }
+}
+
+#[test]
+fn all_that_a_datagram_socket_was_given_is_wiped_and_no_more_was_given_than_a_datagram() {
+    let count = |memory: &[u8]| memory.iter().filter(|byte| **byte == STALE).count();
+    for wipe in [Wipe::OnRelease, Wipe::Secure, Wipe::Poison, Wipe::Never] {
+        for next in [None, Some(5)] {
+            for (pool, region) in pools(wipe) {
+                // With bytes of an earlier holder there, and without.
+                for earlier in [false, true] {
+                    if earlier {
+                        scratch(&mut pool.acquire().unwrap());
+                    }
+                    let mut buf = pool.acquire().unwrap();
+                    buf.extend_from_slice(&[STALE; 9]).unwrap();
+                    assert_eq!(buf.recv(&Copies(next)).ok(), next);
+                    drop(buf);
+                    let mut held = pool.acquire().unwrap();
+                    let left = count(&memory(&region, &held)[HEADROOM..][..309]);
+                    assert_eq!(left, if wipe == Wipe::Never { 309 } else { 0 }, "{wipe:?}");
+                    assert_eq!(count(held.spare_mut()), 0);
+                }
+            }
+        }
+    }
+    let exposed = exposed_by(|buf| {
+        buf.extend_from_slice(&[1; 9]).unwrap();
+        buf.recv(&Copies(Some(5))).unwrap();
+    });
+    assert_eq!(exposed, 309);
+    let exposed = exposed_by(|buf| {
+        // SAFETY: writes nothing.
+        let received = unsafe { buf.recv_with(90, |spare| Ok(spare.len() + 1)) };
+        assert_eq!(received.unwrap_err().kind(), ErrorKind::InvalidData);
+        assert!(buf.is_empty());
+    });
+    assert_eq!(exposed, 90);
+}
+
+/// Writes more than it reports, all of it by safe code.
+fn scratch(buf: &mut PooledBuf) {
+    buf.chunk_mut()[..500].copy_from_slice(&[STALE; 500]);
+    // SAFETY: just written.
+    unsafe { buf.advance_mut(3) };
+}
+
+/// The same by the system itself. To make such a datagram needs a privilege, which a sender far away does not.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_datagram_with_a_wrong_checksum_is_shown_to_no_later_holder() {
+    use socket2::{Domain, Protocol, Socket, Type};
+
+    let raw = match Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::UDP)) {
+        Ok(raw) => raw,
+        Err(error) => return println!("skipped: no raw socket, which CAP_NET_RAW allows: {error}"),
+    };
+    let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let to = receiver.local_addr().unwrap();
+    sender.connect(to).unwrap();
+    let mut wrong = Vec::new();
+    for field in [4711, to.port(), 8 + 500, 0xdead] {
+        wrong.extend_from_slice(&u16::to_be_bytes(field));
+    }
+    wrong.resize(8 + 500, STALE);
+    type Receive = fn(&mut PooledBuf, &UdpSocket) -> io::Result<usize>;
+    let receives: [Receive; 6] = [
+        |buf, socket| buf.recv(socket),
+        |buf, socket| Ok(buf.recv_from(socket)?.0),
+        |buf, socket| buf.peek(socket),
+        |buf, socket| Ok(buf.peek_from(socket)?.0),
+        // SAFETY: `recv` of socket2 is that of the system, which has written what it reports.
+        |buf, socket| unsafe {
+            buf.recv_with(600, |spare| socket2::SockRef::from(socket).recv(spare))
+        },
+        |buf, socket| {
+            // SAFETY: as above. It is what tokio does.
+            unsafe {
+                let spare = buf.chunk_mut().as_uninit_slice_mut();
+                let bytes = socket2::SockRef::from(socket).recv(spare)?;
+                buf.advance_mut(bytes);
+                Ok(bytes)
+            }
+        },
+    ];
+    let mut copied = 0;
+    for wipe in [Wipe::Never, Wipe::OnRelease, Wipe::Poison, Wipe::Secure] {
+        for receive in receives {
+            for (pool, region) in pools(wipe) {
+                raw.send_to(&wrong, &to.into()).unwrap();
+                assert_eq!(sender.send(b"hello").unwrap(), 5);
+                let mut buf = pool.acquire().unwrap();
+                assert_eq!(receive(&mut buf, &receiver).unwrap(), 5);
+                assert_eq!(buf, b"hello");
+                drop(buf);
+                let mut held = pool.acquire().unwrap();
+                copied += usize::from(memory(&region, &held).contains(&STALE));
+                assert!(!held.spare_mut().contains(&STALE), "{wipe:?}");
+                drop(held);
+                receiver.set_nonblocking(true).unwrap();
+                let left = receiver.recv(&mut [0; 10]);
+                assert!(left.is_err() || left.unwrap() == 5, "peeked at");
+                receiver.set_nonblocking(false).unwrap();
+            }
+        }
+    }
+    if copied == 0 {
+        println!("this system copied none of them");
+    }
+}
+
+/// As a chain, of which only the first buffer is reported later.
+#[test]
+fn what_a_chain_was_left_with_by_a_read_that_breaks_off_is_shown_to_nobody() {
+    struct BreaksOff(fn() -> io::Error);
+    impl Read for BreaksOff {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            unreachable!("a chain reads into several")
+        }
+
+        fn read_vectored(&mut self, slices: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+            for slice in slices {
+                slice.fill(STALE);
+            }
+            Err((self.0)())
+        }
+    }
+    // SAFETY: fails with an error that allows for it, or panics.
+    unsafe impl TrustedRead for BreaksOff {}
+
+    for wipe in [Wipe::Never, Wipe::OnRelease, Wipe::Poison, Wipe::Secure] {
+        for breaks_off in [
+            || ErrorKind::Other.into(),
+            || -> io::Error { resume_unwind(Box::new(())) },
+        ] {
+            let config = PoolConfig::new(SIZE).max(3).wipe(wipe);
+            let pool = BufferPool::with_config(config).unwrap();
+            let mut chain = pool.acquire_chain(3 * SIZE).unwrap();
+            let read = catch_unwind(AssertUnwindSafe(|| {
+                chain.read_from(&mut BreaksOff(breaks_off))
+            }));
+            assert!(!matches!(read, Ok(Ok(_))));
+            chain.chunk_mut()[..2].copy_from_slice(b"hi");
+            // SAFETY: just written.
+            unsafe { chain.advance_mut(2) };
+            assert_eq!(chain, b"hi");
+            drop(chain);
+            let mut held = pool.acquire_many(3, SIZE).unwrap();
+            for buf in &mut held {
+                assert!(!buf.spare_mut().contains(&STALE), "{wipe:?}");
+            }
+        }
+    }
+}
+
+/// What safe code writes into `chunk_mut` and does not report is hidden, and what is wiped is what was reported: so a
+/// receive through `BufMut` costs no more than what came.
+#[test]
+fn scratch_that_is_not_reported_is_hidden_at_no_cost_to_who_receives() {
+    for (wipe, wiped) in [(Wipe::OnRelease, 3), (Wipe::Never, 0), (Wipe::Secure, SIZE)] {
+        for (pool, region) in pools(wipe) {
+            scratch(&mut pool.acquire().unwrap());
+            // Nor is it wiped for those in between that write little, in whatever way.
+            drop(pool.acquire().unwrap());
+            let held = pool.acquire().unwrap();
+            let left = memory(&region, &held)[HEADROOM..]
+                .iter()
+                .filter(|byte| **byte == STALE)
+                .count();
+            assert_eq!(left, 500_usize.saturating_sub(wiped), "{wipe:?}");
+            drop(held);
+            pool.acquire().unwrap().extend_from_slice(&[1; 40]).unwrap();
+            let mut buf = pool.acquire().unwrap();
+            let whole = memory(&region, &buf);
+            let left = whole.iter().filter(|byte| **byte == STALE).count();
+            assert_eq!(left, if wiped == SIZE { 0 } else { 460 }, "{wipe:?}");
+            assert!(!buf.spare_mut().contains(&STALE), "{wipe:?}");
+        }
+    }
+}
+
 /// A holder that receives, and leaves bytes in each way that a marked reader may; and another that looks wherever safe
 /// code can.
 #[test]
 fn no_receive_shows_an_earlier_holders_bytes() {
     type Holder = fn(&mut PooledBuf);
-    let leaves: [Holder; 6] = [
+    fn datagram(buf: &mut PooledBuf, next: Option<usize>) {
+        let received = buf.recv(&Copies(next)).ok();
+        assert_eq!(received, next);
+    }
+    let leaves: [Holder; 12] = [
+        |buf| datagram(buf, None),
+        |buf| datagram(buf, Some(5)),
+        |buf| {
+            buf.extend_from_slice(&[STALE; 30]).unwrap();
+            buf.consume(20);
+            assert_eq!(buf.recv_from(&Copies(Some(0))).unwrap(), (0, ()));
+            // What says less later says nothing of this.
+            buf.put_slice(&[1; 4]);
+            buf.read_from(&mut &b"abc"[..]).unwrap();
+        },
+        // SAFETY: writes bytes only, and has written what it reports.
+        |buf| unsafe {
+            buf.recv_with(90, |spare| {
+                spare.fill(MaybeUninit::new(STALE));
+                Ok(3)
+            })
+            .unwrap();
+        },
+        // Breaks off, and says little later.
+        |buf| {
+            let ends = |_: &[u8]| Err(ErrorKind::Other.into());
+            let writes = buf.spare_len();
+            assert!(buf.read_from(&mut Scripted { writes, ends }).is_err());
+            report_nothing(buf);
+        },
+        |buf| {
+            buf.chunk_mut()[..90].copy_from_slice(&[STALE; 90]);
+            report_nothing(buf);
+        },
         |buf| drop(buf.read_from(&mut io::repeat(STALE))),
         |buf| {
             buf.read_from(&mut io::repeat(STALE).take(70)).unwrap();
@@ -747,7 +994,7 @@ fn memory_of_no_pool_is_received_into_and_shows_nothing_that_was_not_written() {
     // SAFETY: writes what it reports.
     unsafe {
         buf.fill_with(|spare| {
-            spare[..2].fill(std::mem::MaybeUninit::new(7));
+            spare[..2].fill(MaybeUninit::new(7));
             Ok(2)
         })
         .unwrap();
@@ -860,7 +1107,7 @@ fn datagrams_come_one_at_a_time_behind_what_is_there() {
         assert_eq!(buf.recv(&receiver).unwrap(), 5);
         assert_eq!(buf, "twotwothree");
     });
-    assert_eq!(exposed, 17);
+    assert_eq!(exposed, SIZE, "all that was handed out");
     assert!(memory[17..].iter().all(|byte| *byte == STALE));
     // The one that did not come yet; then none does.
     let exposed = exposed_by(|buf| {
@@ -892,7 +1139,11 @@ fn unix_datagrams_are_received_too() {
         assert!(bytes == 3 && from.is_unnamed());
         assert_eq!(buf, "onetwo");
     });
-    assert_eq!(exposed, 6);
+    assert_eq!(exposed, SIZE, "all that was handed out");
+    // There is no largest one.
+    let mut buf = BufferPool::new(100_000, 1, 1).unwrap().acquire().unwrap();
+    sender.send(&[7; 70_000]).unwrap();
+    assert_eq!(buf.recv(&receiver).unwrap(), 70_000);
 }
 
 #[test]

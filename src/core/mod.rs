@@ -137,7 +137,7 @@ impl<F: FreeList> PoolHandle<F> {
                         release::release::<F>
                     },
                     layout.headroom,
-                    config.wipe.exposed(),
+                    config.wipe,
                 ),
                 give_back: release::give_back::<F>,
             },

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 
 use crate::core::PoolCore;
 use crate::free_list::{FreeList, Inlet, NotTaken, Slot};
-use crate::pooled_buf::header::{Place, ReleaseHeader};
+use crate::pooled_buf::header::{Lengths, Place, ReleaseHeader};
 use crate::waiting::unlent_slot::LoanHeader;
 use crate::waiting::waker::{UserWaker, wake_all};
 use crate::wipe::Wipe;
@@ -22,7 +22,7 @@ pub(super) unsafe fn release<F: FreeList>(
     _data: NonNull<u8>,
     _place: Place,
     index: u32,
-    exposed: u32,
+    Lengths { exposed, .. }: Lengths,
 ) {
     let core: NonNull<PoolCore<F>> = header.cast();
     // SAFETY: the header is that of a core, alive because this buffer is out.
@@ -44,10 +44,11 @@ pub(super) unsafe fn release_with_extras<F: FreeList>(
     data: NonNull<u8>,
     place: Place,
     index: u32,
-    exposed: u32,
+    lengths: Lengths,
 ) {
     // SAFETY: the header is that of a core, alive because this buffer is out.
     let core = unsafe { header.cast::<PoolCore<F>>().as_ref() };
+    let Lengths { written, exposed } = lengths;
     let exposed = match core.wipe {
         Wipe::Never => exposed,
         policy => {
@@ -56,10 +57,12 @@ pub(super) unsafe fn release_with_extras<F: FreeList>(
             // and it is ours alone until it is pushed.
             let bytes = unsafe {
                 let first = core.region.buffer(index).sub(headroom);
-                NonNull::slice_from_raw_parts(first, headroom + exposed as usize).as_mut()
+                NonNull::slice_from_raw_parts(first, headroom + written as usize).as_mut()
             };
             policy.overwrite(bytes);
-            0
+            // What a writer was handed and did not report is no more than hidden: to wipe it, too, would cost the
+            // buffer's size for each receive, however little came.
+            if exposed > written { exposed } else { 0 }
         }
     };
     if let Some(tracker) = &core.tracker {
@@ -72,7 +75,7 @@ pub(super) unsafe fn release_with_extras<F: FreeList>(
         .as_ref()
         .map(|budget| budget.refund(core.buffer_size().into()));
     // SAFETY: passed on.
-    unsafe { release::<F>(header, data, place, index, exposed) };
+    unsafe { release::<F>(header, data, place, index, Lengths { written, exposed }) };
     wake_all(served.unwrap_or_default());
 }
 

@@ -84,12 +84,15 @@ impl From<PooledBuf> for Bytes {
 /// ```
 ///
 /// *Cost.* What was received, whatever the capacity: `chunk_mut` gives out the spare bytes as they are, and zeroes
-/// nothing. All of them count as exposed when the guard is wiped, until `advance_mut` says how many were written: then
-/// so many. (`Wipe::Secure` counts all.) So a guard that is dropped after a receive that failed is wiped to its end.
+/// nothing. All of them are wiped when the guard is dropped, until `advance_mut` says how many were written: then so
+/// many. (`Wipe::Secure` wipes all.) So a guard that is dropped after a receive that failed is wiped to its end.
 ///
-/// What is written into `chunk_mut` and *not* reported can be shown to a later holder, if anything is reported
-/// afterwards. Sockets write no such bytes. A reader that uses the buffer as scratch space may: for one whose scratch
-/// is secret, receive into [`spare_mut`](PooledBuf::spare_mut), or use `Wipe::Secure`.
+/// Safe code can write into `chunk_mut` and *not* report it, as a reader does that uses the buffer as scratch space;
+/// and so does a datagram socket, see [`TrustedRecv`](crate::TrustedRecv). No later holder is shown that: whatever is
+/// reported, all bytes that `chunk_mut` gave out count as [exposed](crate::Wipe), and who asks for
+/// [`spare_mut`](PooledBuf::spare_mut) next has them zeroed first. (So in a pool whose buffers are used in both ways,
+/// `spare_mut` costs its length, and not what was received; [`spare_mut_for`](PooledBuf::spare_mut_for) costs what is
+/// asked for.) But they stay in memory until then. Where that matters, use `Wipe::Secure`.
 // SAFETY: `chunk_mut` is what of the guard's own memory is not yet written, and `remaining_mut` its length.
 unsafe impl BufMut for PooledBuf {
     #[inline]
@@ -103,12 +106,14 @@ unsafe impl BufMut for PooledBuf {
     #[inline]
     unsafe fn advance_mut(&mut self, count: usize) {
         self.assert_room(count);
-        // SAFETY: within the buffer; our caller has written these bytes, as the trait asks.
+        // SAFETY: within the buffer; our caller has written these bytes, as the trait asks. If it has written others, they
+        // are hidden from later holders by `chunk_mut`.
         unsafe { self.set_len(self.len() + count) };
     }
 
     #[inline]
     fn chunk_mut(&mut self) -> &mut UninitSlice {
+        self.hide();
         // SAFETY: nothing but bytes can be written through an `UninitSlice` but by unsafe code, which is told so.
         UninitSlice::uninit(unsafe { self.spare_capacity_mut() })
     }

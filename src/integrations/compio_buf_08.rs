@@ -57,6 +57,29 @@ impl SetLen for PooledBuf {
 /// full guard reads 0 bytes, which looks like the end: call [`compact`](PooledBuf::compact) if some of it was consumed,
 /// and ask [`spare_len`](PooledBuf::spare_len) first.
 ///
+/// *What is written and not reported* can be shown to a later holder, except with [`Wipe::Secure`](crate::Wipe). Reads of
+/// streams and files write no such bytes. A [datagram socket](crate::TrustedRecv) may; so does who calls `as_uninit` and
+/// writes there, which compio lets safe code do, and reads into the guard afterwards. Ask for
+/// [`spare_mut`](PooledBuf::spare_mut) after such a read, and all bytes count as [exposed](crate::Wipe). (They do not
+/// always, since the next holder's first read would then have to zero the whole buffer, however little it receives.)
+///
+/// ```
+/// use compio::{BufResult, net::UdpSocket};
+/// use poolbuf::{BufferPool, Pool};
+///
+/// # compio::runtime::Runtime::new()?.block_on(async {
+/// let pool = BufferPool::new(1500, 1, 16)?; // the largest datagram that is expected
+/// let (server, client) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+/// client.send_to("hello", server.local_addr()?).await.0?;
+/// let BufResult(received, mut buf) = server.recv_from(pool.acquire()?).await;
+/// buf.spare_mut(); // a datagram with a wrong checksum may have come before
+/// received?;
+/// assert_eq!(buf, "hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// A read that is dropped before it has completed gives its buffer back when the driver has seen the
 /// cancellation through; where a runtime is dropped in mid-read, whether and when the buffer comes back is
 /// up to compio. Don't wait for it.

@@ -42,7 +42,7 @@ impl PooledBuf {
             let bytes = file.seek_read(spare, offset)?;
             Ok((bytes, ()))
         };
-        // SAFETY: hands the bytes to a system call, which writes what it returns.
+        // SAFETY: hands the bytes to a system call, which does what `TrustedRead for File` says.
         let received = unsafe { self.receive_bytes(read) };
         Ok(received?.0)
     }

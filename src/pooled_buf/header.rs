@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use crate::wipe::Exposed;
+use crate::wipe::Wipe;
 
 /// What lies at the start of a lender's own data, so that the functions below find those data from the pointer that
 /// they are called with (as the vtable of `bytes::Bytes` does).
@@ -27,6 +27,8 @@ pub(crate) struct ReleaseHeader {
     pub(super) headroom: u32,
     /// Whether all bytes of all buffers are initialised.
     pub(super) initialised: bool,
+    /// What becomes of the bytes at the release.
+    pub(super) wipe: Wipe,
     /// How many headers on is the one to point at when bytes are handed out, and how many back when it has been said
     /// how many were written.
     on_handed_out: u8,
@@ -34,10 +36,18 @@ pub(crate) struct ReleaseHeader {
 }
 
 /// Takes back what a guard was made from: the lender; where the data begin, and where that is in the buffer; the slot;
-/// and last up to how many bytes behind the buffer's first some may have been written, by this holder or one before it,
-/// since the buffer was wiped. The headroom's may have been written in any case. Plain values, as the guard has them,
-/// so that they travel in registers.
-pub(crate) type Release = unsafe fn(NonNull<ReleaseHeader>, NonNull<u8>, Place, u32, u32);
+/// and last how much of the buffer was written. Plain values, as the guard has them, so that they travel in registers.
+pub(crate) type Release = unsafe fn(NonNull<ReleaseHeader>, NonNull<u8>, Place, u32, Lengths);
+
+/// How much of a buffer was written, counted from its first byte. The headroom's may have been written in any case.
+#[derive(Clone, Copy)]
+pub(crate) struct Lengths {
+    /// What this holder wrote lies below: this is wiped.
+    pub(crate) written: u32,
+    /// Bytes below may have been written, by this holder or one before it, since the buffer was wiped: these are hidden
+    /// from the next holder. At least `written`.
+    pub(crate) exposed: u32,
+}
 
 /// Where in its buffer a guard's data begin: how many bytes it is to the buffer's end, and how many they lie behind the
 /// buffer's first (modulo 2³², if they lie before it: in the headroom). An array, which travels in one register.
@@ -45,22 +55,19 @@ pub(crate) type Place = [u32; 2];
 
 impl Lender {
     /// A lender that takes buffers back by `release`, with the pointer to this as the pointer to its first header.
-    pub(crate) const fn new(release: Release, headroom: u32, exposed: Exposed) -> Self {
+    pub(crate) const fn new(release: Release, headroom: u32, wipe: Wipe) -> Self {
         let settled = ReleaseHeader {
             release,
             headroom,
             initialised: true,
+            wipe,
             on_handed_out: 1,
             back_on_report: 0,
         };
         let handed_out = ReleaseHeader {
             release: release_handed_out,
             on_handed_out: 0,
-            back_on_report: match exposed {
-                Exposed::Reported => 1,
-                #[cfg(feature = "zeroize")]
-                Exposed::HandedOut => 0,
-            },
+            back_on_report: wipe.trusts_reports() as u8,
             ..settled
         };
         Lender {
@@ -111,13 +118,17 @@ unsafe fn release_handed_out(
     data: NonNull<u8>,
     place: Place,
     slot: u32,
-    _exposed: u32,
+    _lengths: Lengths,
 ) {
     let [room, head] = place;
     let capacity = room.wrapping_add(head);
+    let all = Lengths {
+        written: capacity,
+        exposed: capacity,
+    };
     // SAFETY: the first header lies before the second. The rest is passed on.
     unsafe {
         let settled = header.sub(1);
-        (settled.as_ref().release)(settled, data, place, slot, capacity);
+        (settled.as_ref().release)(settled, data, place, slot, all);
     }
 }

@@ -6,8 +6,8 @@ use std::ptr::NonNull;
 use crate::error::CapacityError;
 use crate::memory::layout::{BUFFER_SIZE_LIMIT, is_beyond_limit};
 use crate::pooled_buf::PooledBuf;
-use crate::pooled_buf::header::{Lender, Place, ReleaseHeader};
-use crate::wipe::Exposed;
+use crate::pooled_buf::header::{Lender, Lengths, Place, ReleaseHeader};
+use crate::wipe::Wipe;
 
 /// A guard over memory of no pool, which is freed when the guard is dropped: no copy. The bytes of the `Vec` count as
 /// written, and its spare capacity can be written too.
@@ -68,7 +68,7 @@ impl TryFrom<Box<[u8]>> for PooledBuf {
 }
 
 /// Of all guards whose memory is of no pool.
-static HEAP: Lender = Lender::new(free, 0, Exposed::Reported).of_uninitialised();
+static HEAP: Lender = Lender::new(free, 0, Wipe::Never).of_uninitialised();
 
 /// Frees the memory of a guard that is of no pool.
 ///
@@ -80,7 +80,7 @@ unsafe fn free(
     data: NonNull<u8>,
     [room, head]: Place,
     _slot: u32,
-    _exposed: u32,
+    _lengths: Lengths,
 ) {
     // There is no headroom, so neither is negative.
     let (head, capacity) = (head as usize, head as usize + room as usize);

@@ -16,7 +16,7 @@ use std::ptr::NonNull;
 use std::slice;
 
 use crate::error::CapacityError;
-use crate::pooled_buf::header::{Lender, ReleaseHeader};
+use crate::pooled_buf::header::{Lender, Lengths, ReleaseHeader};
 
 /// A buffer on loan from a pool. Dropping it gives it back.
 ///
@@ -91,11 +91,11 @@ pub struct PooledBuf {
     head: u32,
     /// At most `written`.
     len: u32,
-    /// Bytes below this are this holder's: it wrote them, or they were zeroed before it could read them.
-    /// At most `room`.
+    /// Bytes below this are this holder's: it wrote them, or they were zeroed before it could read them. They are
+    /// wiped at the release. At most `room`.
     written: u32,
-    /// Bytes from `written` up to this may be an earlier holder's, or not be initialised; from there on, none is the
-    /// one or the other. At most `room`.
+    /// Bytes from `written` up to this may be an earlier holder's, or what was written for this one and not reported, or
+    /// not be initialised; from there on, none is the one or the other. At most `room`.
     exposed: u32,
     slot: u32,
 }
@@ -463,13 +463,16 @@ impl Drop for PooledBuf {
     #[inline]
     fn drop(&mut self) {
         // As far behind the buffer's first byte as they are behind `data`.
-        let exposed = self.written.max(self.exposed).wrapping_add(self.head);
+        let lengths = Lengths {
+            written: self.written.wrapping_add(self.head),
+            exposed: self.written.max(self.exposed).wrapping_add(self.head),
+        };
         let place = [self.room, self.head];
         // SAFETY: `from_parts` was promised that the lender lives until this call, the first and only one
         // with these values, and that it may come from any thread.
         unsafe {
             let release = self.header.as_ref().release;
-            release(self.header, self.data, place, self.slot, exposed);
+            release(self.header, self.data, place, self.slot, lengths);
         }
     }
 }

@@ -4,20 +4,26 @@
 //!
 //! - Of safe code, nothing is known. It gets bytes that are zeroed where they would show an earlier holder's, and all
 //!   of them count as exposed: `spare_mut`, `read_from_any`.
-//! - System calls, and what is marked as [`TrustedRead`], write what they report and nothing else. They get the bytes
-//!   as they are, and what they report is what counts: `read_from`, `receive`, `fill_with`.
+//! - Streams, files, and what else is marked as [`TrustedRead`], write what they report and nothing else. They get the
+//!   bytes as they are, and what they report is what counts, or all of them, if they break off: `read_from`, `receive`,
+//!   `fill_with`.
+//! - Datagram sockets write what they report, and other bytes too: Linux copies a datagram while it verifies its
+//!   checksum, and if that is wrong, goes on to the next one, or says that none came. They get no more bytes than the
+//!   largest datagram has, as they are, and all of these count: `recv`, `receive_datagram`, `recv_with`.
 //! - `spare_capacity_mut` gives out the bytes as they are, and is told by `set_len` how many were written. Until then,
 //!   all of them count.
+//!
+//! To count for good, whatever is reported later, is `expose`.
 
 use std::io::{self, Read};
-use std::mem::MaybeUninit;
-use std::ptr::NonNull;
+use std::mem::{self, MaybeUninit};
 use std::slice;
 
 use crate::error::CapacityError;
 use crate::pooled_buf::PooledBuf;
 use crate::pooled_buf::header::ReleaseHeader;
 use crate::pooled_buf::trusted_read::TrustedRead;
+use crate::wipe::Wipe;
 
 impl PooledBuf {
     /// Reads once from `reader`, behind the bytes written so far, as much as comes and fits. Returns how
@@ -119,9 +125,9 @@ impl PooledBuf {
     }
 
     /// Lets `fill` write into the bytes behind those written so far, as they are, and counts as many as it returns as
-    /// written: for system calls of your own (`recvmmsg`, `recvmsg`, a device), and for receives of other crates that
-    /// take [`MaybeUninit`] bytes, such as socket2's. Returns that number too. If it panics, or fails, see
-    /// [`TrustedRead`], nothing counts as written.
+    /// written: for system calls of your own on a stream or a device, and for receives of other crates that take
+    /// [`MaybeUninit`] bytes, such as socket2's. Returns that number too. If it panics, or fails, see [`TrustedRead`],
+    /// nothing counts as written. For datagrams there is [`recv_with`](PooledBuf::recv_with).
     ///
     /// *Cost.* None but what `fill` costs: see [`read_from`](PooledBuf::read_from). Nothing is zeroed; a call that was
     /// interrupted is not tried again.
@@ -135,8 +141,52 @@ impl PooledBuf {
     /// # Safety
     ///
     /// `fill` writes bytes only, never [`MaybeUninit::uninit`]. When it returns a number, it has written so many of the
-    /// first bytes that it was given, and no others; when it fails, it has done what a failing [`TrustedRead`] may. It
-    /// reads none that it has not written.
+    /// first bytes that it was given, and of the others none, or 0 to them; when it fails, it has done what a failing
+    /// [`TrustedRead`] may. It reads none that it has not written.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    /// use std::io::Write;
+    /// use std::net::{TcpListener, TcpStream};
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// TcpStream::connect(listener.local_addr()?)?.write_all(b"hello")?;
+    /// let stream = socket2::Socket::from(listener.accept()?.0);
+    ///
+    /// let pool = BufferPool::new(65_536, 4, 16)?;
+    /// let mut buf = pool.acquire()?;
+    /// // SAFETY: `recv` of socket2 is that of the system, which writes of a TCP stream what it reports.
+    /// while unsafe { buf.fill_with(|spare| stream.recv(spare)) }? > 0 {}
+    /// assert_eq!(buf, b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub unsafe fn fill_with(
+        &mut self,
+        fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut out = HandedOut::to_stream(self)?;
+        // SAFETY: passed on.
+        let report = fill(unsafe { out.uninit() });
+        Ok(out.reported(report.map(|bytes| (bytes, ())))?.0)
+    }
+
+    /// As [`fill_with`](PooledBuf::fill_with), for one datagram of at most `most` bytes: for `recvmsg`, `recvmmsg`, and
+    /// the sockets of other crates. `recv` is given that many bytes, or what is [to spare](PooledBuf::spare_len), and
+    /// may write more of them than it reports, as datagram sockets do: see [`TrustedRecv`](crate::TrustedRecv). For the
+    /// sockets of std there are [`recv`](PooledBuf::recv) and its kind.
+    ///
+    /// *Cost.* Nothing is zeroed. All bytes that are handed out count as [exposed](crate::Wipe), however few came: so
+    /// say no more than the largest datagram that you expect. A call that was interrupted is not tried again.
+    ///
+    /// # Errors
+    ///
+    /// As for `fill_with`.
+    ///
+    /// # Safety
+    ///
+    /// `recv` writes bytes only, never [`MaybeUninit::uninit`]. When it returns a number, it has written so many of the
+    /// first bytes that it was given. It reads none that it has not written.
     ///
     /// ```
     /// use poolbuf::{BufferPool, Pool};
@@ -149,9 +199,9 @@ impl PooledBuf {
     /// let pool = BufferPool::new(65_536, 4, 16)?;
     /// let mut buf = pool.acquire()?;
     /// let mut from = None;
-    /// // SAFETY: `recv_from` of socket2 is that of the system, which writes what it reports.
+    /// // SAFETY: `recv_from` of socket2 is that of the system, which has written what it reports.
     /// unsafe {
-    ///     buf.fill_with(|spare| {
+    ///     buf.recv_with(1500, |spare| {
     ///         let (bytes, address) = receiver.recv_from(spare)?;
     ///         from = Some(address);
     ///         Ok(bytes)
@@ -161,13 +211,15 @@ impl PooledBuf {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline]
-    pub unsafe fn fill_with(
+    pub unsafe fn recv_with(
         &mut self,
-        fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> io::Result<usize>,
+        most: usize,
+        recv: impl FnOnce(&mut [MaybeUninit<u8>]) -> io::Result<usize>,
     ) -> io::Result<usize> {
+        let mut out = HandedOut::to_datagrams(self, most)?;
         // SAFETY: passed on.
-        let received = unsafe { self.receive(|spare| Ok((fill(spare)?, ()))) };
-        Ok(received?.0)
+        let report = recv(unsafe { out.uninit() });
+        Ok(out.reported(report.map(|bytes| (bytes, ())))?.0)
     }
 
     /// All the bytes that can still be added, for writing into; [`commit`](PooledBuf::commit) then says
@@ -210,7 +262,8 @@ impl PooledBuf {
     }
 
     /// Counts the next `bytes` bytes as written. Those that were not are 0 or
-    /// [`POISON`](crate::POISON), or what this holder wrote there before; never an earlier holder's.
+    /// [`POISON`](crate::POISON), or what this holder wrote there before, or what a receive of this holder's has left
+    /// there; never an earlier holder's.
     ///
     /// # Errors
     ///
@@ -246,12 +299,13 @@ impl PooledBuf {
     ///
     /// Of what was handed out until now, no more than these bytes count as exposed then
     /// (`Wipe::Secure` still counts all). Where more were written, say so by a larger `len` first, and then
-    /// [`truncate`](PooledBuf::truncate).
+    /// [`truncate`](PooledBuf::truncate): otherwise a later holder could be shown them. Datagram sockets write more than
+    /// they report, see [`recv_with`](PooledBuf::recv_with).
     ///
     /// # Safety
     ///
     /// `len` is at most `len() + spare_len()`, and this holder has written all bytes from the present length up to
-    /// it.
+    /// it, and behind it none but zeros since they were handed out, or has said so before.
     #[inline]
     pub unsafe fn set_len(&mut self, len: usize) {
         debug_assert!(len <= self.room as usize);
@@ -296,62 +350,26 @@ impl PooledBuf {
         self.exposed = self.exposed.min(self.written);
     }
 
-    /// Hands out the bytes behind the data, as they are, and counts as many as `fill` returns as written; it may return
-    /// something besides. Until it has returned, all of them count as exposed.
+    /// Counts the bytes below `end`, which is within the room, as exposed, whatever is reported later: they are wiped
+    /// at the release, if the lender wipes, and the next holder is not shown them.
     ///
-    /// # Safety
-    ///
-    /// As for `fill_with`.
+    /// Costs nothing where they are not wiped. Where they are, none is an earlier holder's, most often; those that are
+    /// have to be zeroed to become this holder's, whose bytes are what is wiped.
     #[inline]
-    pub(super) unsafe fn receive<T>(
-        &mut self,
-        fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> io::Result<(usize, T)>,
-    ) -> io::Result<(usize, T)> {
-        if self.spare_len() == 0 {
-            return Err(self.no_room_behind(1).into());
-        }
-        let before = self.header;
-        // SAFETY: `fill` writes bytes only, as our caller promises.
-        let filled = fill(unsafe { self.spare_capacity_mut() });
-        match filled {
-            Ok((bytes, with)) => {
-                self.received(bytes, before).map_err(claims_too_much)?;
-                Ok((bytes, with))
-            }
-            Err(error) => {
-                if has_written_nothing(&error) {
-                    self.take_report(before);
-                }
-                Err(error)
-            }
+    fn expose(&mut self, end: u32) {
+        // SAFETY: `from_parts` was promised that the lender lives until the release.
+        match unsafe { self.header.as_ref() }.wipe {
+            Wipe::Never => self.exposed = self.exposed.max(end),
+            _ => self.make_own(end),
         }
     }
 
-    /// Counts `bytes` more bytes as written, as has been said of those that were handed out since the header was
-    /// `before`.
+    /// Hides all bytes of the buffer from the next holder, unless this one overwrites them: for handing them out to
+    /// safe code, which may write some and not say so.
+    #[cfg(feature = "bytes")]
     #[inline]
-    pub(super) fn received(
-        &mut self,
-        bytes: usize,
-        before: NonNull<ReleaseHeader>,
-    ) -> Result<(), CapacityError> {
-        self.len = self.end_after(bytes)?;
-        self.written = self.written.max(self.len);
-        self.take_report(before);
-        Ok(())
-    }
-
-    /// The bytes behind the data, as initialised bytes, which may be an earlier holder's. All of them count as exposed
-    /// until it has been said how many were written.
-    ///
-    /// # Safety
-    ///
-    /// They are given to nothing but what does with them as [`TrustedRead`] asks.
-    #[inline]
-    pub(super) unsafe fn hand_out(&mut self) -> &mut [u8] {
-        self.initialise();
-        // SAFETY: they are initialised. Only bytes can be written to them.
-        unsafe { as_bytes(self.spare_capacity_mut()) }
+    pub(crate) fn hide(&mut self) {
+        self.exposed = self.room;
     }
 
     /// Makes sure that all bytes of the buffer are initialised: those of a pool are.
@@ -363,7 +381,7 @@ impl PooledBuf {
         }
     }
 
-    /// As `receive`, again while it is interrupted, for what writes into initialised bytes alone.
+    /// Hands out all bytes behind the data to what reports all that it writes. Again while it is interrupted.
     ///
     /// # Safety
     ///
@@ -373,26 +391,31 @@ impl PooledBuf {
         &mut self,
         mut read: impl FnMut(&mut [u8]) -> io::Result<(usize, T)>,
     ) -> io::Result<(usize, T)> {
-        self.initialise();
         uninterrupted(|| {
-            let read = |spare: &mut [MaybeUninit<u8>]| {
-                // SAFETY: they are initialised. Only bytes can be written to them.
-                read(unsafe { as_bytes(spare) })
-            };
-            // SAFETY: what is read is bytes; the rest is passed on.
-            unsafe { self.receive(read) }
+            let mut out = HandedOut::to_stream(self)?;
+            // SAFETY: passed on.
+            let report = read(unsafe { out.bytes() });
+            out.reported(report)
         })
     }
 
-    /// Notes that it has been said how many bytes were written since the header was `before`. What was handed out
-    /// before that, and was not reported yet, still counts.
+    /// Hands out at most `most` bytes behind the data to a datagram socket. Again while it is interrupted.
+    ///
+    /// # Safety
+    ///
+    /// `recv` does what [`TrustedRecv`](crate::TrustedRecv) asks for.
     #[inline]
-    pub(super) fn take_report(&mut self, before: NonNull<ReleaseHeader>) {
-        // SAFETY: `from_parts` was promised that the lender lives until the release.
-        let settled = unsafe { ReleaseHeader::when_reported(self.header) };
-        if settled == before {
-            self.header = settled;
-        }
+    pub(super) unsafe fn receive_datagram<T>(
+        &mut self,
+        most: usize,
+        mut recv: impl FnMut(&mut [u8]) -> io::Result<(usize, T)>,
+    ) -> io::Result<(usize, T)> {
+        uninterrupted(|| {
+            let mut out = HandedOut::to_datagrams(self, most)?;
+            // SAFETY: passed on.
+            let report = recv(unsafe { out.bytes() });
+            out.reported(report)
+        })
     }
 
     /// The bytes from `len` up to `end`, which is within the room and not below `len`.
@@ -432,14 +455,145 @@ impl PooledBuf {
     }
 }
 
-/// # Safety
-///
-/// They are initialised.
-#[inline]
-unsafe fn as_bytes(initialised: &mut [MaybeUninit<u8>]) -> &mut [u8] {
-    let start = initialised.as_mut_ptr().cast();
-    // SAFETY: the same bytes, as long as they are borrowed.
-    unsafe { slice::from_raw_parts_mut(start, initialised.len()) }
+/// The bytes behind a guard's data, while something writes to them. When it is dropped, they count as exposed for good:
+/// so do those of a receive that panics, or breaks off, or may write more than it reports.
+pub(super) struct HandedOut<'a> {
+    buf: &'a mut PooledBuf,
+    /// Where they end: within the room.
+    end: u32,
+    /// Whether what is reported as written is what counts.
+    trusts_report: bool,
+}
+
+impl<'a> HandedOut<'a> {
+    /// All of them, for what reports all that it writes.
+    ///
+    /// # Errors
+    ///
+    /// [`CapacityError`] when there are none.
+    #[inline]
+    pub(super) fn to_stream(buf: &'a mut PooledBuf) -> Result<Self, CapacityError> {
+        // SAFETY: `from_parts` was promised that the lender lives until the release.
+        let trusts_report = unsafe { buf.header.as_ref() }.wipe.trusts_reports();
+        let mut out = Self::to_datagrams(buf, usize::MAX)?;
+        out.trusts_report = trusts_report;
+        Ok(out)
+    }
+
+    /// At most `most` of them, for what may write more than it reports.
+    ///
+    /// # Errors
+    ///
+    /// [`CapacityError`] when there are none.
+    #[inline]
+    fn to_datagrams(buf: &'a mut PooledBuf, most: usize) -> Result<Self, CapacityError> {
+        if buf.spare_len() == 0 {
+            return Err(buf.no_room_behind(1));
+        }
+        // Not above the room, a `u32`.
+        let end = buf.len + buf.spare_len().min(most) as u32;
+        let trusts_report = false;
+        Ok(HandedOut {
+            buf,
+            end,
+            trusts_report,
+        })
+    }
+
+    /// How many they are.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        (self.end - self.buf.len) as usize
+    }
+
+    /// Hands out no more than `most` of them.
+    #[inline]
+    pub(super) fn shorten(&mut self, most: usize) {
+        // Not above how many there are, a `u32`.
+        self.end = self.buf.len + self.len().min(most) as u32;
+    }
+
+    /// How many bytes the buffer holds in all.
+    #[inline]
+    pub(super) fn capacity(&self) -> usize {
+        self.buf.capacity()
+    }
+
+    /// They, as they are: they may be an earlier holder's, or not be initialised.
+    ///
+    /// # Safety
+    ///
+    /// Its caller writes bytes only, never [`MaybeUninit::uninit`], and reads none that it has not written.
+    #[inline]
+    unsafe fn uninit(&mut self) -> &mut [MaybeUninit<u8>] {
+        let (start, len) = (self.buf.len(), self.len());
+        // SAFETY: up to the room they are the guard's own; those that are initialised stay so, as our caller promises.
+        unsafe { slice::from_raw_parts_mut(self.buf.data.add(start).cast().as_ptr(), len) }
+    }
+
+    /// They, as initialised bytes, which may be an earlier holder's.
+    ///
+    /// # Safety
+    ///
+    /// They are given to nothing but what does with them as [`TrustedRead`] asks, or, if the report is not trusted,
+    /// [`TrustedRecv`](crate::TrustedRecv).
+    #[inline]
+    pub(super) unsafe fn bytes(&mut self) -> &mut [u8] {
+        self.buf.initialise();
+        // SAFETY: they are initialised. Only bytes can be written to them; the rest is passed on.
+        unsafe {
+            let bytes = self.uninit();
+            slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len())
+        }
+    }
+
+    /// Counts as written what has been reported.
+    ///
+    /// # Errors
+    ///
+    /// That of the report; [`InvalidData`](io::ErrorKind::InvalidData) when it is of more bytes than these.
+    #[inline]
+    pub(super) fn reported<T>(self, report: io::Result<(usize, T)>) -> io::Result<(usize, T)> {
+        match &report {
+            Ok((bytes, _)) => self.received(*bytes).map_err(claims_too_much)?,
+            Err(error) if has_written_nothing(error) => self.untouched(),
+            Err(_) => drop(self),
+        }
+        report
+    }
+
+    /// Counts the first `bytes` of them as written.
+    ///
+    /// # Errors
+    ///
+    /// [`CapacityError`] when they are fewer.
+    #[inline]
+    pub(super) fn received(self, bytes: usize) -> Result<(), CapacityError> {
+        if bytes > self.len() {
+            let (room, capacity) = (self.len(), self.buf.capacity());
+            return Err(CapacityError::behind(bytes, room, 0, capacity));
+        }
+        // At most their number, a `u32`.
+        self.buf.len += bytes as u32;
+        self.buf.written = self.buf.written.max(self.buf.len);
+        self.untouched();
+        Ok(())
+    }
+
+    /// None of those that are not counted as written has been written.
+    #[inline]
+    pub(super) fn untouched(self) {
+        if self.trusts_report {
+            mem::forget(self);
+        }
+    }
+}
+
+impl Drop for HandedOut<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.buf.expose(self.end);
+    }
 }
 
 /// Calls `attempt` until it is not interrupted.

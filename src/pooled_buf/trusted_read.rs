@@ -20,6 +20,12 @@ use std::sync::Arc;
 /// `Box<dyn TrustedRead>` is one of any kind. (Not marked is std's `PipeReader`, which is newer than the Rust that this
 /// crate supports: convert it into a [`File`].)
 ///
+/// A socket or file is what its type says. Who converts a datagram socket into a [`TcpStream`] or a [`File`], or turns
+/// on TLS in the kernel, has a reader that may write more than it reports, and gives it to
+/// [`read_from_any`](crate::PooledBuf::read_from_any), or to [`recv_with`](crate::PooledBuf::recv_with). So does who
+/// opens a file of a network file system with `O_DIRECT`: after an error in its middle, a read reports what came before
+/// that, and what came behind stays in the buffer.
+///
 /// What is not marked goes into [`read_from_any`](crate::PooledBuf::read_from_any), and if it is a type of another
 /// crate that is known to do what is asked for here, into
 /// [`read_from_unchecked`](crate::PooledBuf::read_from_unchecked).
@@ -30,9 +36,9 @@ use std::sync::Arc;
 /// with several slices, whose bytes in turn are `buf`:
 ///
 /// - If it returns `Ok(n)`, then `n` is at most `buf.len()`, and it has written each of the first `n` bytes of `buf`,
-///   and none behind them.
-/// - If it returns an error of the kind [`WouldBlock`], [`Interrupted`] or [`ConnectionReset`], it has written none. With
-///   other errors, and when it panics, it may have written any.
+///   and behind them nothing but zeros.
+/// - If it returns an error of the kind [`WouldBlock`], [`Interrupted`] or [`ConnectionReset`], it has written none, or
+///   zeros. With other errors, and when it panics, it may have written any.
 /// - It reads no byte of `buf` that it has not written in this call, and keeps no pointer to one.
 ///
 /// Otherwise safe code could be shown what other holders of the buffer wrote.
@@ -94,9 +100,18 @@ macro_rules! trusted {
     };
 }
 
-// SAFETY: each of these hands the bytes to a system call, which writes what it returns. (On Windows, standard input
-// that is a console converts into them what it has read, which may fail on the way, with an error of another kind than
-// those named.) `StdinLock` is a `BufReader` over such calls, for which see below.
+// SAFETY: each of these hands the bytes to a system call, which writes what it returns, in Linux too:
+//
+// - TCP (`tcp_recvmsg`) and Unix streams (`unix_stream_read_generic`) copy as much as they return, and fail only when
+//   they have copied nothing. TCP has verified the checksum before a segment can be read. (Before 4.14, it could copy
+//   one while it verified that, as UDP still does: see `TrustedRecv`.)
+// - Pipes, and files by the page cache, copy as much as they return.
+// - A file that was opened with `O_DIRECT` is read in whole blocks, so the last one is written behind the end that is
+//   returned: with what a file system keeps there, zeros. What fails in the middle returns an error of another kind than
+//   those named, on a local disk.
+//
+// (On Windows, standard input that is a console converts into them what it has read, which may fail on the way, with an
+// error of another kind than those named.) `StdinLock` is a `BufReader` over such calls, for which see below.
 trusted! {
     "Reads by a system call.";
     File &File Arc<File>;
@@ -126,8 +141,8 @@ unsafe impl<R: TrustedRead + ?Sized> TrustedRead for Box<R> {}
 // SAFETY: hands on the first of the bytes, and what the reader returns, or returns 0.
 unsafe impl<R: TrustedRead> TrustedRead for Take<R> {}
 
-// SAFETY: hands on the bytes to the first reader, or, if that returned 0 and so wrote none, to the second; and returns
-// what that one does.
+// SAFETY: hands on the bytes to the first reader, or, if that returned 0 and so wrote nothing but zeros, to the second;
+// and returns what that one does.
 unsafe impl<R: TrustedRead, S: TrustedRead> TrustedRead for Chain<R, S> {}
 
 // SAFETY: copies from its own buffer, and returns how many bytes that was; or, where there is room for more than its

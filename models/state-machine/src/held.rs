@@ -20,7 +20,7 @@ pub(crate) struct Held {
     own: Vec<u8>,
     /// Whether bytes were handed out as they are, and it was never said how many were written.
     unreported: bool,
-    /// How many bytes, from the first, an earlier holder may have written.
+    /// How many bytes, from the first, an earlier holder may have written, or safe code without a word for this one.
     stale: usize,
     unwritten: Unwritten,
 }
@@ -380,6 +380,7 @@ impl Held {
                 // SAFETY: that many have just been written.
                 unsafe { self.buf.advance_mut(count) };
                 self.unreported = false;
+                self.stale = self.capacity;
                 self.overwrite(len, &bytes);
                 self.len += count;
             }
