@@ -6,10 +6,10 @@ pub const POISON: u8 = 0xDB;
 
 /// What a pool does with the bytes of a buffer that comes back.
 ///
-/// Whatever is chosen, a holder's safe reads never show what an earlier holder wrote. Wiping costs in
-/// proportion to the bytes that the holder wrote or was handed for writing, not to the buffer's capacity:
-/// 40 bytes written by [`extend_from_slice`](crate::PooledBuf::extend_from_slice) into an 8 KiB buffer
-/// cost a wipe of 40 bytes.
+/// Whatever is chosen, a holder's safe reads never show what an earlier holder wrote. Wiping costs in proportion to the
+/// bytes that count as *exposed*: those that the holder wrote, or that were handed to what is not known to report all
+/// that it writes. Not to the buffer's capacity: 40 bytes written by
+/// [`extend_from_slice`](crate::PooledBuf::extend_from_slice) into an 8 KiB buffer cost a wipe of 40 bytes.
 ///
 /// The default is [`Poison`](Wipe::Poison) where the crate is built with debug assertions and
 /// [`Never`](Wipe::Never) elsewhere.

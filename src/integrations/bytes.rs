@@ -106,8 +106,8 @@ unsafe impl BufMut for PooledBuf {
     #[inline]
     unsafe fn advance_mut(&mut self, count: usize) {
         self.assert_room(count);
-        // SAFETY: within the buffer; our caller has written these bytes, as the trait asks. If it has written others, they
-        // are hidden from later holders by `chunk_mut`.
+        // SAFETY: within the buffer; our caller has written these bytes, as the trait asks. If it has written others,
+        // they are hidden from later holders by `chunk_mut`.
         unsafe { self.set_len(self.len() + count) };
     }
 

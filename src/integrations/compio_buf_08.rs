@@ -18,7 +18,7 @@ impl SetLen for PooledBuf {
     #[inline]
     unsafe fn set_len(&mut self, len: usize) {
         if len > self.len() {
-            // SAFETY: the trait asks the same of its caller.
+            // SAFETY: the trait asks the same of its caller, but for what was written behind: see `IoBufMut`, below.
             unsafe { PooledBuf::set_len(self, len) };
         } else {
             // Says nothing of what was written. It comes by the safe `clear`, too.
@@ -30,7 +30,7 @@ impl SetLen for PooledBuf {
     /// or no more than was there, too.
     #[inline]
     unsafe fn advance_to(&mut self, len: usize) {
-        // SAFETY: the trait asks the same of its caller.
+        // SAFETY: as above.
         unsafe { PooledBuf::set_len(self, len.max(self.len())) };
     }
 }
@@ -57,9 +57,9 @@ impl SetLen for PooledBuf {
 /// full guard reads 0 bytes, which looks like the end: call [`compact`](PooledBuf::compact) if some of it was consumed,
 /// and ask [`spare_len`](PooledBuf::spare_len) first.
 ///
-/// *What is written and not reported* can be shown to a later holder, except with [`Wipe::Secure`](crate::Wipe). Reads of
-/// streams and files write no such bytes. A [datagram socket](crate::TrustedRecv) may; so does who calls `as_uninit` and
-/// writes there, which compio lets safe code do, and reads into the guard afterwards. Ask for
+/// *What is written and not reported* can be shown to a later holder, except with [`Wipe::Secure`](crate::Wipe). Reads
+/// of streams and files write no such bytes. A [datagram socket](crate::TrustedRecv) may; so does who calls `as_uninit`
+/// and writes there, which compio lets safe code do, and reads into the guard afterwards. Ask for
 /// [`spare_mut`](PooledBuf::spare_mut) after such a read, and all bytes count as [exposed](crate::Wipe). (They do not
 /// always, since the next holder's first read would then have to zero the whole buffer, however little it receives.)
 ///

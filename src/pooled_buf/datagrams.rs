@@ -122,9 +122,9 @@ unsafe impl TrustedRecv for UnixDatagram {
 /// spare](PooledBuf::spare_len), the rest is lost: in silence on Unix, and with an error on Windows.
 ///
 /// *Cost.* That of the system call: nothing is zeroed. But all bytes that the socket was given count as
-/// [exposed](crate::Wipe), however few came, since it may have [written more of them](TrustedRecv) than it reports: 65,535
-/// at most, of a UDP socket. Without wiping that costs nothing; with it, a release overwrites as many. So let the pool's
-/// buffers be as large as the datagrams that you expect. An interrupted call is tried again.
+/// [exposed](crate::Wipe), however few came, since it may have [written more of them](TrustedRecv) than it reports:
+/// 65,535 at most, of a UDP socket. Without wiping that costs nothing; with it, a release overwrites as many. So let
+/// the pool's buffers be as large as the datagrams that you expect. An interrupted call is tried again.
 impl PooledBuf {
     /// Receives one datagram.
     ///

@@ -8,8 +8,8 @@ use crate::wipe::Wipe;
 /// they are called with (as the vtable of `bytes::Bytes` does).
 ///
 /// There are two headers, since how much of a buffer may have been written is not always known. A guard that hands out
-/// bytes as they are, for a system call for instance, does not see what is written there; it is told afterwards how
-/// many bytes that was, or it is never told, if the receive fails or the caller panics. Then all of them count. To
+/// bytes as they are, by `spare_capacity_mut` for instance, does not see what is written there; it is told afterwards
+/// how many bytes that was, or it is never told, if the receive fails or the caller panics. Then all of them count. To
 /// remember that bytes are out would need one more bit of the guard, whose 40 bytes are all in use, and one more branch
 /// in each release. So the guard remembers it by where it points: at `settled` at first, at `handed_out` while bytes
 /// are out, and at `settled` again when the report has come. A release goes through the header that the guard points

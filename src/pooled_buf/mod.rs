@@ -94,8 +94,8 @@ pub struct PooledBuf {
     /// Bytes below this are this holder's: it wrote them, or they were zeroed before it could read them. They are
     /// wiped at the release. At most `room`.
     written: u32,
-    /// Bytes from `written` up to this may be an earlier holder's, or what was written for this one and not reported, or
-    /// not be initialised; from there on, none is the one or the other. At most `room`.
+    /// Bytes from `written` up to this may be an earlier holder's, or what was written for this one and not reported,
+    /// or not be initialised; from there on, none is the one or the other. At most `room`.
     exposed: u32,
     slot: u32,
 }

@@ -297,15 +297,15 @@ impl PooledBuf {
     /// Sets how many bytes count as written, after writing them through
     /// [`spare_capacity_mut`](PooledBuf::spare_capacity_mut).
     ///
-    /// Of what was handed out until now, no more than these bytes count as exposed then
-    /// (`Wipe::Secure` still counts all). Where more were written, say so by a larger `len` first, and then
-    /// [`truncate`](PooledBuf::truncate): otherwise a later holder could be shown them. Datagram sockets write more than
-    /// they report, see [`recv_with`](PooledBuf::recv_with).
+    /// Of what was handed out until now, no more than these bytes count as exposed then (`Wipe::Secure` still counts
+    /// all). Where more were written, say so by a larger `len` first, and then [`truncate`](PooledBuf::truncate):
+    /// otherwise a later holder could be shown them. Datagram sockets write more than they report, see
+    /// [`recv_with`](PooledBuf::recv_with).
     ///
     /// # Safety
     ///
     /// `len` is at most `len() + spare_len()`, and this holder has written all bytes from the present length up to
-    /// it, and behind it none but zeros since they were handed out, or has said so before.
+    /// it, and behind it none but zeros since they were handed out, or has counted them by a larger `len` before.
     #[inline]
     pub unsafe fn set_len(&mut self, len: usize) {
         debug_assert!(len <= self.room as usize);

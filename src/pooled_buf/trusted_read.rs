@@ -107,8 +107,8 @@ macro_rules! trusted {
 //   one while it verified that, as UDP still does: see `TrustedRecv`.)
 // - Pipes, and files by the page cache, copy as much as they return.
 // - A file that was opened with `O_DIRECT` is read in whole blocks, so the last one is written behind the end that is
-//   returned: with what a file system keeps there, zeros. What fails in the middle returns an error of another kind than
-//   those named, on a local disk.
+//   returned: with what a file system keeps there, zeros. What fails in the middle returns an error of another kind
+//   than those named, on a local disk.
 //
 // (On Windows, standard input that is a console converts into them what it has read, which may fail on the way, with an
 // error of another kind than those named.) `StdinLock` is a `BufReader` over such calls, for which see below.
