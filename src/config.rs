@@ -99,9 +99,9 @@ impl PoolConfig {
     /// moving it: a length, a header, a chunk's size in hexadecimal. See [`prepend`](crate::PooledBuf::prepend). 0
     /// unless set; at most 4,294,967,295 less the buffer size.
     ///
-    /// It comes on top of the buffer size: what a buffer's [capacity](crate::PooledBuf::capacity) is, what can be
-    /// written behind, and which requests fit, is as without it, whatever is prepended. (Were it a part of the buffer,
-    /// then a pool of 8 KiB would refuse a request for 8 KiB.) The alignment is that of the first byte behind it. A
+    /// It comes on top of the buffer size: what can be written behind, and which requests fit, is as without it, whatever
+    /// is prepended. (Were it a part of the buffer, then a pool of 8 KiB would refuse a request for 8 KiB.) Of a buffer's
+    /// [capacity](crate::PooledBuf::capacity), only what was prepended into it is a part. The alignment is that of the first byte behind it. A
     /// [`Budget`] does not count it. Where buffers are [wiped](PoolConfig::wipe), all of it is wiped with each.
     ///
     /// ```
@@ -112,7 +112,7 @@ impl PoolConfig {
     /// assert_eq!((buf.headroom(), buf.spare_len(), buf.capacity()), (2, 1024, 1024));
     /// buf.resize(1024, 7)?;
     /// buf.prepend(&1024_u16.to_be_bytes())?;
-    /// assert_eq!((buf.headroom(), buf.len(), buf.capacity()), (0, 1026, 1024));
+    /// assert_eq!((buf.headroom(), buf.len(), buf.capacity()), (0, 1026, 1026));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn headroom(mut self, bytes: usize) -> Self {

@@ -638,7 +638,7 @@ pub struct CapacityError {
     /// Bytes that could be added beside `spare` after [`PooledBuf::compact`](crate::PooledBuf::compact), since they
     /// were consumed. 0 for what was to be prepended.
     pub consumed: usize,
-    /// Bytes that the buffer holds in all, beside its headroom.
+    /// Bytes that the buffer holds in all: its [`capacity`](crate::PooledBuf::capacity).
     pub capacity: usize,
     side: Side,
 }

@@ -82,11 +82,17 @@ impl PooledChain {
         self.spare
     }
 
-    /// Bytes that its buffers hold in all: at least what was asked for, and less once some have
-    /// gone back. Looks at each of them.
+    /// Bytes that its buffers hold in all, each its [`capacity`](PooledBuf::capacity): at least what was asked for, and
+    /// less once some have gone back. Never less than `len()` and `spare_len()` together; more, where some were
+    /// consumed, or can't be written since a later buffer has bytes. Looks at each of them.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.bufs.iter().map(PooledBuf::capacity).sum()
+        let mut read = self.read;
+        let whole = self
+            .bufs
+            .iter()
+            .map(|buf| buf.capacity_after(mem::take(&mut read)));
+        whole.sum()
     }
 
     /// The first piece; empty if there is none.
@@ -322,24 +328,22 @@ impl PooledChain {
     fn consume_buffers(&mut self, bytes: usize) {
         self.settle();
         let mut left = bytes.min(self.len);
-        while left > 0 {
-            let last = self.tail == 0;
-            let Some(front) = self.bufs.front_mut() else {
-                break;
-            };
-            let here = left.min(front.len());
-            let before = front.spare_len();
-            front.consume(here);
-            if last {
-                // All of it is to spare again when it is empty.
-                self.spare += front.spare_len() - before;
-            } else if front.is_empty() {
-                self.bufs.pop_front();
-                self.tail -= 1;
-            }
-            self.len -= here;
-            left -= here;
+        self.len -= left;
+        // Buffers all of whose bytes are consumed, but for the tail.
+        let mut done = 0;
+        while done < self.tail && self.bufs[done].len() <= left {
+            left -= self.bufs[done].len();
+            done += 1;
         }
+        self.tail -= done;
+        if let (1.., Some(front)) = (left, self.bufs.get_mut(done)) {
+            let before = front.spare_len();
+            front.consume(left);
+            // Another number only if it is empty now, and so the tail.
+            self.spare = self.spare + front.spare_len() - before;
+        }
+        // Last, since what takes them back may panic: `Recycle::recycle`.
+        self.bufs.drain(..done);
     }
 
     /// Consumes in the first buffer what is consumed here: before anything is done to that buffer
@@ -365,7 +369,8 @@ impl PooledChain {
             let less = buf.len().min(self.len - len);
             let before = buf.spare_len();
             buf.truncate(buf.len() - less);
-            self.spare += buf.spare_len() - before;
+            // Not always more: an empty one no longer begins in its headroom.
+            self.spare = self.spare + buf.spare_len() - before;
             self.len -= less;
             if buf.is_empty() && self.tail > 0 {
                 self.tail -= 1;

@@ -14,7 +14,9 @@ pub trait Recycle: Send + Sync + 'static {
     /// Takes back memory that was lent with [`Recycler::lend`]; called on the thread that drops the guard.
     ///
     /// Bytes below `exposed` may have been written by the holder or one before it. A panic here passes
-    /// through the guard's `drop`; the memory is then freed, and nothing leaks.
+    /// through the guard's `drop`; the memory is then freed, and nothing leaks. Where several guards are
+    /// dropped at once, as those of a `Vec` or a [`PooledChain`](crate::PooledChain), the others are dropped
+    /// all the same; a second panic among them ends the process, as it does everywhere in Rust.
     fn recycle(&self, memory: Box<[u8]>, exposed: usize);
 }
 

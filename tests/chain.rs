@@ -2,11 +2,13 @@
 //! tested in `models/state-machine`.
 
 use std::future::{Future, ready};
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, BufRead, IoSlice, IoSliceMut, Read, Write};
+use std::mem;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes};
 use poolbuf::{
     AcquireError, Budget, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool,
-    PoolConfig, PooledBuf, PooledChain, TrustedRead,
+    PoolConfig, PooledBuf, PooledChain, Recycle, Recycler, TrustedRead,
 };
 
 /// Bytes a buffer.
@@ -368,4 +370,173 @@ fn errors_say_the_numbers() {
         format!("{chain:?}"),
         "PooledChain { len: 3, buffers: 2, capacity: 16, .. }"
     );
+}
+
+/// What a chain says of itself is what its buffers say, one by one. Returns it made of them again.
+fn checked(chain: PooledChain, bytes: &[u8]) -> PooledChain {
+    assert_eq!(chain, *bytes);
+    let (len, spare, capacity) = (chain.len(), chain.spare_len(), chain.capacity());
+    assert!(len + spare <= capacity, "{len} + {spare} of {capacity}");
+    let count = chain.buffers();
+    let bufs: Vec<PooledBuf> = chain.into_iter().collect();
+    let sum = |of: fn(&PooledBuf) -> usize| bufs.iter().map(of).sum::<usize>();
+    let tail = bufs.iter().rposition(|buf| !buf.is_empty()).unwrap_or(0);
+    let behind = bufs.iter().skip(tail).map(PooledBuf::spare_len);
+    assert_eq!((bufs.len(), sum(|buf| buf.len())), (count, len));
+    assert_eq!(spare, behind.sum::<usize>());
+    assert_eq!(capacity, sum(PooledBuf::capacity));
+    bufs.into_iter().collect()
+}
+
+/// Programs at random over buffers whose data begin anywhere, in their headroom too. Debug builds notice an overflow.
+#[test]
+fn the_figures_are_those_of_the_buffers_wherever_their_data_begin() {
+    let config = PoolConfig::new(SIZE).headroom(5).max(12);
+    let pool = BufferPool::with_config(config).unwrap();
+    for seed in 0..3000 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut bytes = Vec::new();
+        let mut chain = PooledChain::default();
+        for step in 0..40 {
+            let some: Vec<u8> = (0..random.usize(..20)).map(|_| step).collect();
+            let cut = random.usize(..20);
+            match random.u8(..10) {
+                0 | 1 => {
+                    let Ok(mut buf) = pool.acquire() else {
+                        continue;
+                    };
+                    buf.put_some(&some);
+                    let _ = buf.prepend(&[step; 5][random.usize(..5)..]);
+                    buf.truncate(cut);
+                    buf.consume(random.usize(..4));
+                    bytes.extend_from_slice(&buf);
+                    chain.push(buf);
+                }
+                2 => {
+                    if chain.extend_from_slice(&some).is_ok() {
+                        bytes.extend(some);
+                    }
+                }
+                3 => {
+                    let written = chain.put_some(&some);
+                    bytes.extend(&some[..written]);
+                }
+                4 => {
+                    if let Ok(came) = chain.read_from(&mut &some[..]) {
+                        bytes.extend(&some[..came]);
+                    }
+                }
+                5 | 6 => {
+                    chain.consume(cut);
+                    bytes.drain(..cut.min(bytes.len()));
+                }
+                7 => {
+                    chain.truncate(cut);
+                    bytes.truncate(cut);
+                }
+                8 => {
+                    if let Some(buf) = chain.pop_front() {
+                        assert_eq!(buf, bytes[..buf.len()]);
+                        bytes.drain(..buf.len());
+                    }
+                }
+                _ => chain = checked(chain, &bytes),
+            }
+            assert_eq!(chain.len(), bytes.len(), "seed {seed}");
+            assert!(chain.len() + chain.spare_len() <= chain.capacity());
+        }
+        checked(chain, &bytes);
+    }
+}
+
+/// Counts what comes back, and panics at the first that does after it was told to.
+#[derive(Clone, Default)]
+struct PanicsOnce(Arc<(AtomicBool, AtomicUsize)>);
+
+impl Recycle for PanicsOnce {
+    fn recycle(&self, _: Box<[u8]>, _: usize) {
+        let (told, back) = &*self.0;
+        back.fetch_add(1, Ordering::Relaxed);
+        assert!(!told.swap(false, Ordering::Relaxed), "told to");
+    }
+}
+
+/// Whatever gives buffers back has then done all that it does, every buffer is back, and the chain goes on.
+#[test]
+fn a_recycler_that_panics_leaves_the_chain_as_if_it_had_not() {
+    const BYTES: &[u8; 3 * SIZE] = b"0123456789abcdefghijklmn";
+    // Each with the bytes that it takes off the front, and the buffers that it gives back.
+    type Act = fn(&mut PooledChain);
+    /// As `bytes` has it, one piece after the other: no more than what is left of the first buffer.
+    const FIRST: usize = 0;
+    let acts: [(Act, usize, usize); 16] = [
+        (|chain| chain.consume(SIZE), SIZE, 1),
+        (|chain| chain.consume(SIZE + 1), SIZE + 1, 1),
+        (|chain| chain.consume(2 * SIZE), 2 * SIZE, 2),
+        (|chain| chain.consume(usize::MAX), 3 * SIZE, 2),
+        (|chain| BufRead::consume(chain, SIZE), SIZE, 1),
+        (|chain| chain.advance(2 * SIZE + 2), 2 * SIZE + 2, 2),
+        (|chain| assert_ne!(chain.get_u64(), 0), FIRST, 1),
+        (|chain| drop(chain.copy_to_bytes(SIZE + 3)), FIRST, 1),
+        (|chain| drop(chain.read(&mut [0; SIZE + 2])), SIZE + 2, 1),
+        (|chain| drop(chain.write_to(&mut Vec::new())), 3 * SIZE, 2),
+        (|chain| drop(chain.pop_front()), FIRST, 1),
+        (|chain| drop(chain.split_off(0)), 3 * SIZE, 3),
+        (|chain| drop(mem::take(chain)), 3 * SIZE, 3),
+        (|chain| *chain = PooledChain::default(), 3 * SIZE, 3),
+        (
+            |chain| mem::take(chain).into_iter().for_each(drop),
+            3 * SIZE,
+            3,
+        ),
+        (|chain| drop(mem::take(chain).freeze()), 3 * SIZE, 3),
+    ];
+    for (number, (act, taken, back)) in acts.into_iter().enumerate() {
+        // With some of the first buffer taken, and not.
+        for before in [0, 3] {
+            let panics = PanicsOnce::default();
+            let recycler = Recycler::new(panics.clone());
+            let mut chain = PooledChain::default();
+            for piece in BYTES.chunks(SIZE) {
+                let mut buf = recycler.lend(vec![0; SIZE].into(), 0).unwrap();
+                buf.extend_from_slice(piece).unwrap();
+                chain.push(buf);
+            }
+            chain.consume(before);
+            let taken = match taken {
+                FIRST => SIZE,
+                _ => BYTES.len().min(before + taken),
+            };
+            panics.0.0.store(true, Ordering::Relaxed);
+            catch_unwind(AssertUnwindSafe(|| act(&mut chain))).expect_err("told to");
+            let mut chain = checked(chain, &BYTES[taken..]);
+            let back_by_now = || panics.0.1.load(Ordering::Relaxed);
+            assert!(
+                back_by_now() >= back,
+                "{number}: {} of {back}",
+                back_by_now()
+            );
+            let spare = chain.spare_len();
+            chain.extend_from_slice(&vec![b'!'; spare]).unwrap();
+            chain.consume(usize::MAX);
+            drop(chain);
+            assert_eq!(back_by_now(), 3, "{number}");
+        }
+    }
+    // Nothing that only cuts or adds gives a buffer back.
+    let panics = PanicsOnce::default();
+    let recycler = Recycler::new(panics.clone());
+    let lend = || recycler.lend(vec![0; SIZE].into(), 0).unwrap();
+    let mut chain: PooledChain = (0..3).map(|_| lend()).collect();
+    panics.0.0.store(true, Ordering::Relaxed);
+    chain.extend_from_slice(BYTES).unwrap();
+    chain.truncate(SIZE + 1);
+    chain.read_from(&mut &b"more"[..]).unwrap();
+    chain.push(lend());
+    chain.clear();
+    assert_eq!(
+        (chain.buffers(), panics.0.1.load(Ordering::Relaxed)),
+        (4, 0)
+    );
+    panics.0.0.store(false, Ordering::Relaxed);
 }

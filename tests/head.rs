@@ -140,21 +140,22 @@ fn what_is_prepended_stands_before_the_data_which_stay() {
         let start = buf.as_ptr() as usize;
         buf.prepend(&[2; 20]).unwrap();
         let error = buf.prepend(&[3; 5]).unwrap_err();
-        assert_eq!(numbers(error), [5, 4, 0, SIZE]);
+        assert_eq!(numbers(error), [5, 4, 0, SIZE + 20]);
         assert_eq!(
             error.to_string(),
             "5 bytes do not fit in front: there is room for 4"
         );
         buf.prepend(&[3; 4]).unwrap();
         buf.prepend(&[]).unwrap();
-        assert_eq!(numbers(buf.prepend(&[4]).unwrap_err()), [1, 0, 0, SIZE]);
+        let whole = SIZE + HEADROOM;
+        assert_eq!(numbers(buf.prepend(&[4]).unwrap_err()), [1, 0, 0, whole]);
         assert_eq!(buf[..], [&[3; 4][..], &[2; 20], &[1; SIZE]].concat());
-        assert_eq!((buf.len(), buf.capacity()), (SIZE + HEADROOM, SIZE));
+        assert_eq!((buf.len(), buf.capacity()), (whole, whole));
         assert_eq!(start - buf.as_ptr() as usize, HEADROOM);
         // In the headroom, so nothing is to be won.
         buf.compact();
         assert_eq!(start - buf.as_ptr() as usize, HEADROOM);
-        assert_eq!(numbers(buf.push(0).unwrap_err()), [1, 0, 0, SIZE]);
+        assert_eq!(numbers(buf.push(0).unwrap_err()), [1, 0, 0, whole]);
         assert_eq!(buf.freeze()[..5], [3, 3, 3, 3, 2]);
     }
 }
@@ -167,6 +168,76 @@ fn without_headroom_what_was_consumed_is_room_in_front() {
     assert_eq!(numbers(buf.prepend(b"HEAD ").unwrap_err()), [5, 4, 0, SIZE]);
     buf.prepend(b"PUT ").unwrap();
     assert_eq!((&buf[..], buf.headroom()), (&b"PUT / HTTP/1.1"[..], 0));
+}
+
+/// Programs at random beside a model that knows where the data begin and end: what a guard says of its bytes and its
+/// room is always that, and adds up to its capacity.
+#[test]
+fn the_figures_say_where_the_data_begin_and_end() {
+    for (pool, _) in pools(Wipe::Never) {
+        for seed in 0..1000 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut buf = pool.acquire().unwrap();
+            // Where the data begin, counted from the buffer's first byte.
+            let (mut start, mut bytes) = (0_isize, Vec::new());
+            for step in 0..50 {
+                let some = vec![step; random.usize(..SIZE / 2)];
+                let len = random.usize(..SIZE / 2);
+                match random.u8(..8) {
+                    0 => {
+                        if buf.extend_from_slice(&some).is_ok() {
+                            bytes.extend(some);
+                        }
+                    }
+                    1 => {
+                        let read = buf.read_from(&mut &some[..]).unwrap_or(0);
+                        bytes.extend(&some[..read]);
+                    }
+                    2 => {
+                        let some = &some[..some.len() % HEADROOM];
+                        if buf.prepend(some).is_ok() {
+                            start -= some.len() as isize;
+                            bytes.splice(..0, some.iter().copied());
+                        }
+                    }
+                    3 => {
+                        buf.truncate(len);
+                        bytes.truncate(len);
+                    }
+                    4 => {
+                        buf.consume(len);
+                        start += len as isize;
+                        bytes.drain(..len.min(bytes.len()));
+                    }
+                    5 => {
+                        if buf.resize(len, step).is_ok() {
+                            bytes.resize(len, step);
+                        }
+                    }
+                    6 => {
+                        buf.compact();
+                        start = start.min(0);
+                    }
+                    _ if step % 8 == 0 => {
+                        buf.clear();
+                        bytes.clear();
+                    }
+                    _ => {}
+                }
+                // A guard that was emptied begins at the first byte again; one to which nothing was added, too.
+                if bytes.is_empty() {
+                    start = 0;
+                }
+                assert_eq!(buf, bytes);
+                let end = start + bytes.len() as isize;
+                assert_eq!(buf.spare_len() as isize, SIZE as isize - end, "seed {seed}");
+                assert_eq!(buf.headroom() as isize, HEADROOM as isize + start);
+                let consumed = start.max(0) as usize;
+                assert_eq!(buf.len() + buf.spare_len() + consumed, buf.capacity());
+                assert_eq!(buf.capacity() as isize, SIZE as isize - start.min(0));
+            }
+        }
+    }
 }
 
 /// A holder that leaves as many bytes as it can, in the headroom too; and another that looks wherever safe code can.

@@ -87,7 +87,7 @@ pub struct PooledBuf {
     room: u32,
     /// How many bytes `data` lies behind the buffer's first byte: all of them this holder's. Modulo 2³²: where it was
     /// prepended into the headroom, which lies before that byte, the number is negative. So `room + head` is the
-    /// capacity, and the lender's headroom `+ head` are the bytes before `data` that belong to the buffer.
+    /// buffer's size, and the lender's headroom `+ head` are the bytes before `data` that belong to the buffer.
     head: u32,
     /// At most `written`.
     len: u32,
@@ -155,12 +155,41 @@ impl PooledBuf {
         self.len == 0
     }
 
-    /// Bytes that the buffer holds in all, beside its [headroom](crate::PoolConfig::headroom): at least what was asked
-    /// for. Never changes.
+    /// Bytes that the buffer holds in all: at least what was asked for. It is [`len`](PooledBuf::len), and
+    /// [`spare_len`](PooledBuf::spare_len), and what was [consumed](PooledBuf::consume) before the data, together.
+    ///
+    /// The [headroom](crate::PoolConfig::headroom) does not count, but for what was [prepended](PooledBuf::prepend)
+    /// into it, as long as the data begin there. Without headroom it never changes.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool, PoolConfig};
+    ///
+    /// let pool = BufferPool::with_config(PoolConfig::new(16).max(1).headroom(4))?;
+    /// let mut buf = pool.acquire()?;
+    /// assert_eq!((buf.len(), buf.spare_len(), buf.capacity()), (0, 16, 16));
+    /// buf.prepend(b"head")?;
+    /// assert_eq!((buf.len(), buf.spare_len(), buf.capacity()), (4, 16, 20));
+    /// buf.clear();
+    /// assert_eq!((buf.len(), buf.spare_len(), buf.capacity()), (0, 16, 16));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.room.wrapping_add(self.head) as usize
+        self.capacity_after(0)
+    }
+
+    /// The capacity when the first `bytes` bytes, not all, have been consumed.
+    #[inline]
+    pub(crate) fn capacity_after(&self, bytes: usize) -> usize {
+        let size = self.size() as usize;
+        size.max(self.room as usize - bytes)
+    }
+
+    /// Bytes from the buffer's first up to its end: the capacity without headroom.
+    #[inline]
+    fn size(&self) -> u32 {
+        self.room.wrapping_add(self.head)
     }
 
     /// Which of its pool's buffers it is: see [`MemoryRegion`](crate::MemoryRegion). 0 for memory that was lent by a
@@ -386,9 +415,8 @@ impl PooledBuf {
     /// Bytes before the data, up to the buffer's first, that were consumed. 0 where the data begin in the headroom.
     #[inline]
     fn consumed(&self) -> usize {
-        // The head is negative if there are fewer bytes from the data on than the buffer holds.
-        let capacity = self.capacity();
-        capacity.saturating_sub(self.room as usize)
+        // The head is negative if there are more bytes from the data on than from the buffer's first.
+        self.size().saturating_sub(self.room) as usize
     }
 
     /// Lets the data begin at the buffer's first byte. `len` stays, so what it counts must lie there, or be nothing.
@@ -399,7 +427,7 @@ impl PooledBuf {
         }
         let consumed = self.consumed();
         // SAFETY: where the data begin behind the buffer's first byte, `consumed` bytes before are the guard's own;
-        // where they begin before it, they go on up to there at least: `room` is larger than the capacity.
+        // where they begin before it, they go on up to there at least: `room` is larger than the buffer's size.
         self.data = unsafe {
             match consumed {
                 0 => self.data.add(self.head.wrapping_neg() as usize),
