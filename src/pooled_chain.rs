@@ -256,18 +256,27 @@ impl PooledChain {
     ///
     /// # Errors
     ///
-    /// What the writer returns, and [`WriteZero`](io::ErrorKind::WriteZero) when it takes nothing
-    /// more. What was not written is left: on [`WouldBlock`](io::ErrorKind::WouldBlock), call
+    /// What the writer returns; [`WriteZero`](io::ErrorKind::WriteZero) when it takes nothing more; and
+    /// [`InvalidData`](io::ErrorKind::InvalidData) when it claims to have written more than it was given, of which then
+    /// nothing counts as written. What was not written is left: on [`WouldBlock`](io::ErrorKind::WouldBlock), call
     /// it again when the socket is writable.
     pub fn write_to(&mut self, writer: &mut (impl Write + ?Sized)) -> io::Result<()> {
         while !self.is_empty() {
             let mut slices = [IoSlice::new(&[]); vectored::AT_ONCE];
             let filled = self.io_slices(&mut slices);
+            let given: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
             match writer.write_vectored(&slices[..filled]) {
                 Ok(0) => {
                     let message =
                         format!("the writer takes no more; left are {}", Bytes(self.len()));
                     return Err(io::Error::new(io::ErrorKind::WriteZero, message));
+                }
+                Ok(written) if written > given => {
+                    let message = format!(
+                        "the writer claims to have written {}, but was given {given}",
+                        Bytes(written)
+                    );
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, message));
                 }
                 Ok(written) => self.consume(written),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -372,6 +372,38 @@ fn errors_say_the_numbers() {
     );
 }
 
+/// One that says so would otherwise cost as many bytes that it never got.
+#[test]
+fn a_writer_that_claims_more_than_it_was_given_is_an_error_and_takes_nothing() {
+    /// Claims so many bytes more than it was given.
+    struct Liar(usize);
+    impl Write for Liar {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len() + self.0)
+        }
+        fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            Ok(slices.iter().map(|slice| slice.len()).sum::<usize>() + self.0)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    // More buffers than a write is given at once.
+    let bytes: Vec<u8> = (0..40 * SIZE).map(|at| at as u8).collect();
+    let pool = BufferPool::new(SIZE, 0, 40).unwrap();
+    let mut chain = pool.acquire_chain(bytes.len()).unwrap();
+    chain.extend_from_slice(&bytes).unwrap();
+    let error = chain.write_to(&mut Liar(1)).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    assert_eq!(
+        error.to_string(),
+        "the writer claims to have written 129 bytes, but was given 128"
+    );
+    assert_eq!(chain, bytes[..]);
+    chain.write_to(&mut Liar(0)).unwrap();
+    assert!(chain.is_empty());
+}
+
 /// What a chain says of itself is what its buffers say, one by one. Returns it made of them again.
 fn checked(chain: PooledChain, bytes: &[u8]) -> PooledChain {
     assert_eq!(chain, *bytes);
