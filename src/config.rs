@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use crate::error::{ConfigError, ConfigProblem};
 use crate::memory::layout::{BUFFER_SIZE_LIMIT, BufferLayout, is_beyond_limit};
+use crate::pooled_buf::NO_SLOT;
 use crate::waiting::budget::Budget;
 use crate::wipe::Wipe;
 
 /// Most buffers of a pool: indices have 32 bits, and one value is kept for "none".
 pub(crate) const MAX_LIMIT: usize = u32::MAX as usize - 1;
+// No slot is the one that says that there is none.
+const _: () = assert!(MAX_LIMIT <= NO_SLOT as usize);
 
 /// Buffers at most of a pool whose configuration does not say.
 const DEFAULT_MAX: usize = 1024;

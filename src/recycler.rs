@@ -5,8 +5,8 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::memory::layout::is_beyond_limit;
-use crate::pooled_buf::PooledBuf;
 use crate::pooled_buf::header::{Lender, Lengths, Place, ReleaseHeader};
+use crate::pooled_buf::{NO_SLOT, PooledBuf};
 use crate::wipe::Wipe;
 
 /// What becomes of memory that comes back.
@@ -144,7 +144,7 @@ impl<R: Recycle> Recycler<R> {
         // SAFETY: the count taken above keeps the header alive until `release` gives it up. The memory was
         // a box of `capacity` initialised bytes, leaked to the guard alone. `R` is `Send + Sync`, so
         // `release` may be called on any thread.
-        Ok(unsafe { PooledBuf::from_parts(header, memory, capacity, 0, stale) })
+        Ok(unsafe { PooledBuf::from_parts(header, memory, capacity, NO_SLOT, stale) })
     }
 }
 

@@ -246,7 +246,7 @@ fn a_vec_or_a_box_becomes_a_guard_of_no_pool_without_a_copy() {
     let (address, capacity) = (memory.as_ptr(), memory.capacity());
     let mut buf = PooledBuf::try_from(memory).unwrap();
     assert_eq!((buf.as_ptr(), buf.capacity()), (address, capacity));
-    assert_eq!((buf.as_slice(), buf.slot()), (&b"from the heap"[..], 0));
+    assert_eq!((buf.as_slice(), buf.slot()), (&b"from the heap"[..], None));
     buf.extend_from_slice(b", and on").unwrap();
     assert_eq!(buf, "from the heap, and on");
     assert!(buf.resize(capacity + 1, 0).is_err());

@@ -97,8 +97,7 @@ impl<F: FreeList> PoolHandle<F> {
         }
         if let Some(tracker) = &core.tracker {
             for buf in &bufs {
-                // A slot's index, a `u32`.
-                tracker.enter(buf.slot() as u32, caller);
+                tracker.enter(buf.raw_slot(), caller);
             }
         }
         wake_all(wakers);

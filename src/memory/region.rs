@@ -34,7 +34,8 @@ const BATCH: usize = 1 << 20;
 /// let region = pool.region();
 /// let buf = pool.acquire()?;
 /// let offset = buf.as_ptr() as usize - region.as_ptr() as usize;
-/// assert_eq!(offset, buf.slot() * region.stride());
+/// let slot = buf.slot().expect("it is a buffer of the pool");
+/// assert_eq!(offset, slot * region.stride());
 /// assert!(offset + buf.capacity() <= region.len());
 /// assert_eq!(region.buffers(), 8);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

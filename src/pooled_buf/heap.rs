@@ -5,8 +5,8 @@ use std::ptr::NonNull;
 
 use crate::error::CapacityError;
 use crate::memory::layout::{BUFFER_SIZE_LIMIT, is_beyond_limit};
-use crate::pooled_buf::PooledBuf;
 use crate::pooled_buf::header::{Lender, Lengths, Place, ReleaseHeader};
+use crate::pooled_buf::{NO_SLOT, PooledBuf};
 use crate::wipe::Wipe;
 
 /// A guard over memory of no pool, which is freed when the guard is dropped: no copy. The bytes of the `Vec` count as
@@ -46,8 +46,9 @@ impl TryFrom<Vec<u8>> for PooledBuf {
         let start = unsafe { NonNull::new_unchecked(memory.as_mut_ptr()) };
         // SAFETY: the lender is a static. The memory was the `Vec`'s, which is not dropped, and is the guard's alone;
         // that its bytes may not be initialised is said by `exposed`. The heap takes it back on any thread.
-        let mut buf =
-            unsafe { PooledBuf::from_parts(NonNull::from(&HEAP), start, capacity, 0, capacity) };
+        let mut buf = unsafe {
+            PooledBuf::from_parts(NonNull::from(&HEAP), start, capacity, NO_SLOT, capacity)
+        };
         // Initialised, since the `Vec` said so.
         (buf.len, buf.written) = (len, len);
         Ok(buf)

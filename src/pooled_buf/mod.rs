@@ -106,9 +106,12 @@ unsafe impl Send for PooledBuf {}
 // SAFETY: a shared guard gives shared access to bytes, and nothing else.
 unsafe impl Sync for PooledBuf {}
 
+/// The slot of memory that is not one of a pool's buffers. No pool has so many.
+pub(crate) const NO_SLOT: u32 = u32::MAX;
+
 impl PooledBuf {
     /// A guard over `capacity` bytes at `memory`, of which the first `exposed` may hold an earlier holder's
-    /// bytes, or not be initialised. `slot` comes back at the release.
+    /// bytes, or not be initialised. `slot` comes back at the release; it is [`NO_SLOT`] for memory of no pool.
     ///
     /// # Safety
     ///
@@ -192,12 +195,18 @@ impl PooledBuf {
         self.room.wrapping_add(self.head)
     }
 
-    /// Which of its pool's buffers it is: see [`MemoryRegion`](crate::MemoryRegion). 0 for memory that was lent by a
-    /// [`Recycler`](crate::Recycler), or is of no pool.
+    /// Which of its pool's buffers it is, from 0 on: see [`MemoryRegion`](crate::MemoryRegion). `None` for memory that
+    /// was lent by a [`Recycler`](crate::Recycler), or is of no pool.
     #[inline]
     #[must_use]
-    pub fn slot(&self) -> usize {
-        self.slot as usize
+    pub fn slot(&self) -> Option<usize> {
+        (self.slot != NO_SLOT).then_some(self.slot as usize)
+    }
+
+    /// The slot that it was made with.
+    #[inline]
+    pub(crate) fn raw_slot(&self) -> u32 {
+        self.slot
     }
 
     /// Bytes that can still be added behind those written so far: `capacity()`, less the data, and less what was

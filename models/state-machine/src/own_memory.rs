@@ -48,7 +48,7 @@ impl OwnMemory {
         self.out += 1;
         let len = memory.bytes.len();
         let buf = self.recycler.lend(memory.bytes, memory.exposed).unwrap();
-        assert_eq!((buf.capacity(), buf.slot()), (len, 0));
+        assert_eq!((buf.capacity(), buf.slot()), (len, None));
         (buf, memory.exposed)
     }
 

@@ -116,7 +116,7 @@ pub(crate) struct Loan {
     tier: usize,
     /// Which size fitted: that has the claim.
     home: usize,
-    slot: usize,
+    slot: Option<usize>,
 }
 
 impl Tier {
@@ -329,9 +329,11 @@ impl Ledger {
         assert!(buf.is_empty(), "a fresh buffer of {name} is not empty");
         let address = buf.as_ptr() as usize;
         assert_eq!(address % self.features.alignment, 0, "alignment of {name}");
-        if self.features.numbered {
-            let was_held = tier.held[buf.slot()].swap(true, Relaxed);
-            assert!(!was_held, "buffer {} of {name} is lent twice", buf.slot());
+        let slot = buf.slot();
+        assert_eq!(slot.is_some(), self.features.numbered, "of {name}");
+        if let Some(slot) = slot {
+            let was_held = tier.held[slot].swap(true, Relaxed);
+            assert!(!was_held, "buffer {slot} of {name} is lent twice");
         }
         fence(SeqCst);
         let lent = tier.lent.fetch_add(1, Relaxed) + 1;
@@ -353,7 +355,7 @@ impl Ledger {
             ledger: Arc::clone(self),
             tier: number,
             home,
-            slot: buf.slot(),
+            slot,
         }
     }
 
@@ -425,8 +427,8 @@ impl Loan {
             features, tiers, ..
         } = &*self.ledger;
         let tier = &tiers[self.tier];
-        if features.numbered {
-            tier.held[self.slot].store(false, Relaxed);
+        if let Some(slot) = self.slot {
+            tier.held[slot].store(false, Relaxed);
         }
         tier.lent.fetch_sub(1, Relaxed);
         if let Some(account) = &features.account {
