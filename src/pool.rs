@@ -372,68 +372,42 @@ fn in_buffers_of(largest: usize, len: usize) -> (usize, usize) {
     (len.div_ceil(largest.max(1)).max(1), len.min(largest))
 }
 
+/// What points to a pool is that pool: every method goes there, or else what a pool of the user's does in place of a
+/// default would be lost. `tests/forwarding.rs` compares this list with the trait.
 macro_rules! forward {
-    ($($pointer:ty),*) => {$(
+    (for $pointer:ty; $(fn $method:ident(&self $(, $value:ident: $type:ty)*) -> $result:ty;)*) => {
         impl<P: Pool + ?Sized> Pool for $pointer {
-            #[inline]
-            fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError> {
-                (**self).acquire_for(len)
-            }
-
-            #[inline]
-            fn max_len(&self) -> usize {
-                (**self).max_len()
-            }
-
-            fn stats(&self) -> PoolStats {
-                (**self).stats()
-            }
-
-            fn name(&self) -> &str {
-                (**self).name()
-            }
-
-            fn close(&self) -> Holders {
-                (**self).close()
-            }
-
-            fn trim(&self) -> usize {
-                (**self).trim()
-            }
-
-            fn acquire_async(&self, len: usize) -> Acquire<'_> {
-                (**self).acquire_async(len)
-            }
-
-            fn acquire_owned(&self, len: usize) -> Acquire<'static> {
-                (**self).acquire_owned(len)
-            }
-
-            fn acquire_many(
-                &self,
-                count: usize,
-                len: usize,
-            ) -> Result<Vec<PooledBuf>, AcquireError> {
-                (**self).acquire_many(count, len)
-            }
-
-            fn acquire_many_async(&self, count: usize, len: usize) -> AcquireMany<'_> {
-                (**self).acquire_many_async(count, len)
-            }
-
-            fn acquire_chain(&self, len: usize) -> Result<PooledChain, AcquireError> {
-                (**self).acquire_chain(len)
-            }
-
-            fn acquire_chain_async(&self, len: usize) -> AcquireChain<'_> {
-                (**self).acquire_chain_async(len)
-            }
-
-            fn holders(&self) -> Holders {
-                (**self).holders()
-            }
+            $(
+                #[inline]
+                fn $method(&self $(, $value: $type)*) -> $result {
+                    (**self).$method($($value),*)
+                }
+            )*
         }
-    )*};
+    };
+    ($($methods:tt)*) => {
+        forward! { for &P; $($methods)* }
+        forward! { for Box<P>; $($methods)* }
+        forward! { for Arc<P>; $($methods)* }
+    };
 }
 
-forward!(&P, Box<P>, Arc<P>);
+forward! {
+    fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError>;
+    fn max_len(&self) -> usize;
+    fn stats(&self) -> PoolStats;
+    fn name(&self) -> &str;
+    fn close(&self) -> Holders;
+    fn trim(&self) -> usize;
+    fn acquire(&self) -> Result<PooledBuf, AcquireError>;
+    fn acquire_timeout(&self, len: usize, timeout: Duration) -> Result<PooledBuf, AcquireError>;
+    fn acquire_async(&self, len: usize) -> Acquire<'_>;
+    fn acquire_owned(&self, len: usize) -> Acquire<'static>;
+    fn acquire_many(&self, count: usize, len: usize) -> Result<Vec<PooledBuf>, AcquireError>;
+    fn acquire_many_timeout(&self, count: usize, len: usize, timeout: Duration) -> Result<Vec<PooledBuf>, AcquireError>;
+    fn acquire_many_async(&self, count: usize, len: usize) -> AcquireMany<'_>;
+    fn acquire_chain(&self, len: usize) -> Result<PooledChain, AcquireError>;
+    fn acquire_chain_timeout(&self, len: usize, timeout: Duration) -> Result<PooledChain, AcquireError>;
+    fn acquire_chain_async(&self, len: usize) -> AcquireChain<'_>;
+    fn holders(&self) -> Holders;
+}

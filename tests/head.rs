@@ -185,9 +185,8 @@ fn the_figures_say_where_the_data_begin_and_end() {
                 let len = random.usize(..SIZE / 2);
                 match random.u8(..8) {
                     0 => {
-                        if buf.extend_from_slice(&some).is_ok() {
-                            bytes.extend(some);
-                        }
+                        let fits = buf.put_some(&some);
+                        bytes.extend(&some[..fits]);
                     }
                     1 => {
                         let read = buf.read_from(&mut &some[..]).unwrap_or(0);
@@ -210,9 +209,8 @@ fn the_figures_say_where_the_data_begin_and_end() {
                         bytes.drain(..len.min(bytes.len()));
                     }
                     5 => {
-                        if buf.resize(len, step).is_ok() {
-                            bytes.resize(len, step);
-                        }
+                        let fits = buf.resize(len, step);
+                        bytes.resize(fits.map_or(bytes.len(), |()| len), step);
                     }
                     6 => {
                         buf.compact();
