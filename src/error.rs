@@ -1,5 +1,8 @@
 //! What can go wrong, each with the numbers that say why. Nothing is lost by an error: the pool, the
 //! guard and its bytes are as they were.
+//!
+//! A message is whole, since most logs have it alone: what an error carries is said in its own message, and so is not its
+//! `source`, as std asks ("either or, but not both"). So a reporter that prints all sources says nothing twice.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -23,6 +26,9 @@ use crate::holders::HeldBy;
 /// [`TimedOut`](AcquireError::TimedOut), [`Unsupported`](io::ErrorKind::Unsupported) for
 /// [`WaitingOff`](AcquireError::WaitingOff) and [`Other`](io::ErrorKind::Other) for [`Closed`](AcquireError::Closed);
 /// the error itself stays reachable through [`get_ref`](io::Error::get_ref).
+///
+/// The message is whole: that of [`TimedOut`](AcquireError::TimedOut) says what its `why` does. So that is a field, and
+/// not a [`source`](Error::source) as well, of which a reporter would print the same again.
 ///
 /// ```
 /// use poolbuf::{AcquireError, BufferPool, Pool, PoolConfig};
@@ -283,7 +289,8 @@ impl From<AcquireError> for io::Error {
 ///
 /// Converts to [`std::io::Error`], with the kind [`OutOfMemory`](io::ErrorKind::OutOfMemory) for
 /// [`ConfigProblem::OutOfMemory`] and [`InvalidInput`](io::ErrorKind::InvalidInput) for all else; the error itself
-/// stays reachable through [`get_ref`](io::Error::get_ref).
+/// stays reachable through [`get_ref`](io::Error::get_ref). The message is that of the problem, with the name before it:
+/// the problem is no [`source`](Error::source), which would be printed again.
 ///
 /// ```
 /// use poolbuf::{BufferPool, ConfigProblem, PoolConfig};
@@ -334,7 +341,8 @@ impl From<ConfigError> for io::Error {
     }
 }
 
-/// What is wrong with the configuration of a pool: part of [`ConfigError`], where the example is.
+/// What is wrong with the configuration of a pool: part of [`ConfigError`], where the example is. An error by itself too,
+/// for what checks a configuration and has no pool's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigProblem {
@@ -543,6 +551,8 @@ impl fmt::Display for ConfigProblem {
         }
     }
 }
+
+impl Error for ConfigProblem {}
 
 /// Why the max of a pool was not changed: it can be 1 to [`PoolConfig::reserve`](crate::PoolConfig::reserve). It is
 /// as it was.

@@ -4,6 +4,8 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::error::Error;
+use std::fmt;
 use std::future::{self, Future};
 use std::io::{self, ErrorKind};
 use std::pin::pin;
@@ -14,7 +16,8 @@ use poolbuf::frames::{
     CARRIED, Extent, FrameError, Frames, Framing, LengthPrefix, Lines, ReceiveError,
 };
 use poolbuf::{
-    AcquireError, Budget, BufferPool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig, PooledBuf,
+    AcquireError, Budget, BufferPool, ConfigError, ConfigProblem, MultiSizeConfig, MultiSizePool,
+    Pool, PoolConfig, PooledBuf,
 };
 
 fn pool(max: usize) -> BufferPool {
@@ -601,4 +604,73 @@ fn frames_cross_threads() {
         format!("{frames:?}"),
         "Frames { rest: 0, expected: None, .. }"
     );
+}
+
+/// As reporters print an error: its message, and those of its sources.
+fn messages(error: &dyn Error) -> Vec<String> {
+    let mut next = Some(error);
+    let sources = std::iter::from_fn(|| {
+        let error = next?;
+        next = error.source();
+        Some(error.to_string())
+    });
+    sources.collect()
+}
+
+/// An error of a socket that another one caused.
+#[derive(Debug)]
+struct Reset(io::Error);
+
+impl fmt::Display for Reset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the session ended")
+    }
+}
+
+impl Error for Reset {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+/// Whatever an error carries is either in its message or a source of it, and not both.
+#[test]
+fn a_report_of_an_error_and_its_sources_says_all_and_nothing_twice() {
+    type Received = ReceiveError<FrameError>;
+    let reset = || io::Error::other(Reset(ErrorKind::ConnectionReset.into()));
+    let with_cause = ["the session ended", "connection reset"];
+    assert_eq!(messages(&Received::Io(reset())), with_cause);
+    let converted = io::Error::from(Received::Io(reset()));
+    assert_eq!(messages(&converted), with_cause);
+
+    let full = pool(1);
+    let _held = full.acquire().unwrap();
+    let exhausted = || full.acquire().unwrap_err();
+    let late = || full.acquire_timeout(1, Duration::ZERO).unwrap_err();
+    let cut = || {
+        let mut frames = Frames::new(LengthPrefix::u8());
+        let buf = frames.acquire(&pool(1)).unwrap();
+        buf.extend_from_slice(b"\x05he").unwrap();
+        frames.next_frame().unwrap();
+        frames.end().unwrap_err()
+    };
+    let config = ConfigError::new("recv", ConfigProblem::NoTiers);
+    let whole: [(Box<dyn Error>, &str); 9] = [
+        (Box::new(Received::Acquire(exhausted())), "1 of 1"),
+        (Box::new(Received::Acquire(late())), "1 of 1"),
+        (Box::new(Received::Cut(cut())), "3 of 6 bytes"),
+        (Box::new(Received::Frame(FrameError::Empty)), "0 bytes"),
+        (Box::new(late()), "1 of 1"),
+        (Box::new(io::Error::from(late())), "1 of 1"),
+        (Box::new(cut()), "3 of 6 bytes"),
+        (Box::new(config.problem), "no tier"),
+        (Box::new(config), "recv: it has no tier"),
+    ];
+    for (error, says) in whole {
+        let messages = messages(&*error);
+        assert!(
+            messages.len() == 1 && messages[0].contains(says),
+            "{messages:?}"
+        );
+    }
 }

@@ -130,6 +130,9 @@ impl From<Cut> for io::Error {
 ///
 /// Converts to [`std::io::Error`], with the kind [`InvalidData`](io::ErrorKind::InvalidData) for what is no frame.
 ///
+/// It only says of which kind the error in it is: its message is that error's, and its [`source`](Error::source) is that
+/// error's source. (`E` need not be an [`Error`], so there is none of [`Frame`](ReceiveError::Frame).)
+///
 /// ```
 /// use poolbuf::frames::{Frames, LengthPrefix, ReceiveError};
 /// use poolbuf::{AcquireError, BufferPool, Pool};
@@ -170,7 +173,16 @@ impl<E: fmt::Display> fmt::Display for ReceiveError<E> {
     }
 }
 
-impl<E: fmt::Debug + fmt::Display> Error for ReceiveError<E> {}
+impl<E: fmt::Debug + fmt::Display> Error for ReceiveError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            ReceiveError::Frame(_) => None,
+            ReceiveError::Acquire(error) => error.source(),
+            ReceiveError::Io(error) => error.source(),
+            ReceiveError::Cut(error) => error.source(),
+        }
+    }
+}
 
 impl<E> From<AcquireError> for ReceiveError<E> {
     fn from(error: AcquireError) -> Self {
