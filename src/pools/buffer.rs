@@ -33,9 +33,11 @@ use crate::pools::forward::{public_pool, resizable_pool};
 /// wait for a MiB of it, or for one buffer if that is larger.
 ///
 /// The magazines are those of J. Bonwick and J. Adams, *Magazines and Vmem* (USENIX 2001). Taking them back relies on
-/// `membarrier(2)` on Linux and `FlushProcessWriteBuffers` on Windows; where neither is to be had (Wine's does nothing,
-/// and is not used), acquire and release cost a memory fence each. Not to be used in signal handlers, nor in a global
-/// allocator.
+/// `membarrier(2)` on Linux; where that is not to be had, acquire and release cost a memory fence each. Windows has
+/// `FlushProcessWriteBuffers`, but that of Wine does nothing, and a program can't be sure which it runs on: so it is used
+/// only in a program that is built with `RUSTFLAGS="--cfg poolbuf_windows_barrier"`, by which you say that it runs on
+/// Windows itself. (Where it runs on Wine nevertheless, and Wine hides that, a buffer could be lent twice.) Not to be used
+/// in signal handlers, nor in a global allocator.
 ///
 /// ```
 /// use poolbuf::{AcquireError, BufferPool, Pool};
