@@ -17,16 +17,17 @@ use poolbuf::{
     PooledBuf, Wipe,
 };
 
-/// Instructions for one operation on x86-64, with Rust 1.95.
+/// Instructions for one operation on x86-64, with Rust 1.95: in the middle between those with link-time optimisation, as
+/// `cargo bench` has it, and without, as the gate has it, which are up to 13 % apart from that.
 const EXPECTED: [(&str, f64); 5] = [
-    ("BufferPool", 50.0),
-    ("BufferPool without magazines", 280.0),
-    ("AlignedPool", 51.0),
-    ("LockFreePool", 128.0),
-    ("MultiSizePool", 95.0),
+    ("BufferPool", 62.0),
+    ("BufferPool without magazines", 285.0),
+    ("AlignedPool", 62.0),
+    ("LockFreePool", 135.0),
+    ("MultiSizePool", 102.0),
 ];
 /// As `EXPECTED`, for [`MANY`] buffers into a `Vec`, without their release.
-const EXPECTED_OF_MANY: [(&str, f64); 2] = [(ONE_BY_ONE, 1670.0), (AT_ONCE, 764.0)];
+const EXPECTED_OF_MANY: [(&str, f64); 2] = [(ONE_BY_ONE, 1446.0), (AT_ONCE, 688.0)];
 const ONE_BY_ONE: &str = "32 of a BufferPool, one by one";
 const AT_ONCE: &str = "32 of a BufferPool, at once";
 /// How much of what they cost one by one they may cost at once.

@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_accept::accept;
 
 /// Most buffers lent at once; fewer than there are clients.
@@ -33,7 +33,9 @@ async fn serve(mut socket: TcpStream, pool: BufferPool) -> io::Result<()> {
     socket.set_nodelay(true)?;
     loop {
         socket.readable().await?;
-        let mut buf = timeout(PATIENCE, pool.acquire_async(pool.buffer_size())).await??;
+        // With the pool's own limit, which it counts.
+        let waiting = pool.acquire_async(pool.buffer_size());
+        let mut buf = waiting.within(sleep(PATIENCE)).await?;
         match socket.try_read_buf(&mut buf) {
             Ok(0) => return Ok(()),
             Ok(_) => {}

@@ -10,7 +10,7 @@ use crate::stats::{average, percent, write_waits};
 
 /// The figures of a [`Budget`](crate::Budget) at one moment, over all pools that share it.
 ///
-/// Exact while no thread uses these pools, and else never off by more than the operations in flight.
+/// Exact while no thread uses these pools; else off by no more than others acquire and release while it is read.
 ///
 /// `Display` is one line for a log:
 ///
@@ -42,7 +42,7 @@ pub struct BudgetStats {
     /// Requests refused since the budget was made because too little of it was left.
     pub refused: u64,
     /// Requests that had to wait for bytes since the budget was made, and have ended, with a buffer or without: those
-    /// in vain also if they waited for a buffer while others of their pool had one and waited for its bytes.
+    /// in vain also if they waited behind one of their pool that lacked nothing but bytes.
     pub waits: u64,
     /// How many of them were granted their bytes.
     pub granted: u64,
@@ -52,7 +52,8 @@ pub struct BudgetStats {
     pub timed_out: u64,
     /// How many of them ended without a buffer, because they were dropped.
     pub abandoned: u64,
-    /// Requests that have a buffer, and wait for its bytes now.
+    /// Requests that lack nothing but bytes now: of each pool, or tier, the first in line at most, while all its buffers
+    /// are free.
     pub waiting: usize,
 }
 

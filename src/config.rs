@@ -47,6 +47,7 @@ pub struct PoolConfig {
     magazine: Option<usize>,
     budget: Option<Budget>,
     waiting: bool,
+    max_waiting: usize,
     track_holders: bool,
     name: Option<Arc<str>>,
     reserve: Option<usize>,
@@ -68,6 +69,7 @@ impl PoolConfig {
             magazine: None,
             budget: None,
             waiting: true,
+            max_waiting: usize::MAX,
             track_holders: false,
             name: None,
             reserve: None,
@@ -170,8 +172,9 @@ impl PoolConfig {
     /// Whether requests may wait for a buffer; true by default. Where they may not,
     /// [`acquire_timeout`](crate::Pool::acquire_timeout) and [`acquire_async`](crate::Pool::acquire_async) fail with
     /// [`AcquireError::WaitingOff`](crate::AcquireError::WaitingOff), whether a buffer is free or not. Then a release
-    /// never takes the lock of the queue in which requests wait, and so is never held up by a thread that was stopped
-    /// while it held that lock: for a [`LockFreePool`](crate::LockFreePool) that a real-time thread releases to.
+    /// never takes the lock of the line in which requests wait, and so is never held up by a thread that was stopped
+    /// while it held that lock: for a [`LockFreePool`](crate::LockFreePool) that a real-time thread releases to. Such a
+    /// one lends many at once from a single one of its stacks, since only a lock could count several.
     ///
     /// ```
     /// use poolbuf::{AcquireError, LockFreePool, Pool, PoolConfig};
@@ -184,6 +187,26 @@ impl PoolConfig {
     /// ```
     pub fn waiting(mut self, waiting: bool) -> Self {
         self.waiting = waiting;
+        self
+    }
+
+    /// Requests that may wait at the same time at most; those that come when so many do are refused with
+    /// [`AcquireError::TooManyWaiting`](crate::AcquireError::TooManyWaiting). No limit unless set: each that waits costs
+    /// about 250 bytes, and those of clients that have long gone are served in turn before whoever comes now. Of a
+    /// [`MultiSizePool`](crate::MultiSizePool), each tier has its own.
+    ///
+    /// ```
+    /// use poolbuf::{AcquireError, BufferPool, Pool, PoolConfig};
+    /// use std::time::Duration;
+    ///
+    /// let pool = BufferPool::with_config(PoolConfig::new(64).max(1).max_waiting(0))?;
+    /// let _only = pool.acquire_timeout(64, Duration::from_secs(1))?;
+    /// let error = pool.acquire_timeout(64, Duration::from_secs(1)).unwrap_err();
+    /// assert!(matches!(error, AcquireError::TooManyWaiting { waiting: 0, .. }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_waiting(mut self, requests: usize) -> Self {
+        self.max_waiting = requests;
         self
     }
 
@@ -357,6 +380,7 @@ impl PoolConfig {
             magazine: self.magazine.unwrap_or(usize::MAX),
             budget: self.budget,
             waiting: self.waiting,
+            max_waiting: self.max_waiting,
             track_holders: self.track_holders,
             name,
             decay: self.decay,
@@ -391,6 +415,8 @@ pub(crate) struct CheckedConfig {
     pub(crate) magazine: usize,
     pub(crate) budget: Option<Budget>,
     pub(crate) waiting: bool,
+    /// Requests that may wait at most.
+    pub(crate) max_waiting: usize,
     pub(crate) track_holders: bool,
     pub(crate) name: Arc<str>,
     pub(crate) decay: Option<Duration>,

@@ -21,9 +21,10 @@ use crate::holders::HeldBy;
 ///
 /// Converts to [`std::io::Error`], with the kind [`InvalidInput`](io::ErrorKind::InvalidInput) for
 /// [`TooLarge`](AcquireError::TooLarge) and [`TooMany`](AcquireError::TooMany),
-/// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for [`Exhausted`](AcquireError::Exhausted) and
-/// [`OverBudget`](AcquireError::OverBudget), [`TimedOut`](io::ErrorKind::TimedOut) for
-/// [`TimedOut`](AcquireError::TimedOut), [`Unsupported`](io::ErrorKind::Unsupported) for
+/// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for [`Exhausted`](AcquireError::Exhausted),
+/// [`OverBudget`](AcquireError::OverBudget) and [`TooManyWaiting`](AcquireError::TooManyWaiting),
+/// [`OutOfMemory`](io::ErrorKind::OutOfMemory) for [`OutOfMemory`](AcquireError::OutOfMemory),
+/// [`TimedOut`](io::ErrorKind::TimedOut) for [`TimedOut`](AcquireError::TimedOut), [`Unsupported`](io::ErrorKind::Unsupported) for
 /// [`WaitingOff`](AcquireError::WaitingOff) and [`Other`](io::ErrorKind::Other) for [`Closed`](AcquireError::Closed);
 /// the error itself stays reachable through [`get_ref`](io::Error::get_ref).
 ///
@@ -73,8 +74,8 @@ pub enum AcquireError {
         /// Buffers that can be lent at once at most.
         max: usize,
     },
-    /// Every buffer that could serve the request is in use; or, of those that a request for many asked for, too few are
-    /// free. What is collected for a request that came earlier, and waits, is in use.
+    /// At one moment all buffers that could serve the request were lent (of those that a request for many asked for, too
+    /// few were free), or those that were free were owed to requests that came before and wait.
     Exhausted {
         /// What the pool (of a [`MultiSizePool`](crate::MultiSizePool): the tier that fits the request) is called.
         /// Where [the next larger tier](crate::Overflow::NextTier) was tried too, both, joined by "and": the numbers
@@ -84,6 +85,9 @@ pub enum AcquireError {
         in_use: usize,
         /// Buffers that it can lend at most.
         max: usize,
+        /// How many buffers the first of the requests that wait wants, to which the `max - in_use` that are free are
+        /// owed; 0 where none waits, or all are lent.
+        first_wants: u32,
         /// What holds them, if the pool tracks that: see
         /// [`PoolConfig::track_holders`](crate::PoolConfig::track_holders).
         held_by: Option<Box<HeldBy>>,
@@ -98,6 +102,23 @@ pub enum AcquireError {
         lent: usize,
         /// Bytes that can be lent at most.
         budget: usize,
+        /// Requests that wait for bytes of the budget, and come first; 0 if there are too few left for this one, whoever
+        /// waits.
+        waiting: u32,
+    },
+    /// So many requests wait for the pool as [`PoolConfig::max_waiting`](crate::PoolConfig::max_waiting) allows.
+    TooManyWaiting {
+        /// What the pool is called.
+        pool: Arc<str>,
+        /// Requests that wait.
+        waiting: usize,
+    },
+    /// The allocator has no memory for the guards of so many buffers at once. None has been taken.
+    OutOfMemory {
+        /// What the pool is called.
+        pool: Arc<str>,
+        /// Bytes that the guards would take.
+        bytes: usize,
     },
     /// No buffer came within the time that the request was willing to wait.
     TimedOut {
@@ -133,6 +154,8 @@ impl AcquireError {
             | AcquireError::Exhausted { pool, .. }
             | AcquireError::OverBudget { pool, .. }
             | AcquireError::TimedOut { pool, .. }
+            | AcquireError::TooManyWaiting { pool, .. }
+            | AcquireError::OutOfMemory { pool, .. }
             | AcquireError::WaitingOff { pool }
             | AcquireError::Closed { pool } => pool,
         }
@@ -146,18 +169,21 @@ impl AcquireError {
                     pool,
                     in_use,
                     max,
+                    first_wants,
                     held_by,
                 },
                 AcquireError::Exhausted {
                     pool: next,
                     in_use: in_use_there,
                     max: max_there,
+                    first_wants: first_wants_there,
                     held_by: held_there,
                 },
             ) => AcquireError::Exhausted {
                 pool: format!("{pool} and {next}").into(),
                 in_use: in_use + in_use_there,
                 max: max + max_there,
+                first_wants: first_wants.max(first_wants_there),
                 held_by: match (held_by, held_there) {
                     (Some(here), Some(there)) => Some(Box::new(here.and(*there))),
                     (here, there) => here.or(there),
@@ -195,14 +221,23 @@ impl fmt::Display for AcquireError {
                 pool,
                 in_use,
                 max,
+                first_wants,
                 held_by,
             } => {
-                match in_use < max {
-                    true => write!(
+                match (in_use < max, first_wants) {
+                    (true, 0) => write!(
                         f,
                         "too few buffers of {pool} are free ({in_use} of {max} in use)"
                     )?,
-                    false => write!(f, "all buffers of {pool} are in use ({in_use} of {max})")?,
+                    // Of two tiers, one may lend more than a max that was lowered, while the other has some that are owed.
+                    (_, 1..) => write!(
+                        f,
+                        "the buffers of {pool} that are free ({in_use} of {max} in use) are owed to requests that \
+                         wait, the first of which wants {first_wants}"
+                    )?,
+                    (false, 0) => {
+                        write!(f, "all buffers of {pool} are in use ({in_use} of {max})")?
+                    }
                 }
                 write!(f, ": release some, shed load, or raise its max")?;
                 write_held_by(f, held_by.as_deref())
@@ -212,6 +247,29 @@ impl fmt::Display for AcquireError {
                 requested,
                 lent,
                 budget,
+                waiting: waiting @ 1..,
+            } => write!(
+                f,
+                "{} of {pool} come after {waiting} that wait for bytes of the budget, of which {lent} of {budget} \
+                 are lent: release some, shed load, or raise the budget",
+                Bytes(*requested)
+            ),
+            AcquireError::TooManyWaiting { pool, waiting } => write!(
+                f,
+                "{waiting} requests wait for {pool} already, as many as it lets wait: shed load, or raise its \
+                 max_waiting"
+            ),
+            AcquireError::OutOfMemory { pool, bytes } => write!(
+                f,
+                "no memory for {} of guards of {pool}: ask for fewer at once",
+                Bytes(*bytes)
+            ),
+            AcquireError::OverBudget {
+                pool,
+                requested,
+                lent,
+                budget,
+                ..
             } => write!(
                 f,
                 "{} of {pool}, beside {lent} lent already, \
@@ -274,9 +332,10 @@ impl From<AcquireError> for io::Error {
             AcquireError::TooLarge { .. } | AcquireError::TooMany { .. } => {
                 io::ErrorKind::InvalidInput
             }
-            AcquireError::Exhausted { .. } | AcquireError::OverBudget { .. } => {
-                io::ErrorKind::ResourceBusy
-            }
+            AcquireError::Exhausted { .. }
+            | AcquireError::OverBudget { .. }
+            | AcquireError::TooManyWaiting { .. } => io::ErrorKind::ResourceBusy,
+            AcquireError::OutOfMemory { .. } => io::ErrorKind::OutOfMemory,
             AcquireError::TimedOut { .. } => io::ErrorKind::TimedOut,
             AcquireError::WaitingOff { .. } => io::ErrorKind::Unsupported,
             AcquireError::Closed { .. } => io::ErrorKind::Other,

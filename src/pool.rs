@@ -10,8 +10,7 @@ use crate::holders::Holders;
 use crate::pooled_buf::PooledBuf;
 use crate::pooled_chain::PooledChain;
 use crate::stats::PoolStats;
-use crate::waiting::acquire::{Acquire, AcquireMany};
-use crate::waiting::acquire_chain::AcquireChain;
+use crate::waiting::acquire::Acquire;
 
 /// A pool of buffers: what every pool can do, from lending a buffer to closing.
 ///
@@ -124,7 +123,7 @@ pub trait Pool: fmt::Debug + Send + Sync {
 
     /// Waits until there is a buffer that can hold at least `len` bytes, for at most `timeout`, and parks the
     /// thread meanwhile; `Duration::MAX` is for ever. First come, first served: while requests wait, every
-    /// buffer that is released is handed to the one that has waited longest. In a
+    /// buffer that is released is granted to the one that has waited longest. In a
     /// [`MultiSizePool`](crate::MultiSizePool) the request waits for each tier that may serve it. Costs what
     /// `acquire_for` does when a buffer is free; see [`Acquire`] for the rest.
     ///
@@ -170,8 +169,7 @@ pub trait Pool: fmt::Debug + Send + Sync {
     /// that polls it, such as a `Stream` or a `Service`, or to be spawned. It is a handle of the pool as well, so it is
     /// served even after all others are gone.
     ///
-    /// Costs what `acquire_async` does, a count up and down, and an allocation of 8 bytes; of twice that where two
-    /// tiers of a [`MultiSizePool`](crate::MultiSizePool) may serve the request. Pools of your own that don't say
+    /// Costs what `acquire_async` does, a count up and down, and an allocation of 8 bytes. Pools of your own that don't say
     /// otherwise do not wait, as above.
     ///
     /// ```
@@ -209,8 +207,8 @@ pub trait Pool: fmt::Debug + Send + Sync {
         Acquire::ready(self.acquire_for(len))
     }
 
-    /// Lends `count` empty buffers that can hold at least `len` bytes each, all or none; 0 are an empty `Vec`. Never
-    /// waits.
+    /// Lends `count` empty buffers that can hold at least `len` bytes each, all or none. Never waits. 0 are an empty `Vec`,
+    /// or the error of a request that the pool could never serve: that it is closed, or that no buffer has `len` bytes.
     ///
     /// For whatever needs several buffers for one thing. Taken one at a time, each by a request that waits while it
     /// holds the ones before, they can end up with requests that all wait for one more: see
@@ -293,17 +291,17 @@ pub trait Pool: fmt::Debug + Send + Sync {
     /// Waits as [`acquire_many_timeout`](Pool::acquire_many_timeout) does, but holds up no thread: a future for any
     /// runtime, which can be dropped at any moment.
     ///
-    /// First come, first served, in one queue with the requests for single buffers. The first request in the
-    /// queue, and it alone, collects: it gets what is free when it comes and then each buffer that is released, until
-    /// it has all. So two that want many never each hold what the other lacks. Those behind it wait meanwhile, and
-    /// requests that don't wait are refused; what is collected counts as in use. If it is dropped, all of that goes to
-    /// those behind it.
+    /// First come, first served, in one queue with the requests for single buffers. A request holds nothing until as many
+    /// are free at once as it wants; then it gets all of them. What is free meanwhile is owed to the first in the queue:
+    /// those behind it wait, and requests that don't wait are refused, even if one would be enough for them. So it is
+    /// always served in the end, and two that want many never each hold what the other lacks. Whether it can be served at
+    /// all is asked at its first poll, and once more when the max is lowered.
     ///
     /// Pools of your own that don't say otherwise do not wait: their future is ready at once with what
     /// `acquire_many` says.
     #[track_caller]
-    fn acquire_many_async(&self, count: usize, len: usize) -> AcquireMany<'_> {
-        AcquireMany::ready(self.acquire_many(count, len))
+    fn acquire_many_async(&self, count: usize, len: usize) -> Acquire<'_, Vec<PooledBuf>> {
+        Acquire::ready(self.acquire_many(count, len))
     }
 
     /// Lends buffers that can hold at least `len` bytes together, all or none, to be written and read as one. Never
@@ -355,9 +353,22 @@ pub trait Pool: fmt::Debug + Send + Sync {
     /// Waits for a chain as [`acquire_many_async`](Pool::acquire_many_async) does for its buffers, which are all of the
     /// pool's largest size.
     #[track_caller]
-    fn acquire_chain_async(&self, len: usize) -> AcquireChain<'_> {
-        let (count, len) = in_buffers_of(self.max_len(), len);
-        AcquireChain::of(self.acquire_many_async(count, len))
+    fn acquire_chain_async(&self, len: usize) -> Acquire<'_, PooledChain> {
+        Acquire::ready(self.acquire_chain(len))
+    }
+
+    /// Waits as [`acquire_many_async`](Pool::acquire_many_async) does, by a future that borrows nothing; see
+    /// [`acquire_owned`](Pool::acquire_owned).
+    #[track_caller]
+    fn acquire_many_owned(&self, count: usize, len: usize) -> Acquire<'static, Vec<PooledBuf>> {
+        Acquire::ready(self.acquire_many(count, len))
+    }
+
+    /// Waits as [`acquire_chain_async`](Pool::acquire_chain_async) does, by a future that borrows nothing; see
+    /// [`acquire_owned`](Pool::acquire_owned).
+    #[track_caller]
+    fn acquire_chain_owned(&self, len: usize) -> Acquire<'static, PooledChain> {
+        Acquire::ready(self.acquire_chain(len))
     }
 
     /// What holds the buffers that are out: the lines of code that acquired them, if the pool
@@ -368,7 +379,7 @@ pub trait Pool: fmt::Debug + Send + Sync {
 }
 
 /// How many buffers of at most `largest` bytes hold `len`, and what each is asked to hold.
-fn in_buffers_of(largest: usize, len: usize) -> (usize, usize) {
+pub(crate) fn in_buffers_of(largest: usize, len: usize) -> (usize, usize) {
     (len.div_ceil(largest.max(1)).max(1), len.min(largest))
 }
 
@@ -405,9 +416,11 @@ forward! {
     fn acquire_owned(&self, len: usize) -> Acquire<'static>;
     fn acquire_many(&self, count: usize, len: usize) -> Result<Vec<PooledBuf>, AcquireError>;
     fn acquire_many_timeout(&self, count: usize, len: usize, timeout: Duration) -> Result<Vec<PooledBuf>, AcquireError>;
-    fn acquire_many_async(&self, count: usize, len: usize) -> AcquireMany<'_>;
+    fn acquire_many_async(&self, count: usize, len: usize) -> Acquire<'_, Vec<PooledBuf>>;
+    fn acquire_many_owned(&self, count: usize, len: usize) -> Acquire<'static, Vec<PooledBuf>>;
     fn acquire_chain(&self, len: usize) -> Result<PooledChain, AcquireError>;
     fn acquire_chain_timeout(&self, len: usize, timeout: Duration) -> Result<PooledChain, AcquireError>;
-    fn acquire_chain_async(&self, len: usize) -> AcquireChain<'_>;
+    fn acquire_chain_async(&self, len: usize) -> Acquire<'_, PooledChain>;
+    fn acquire_chain_owned(&self, len: usize) -> Acquire<'static, PooledChain>;
     fn holders(&self) -> Holders;
 }

@@ -4,8 +4,10 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use crate::free_list::Slot;
 use crate::memory::layout::is_beyond_limit;
-use crate::pooled_buf::header::{Lender, Lengths, Place, ReleaseHeader};
+use crate::pooled_buf::header::{Lender, ReleaseHeader};
+use crate::pooled_buf::layout::{Address, Lengths, Place};
 use crate::pooled_buf::{NO_SLOT, PooledBuf};
 use crate::wipe::Wipe;
 
@@ -144,7 +146,10 @@ impl<R: Recycle> Recycler<R> {
         // SAFETY: the count taken above keeps the header alive until `release` gives it up. The memory was
         // a box of `capacity` initialised bytes, leaked to the guard alone. `R` is `Send + Sync`, so
         // `release` may be called on any thread.
-        Ok(unsafe { PooledBuf::from_parts(header, memory, capacity, NO_SLOT, stale) })
+        Ok(unsafe {
+            let slot = Slot::new(NO_SLOT, stale);
+            PooledBuf::from_parts(header, memory, capacity, slot)
+        })
     }
 }
 
@@ -155,22 +160,23 @@ impl<R: Recycle> Recycler<R> {
 /// The values are what `Recycler::<R>::lend` made a guard from, and have not been released before.
 unsafe fn release<R: Recycle>(
     header: NonNull<ReleaseHeader>,
-    data: NonNull<u8>,
-    [room, head]: Place,
-    _slot: u32,
-    Lengths { exposed, .. }: Lengths,
+    data: Address,
+    place: Place,
+    lengths: Lengths,
+    slot: Slot,
 ) {
     let home: *const Home<R> = header.cast().as_ptr();
     // SAFETY: `lend` made the header from `Arc::into_raw`, and this call alone takes that count back.
     let home = unsafe { Arc::from_raw(home) };
-    // There is no headroom, so neither is negative.
-    let (head, capacity) = (head as usize, head as usize + room as usize);
+    // There is no headroom, so the head is not negative.
+    let (head, size) = (place.head() as usize, place.size() as usize);
     // SAFETY: `lend` leaked a box of this address and length, and this call alone takes it back. Its bytes
     // are initialised, as they were when it was lent.
     let memory = unsafe {
-        let memory = NonNull::slice_from_raw_parts(data.sub(head), capacity);
+        let memory = NonNull::slice_from_raw_parts(data.get().sub(head), size);
         Box::from_raw(memory.as_ptr())
     };
+    let exposed = slot.used(place, lengths).exposed();
     home.recycle.recycle(memory, exposed as usize);
 }
 

@@ -9,7 +9,8 @@ use crate::counted::{Buffers, Bytes};
 
 /// A pool's figures at one moment.
 ///
-/// Exact while no other thread uses the pool, and else never off by more than the operations in flight.
+/// Exact while no other thread uses the pool; else a number of buffers is off by no more than others acquire and release
+/// while it is read.
 /// Made from what the pool keeps anyway: reading costs a lock or a few loads and a few allocations;
 /// acquire and release pay nothing for it.
 ///
@@ -42,23 +43,24 @@ pub struct PoolStats {
     /// Buffers that exist and are free: `total - in_use`. The pool can still lend `max - in_use`,
     /// or none where a lowered `max` is below what is in use, and where it is closed.
     pub available: usize,
-    /// Buffers that are lent, or kept for a request that waits: what is collected for one that asked for
-    /// [many](crate::Pool::acquire_many_async), and what one has that waits for the bytes of a
-    /// [`Budget`](crate::Budget).
+    /// Buffers that are lent, those that were granted to a request which has not come for them yet included. Requests that
+    /// wait have none.
     pub in_use: usize,
     /// Buffers that were ever `in_use`, counting each once. Exactly the most that were so at the same time if
     /// one thread uses the pool; with several it may be more, since a thread takes a new buffer rather than
     /// one that rests at another's hand. Never less, so a `max` of that many would have been enough. Of a
     /// multi-size pool, the sum over its tiers.
     pub high_water: usize,
-    /// Buffers lent since the pool was made. A [`LockFreePool<N>`](crate::LockFreePool) counts modulo 2
-    /// to the power of its tag's bits (2⁴⁸ for `N` up to 65,535).
+    /// Buffers lent since the pool was made, those that were granted to a request which was dropped before it came for
+    /// them included. A [`LockFreePool<N>`](crate::LockFreePool) counts modulo 2 to the power of its tag's bits (2⁴⁸ for
+    /// `N` up to 65,534).
     pub acquired: u64,
-    /// Requests refused since the pool was made because all buffers were in use; one for many counts once. Requests
+    /// Requests refused since the pool was made because all buffers were in use or owed to others, bytes of a budget
+    /// lacked, or as many [waited](crate::PoolConfig::max_waiting) as may; one for many counts once. Requests
     /// that were too large, or came after the pool was closed, do not count.
     pub refused: u64,
     /// Requests that were refused, timed out or were abandoned because the [`Budget`](crate::Budget) of several pools
-    /// was used up: they lacked its bytes, or waited for a buffer while others had one and waited for its bytes.
+    /// was used up: they lacked its bytes, or waited behind one that lacked nothing but its bytes.
     pub over_budget: u64,
     /// Requests that had to wait, for a buffer or for the bytes of a [`Budget`](crate::Budget), since the pool was
     /// made, and have ended, with a buffer or without. In a multi-size pool each counts in one tier: in that which lent
@@ -73,17 +75,21 @@ pub struct PoolStats {
     /// How many of them ended without a buffer, because their time was up.
     pub timed_out: u64,
     /// How many of them ended without a buffer, because they were dropped: by a time limit of the runtime's, a
-    /// `select!`, or the end of their task. Also if a buffer had been handed to them just before.
+    /// `select!`, or the end of their task. Also if a buffer had been granted to them just before.
     pub abandoned: u64,
-    /// How many of them were for the bytes of a budget at the end, or as `over_budget` says.
+    /// How many of them lacked nothing but the bytes of a budget at some time, or as `over_budget` says.
     pub waits_for_bytes: u64,
-    /// Requests that wait now, for a buffer or for the bytes of a budget.
+    /// Requests that wait now, for a buffer or for the bytes of a budget. In a multi-size pool each counts in one tier: in
+    /// the first that may still serve it.
     pub waiting: usize,
+    /// Buffers that the first of them wants; 0 if none waits. As long as fewer are free, those that are free are owed to it,
+    /// and those behind it wait, however little they want. Of a multi-size pool, the most of its tiers.
+    pub first_wants: usize,
     /// For how long, at least, no buffer has come back while requests waited: for how long the request that is first in
-    /// the queue has been that, and been handed nothing. While some wait for the bytes of a [`Budget`](crate::Budget),
-    /// the same of its queue, if that is longer: for how long the first there has been that, and no bytes have come
-    /// back. Known from the second reading of the figures on, since the first one only notes which request that is. Of a
-    /// multi-size pool, the longest of its tiers.
+    /// the queue has been that, and no buffer has been released. While the first lacks nothing but bytes of a
+    /// [`Budget`](crate::Budget), the same of its queue, if that is longer: for how long the first there has been that, and
+    /// no bytes have come back. Known from the second reading of the figures on, since the first one only notes which
+    /// request that is. Of a multi-size pool, the longest of its tiers.
     pub stalled: Duration,
     /// Bytes that the [`Budget`](crate::Budget) which the pool shares with others allows; 0 without one. How much of it
     /// is used, [`Budget::stats`](crate::Budget::stats) tells.
@@ -127,12 +133,22 @@ pub enum Health {
     /// longer than usual. A larger `max` helps in neither case, nor does a larger [`Budget`](crate::Budget) where it is
     /// bytes that they wait for.
     ///
-    /// The criterion: the same request has been first in the queue, and has been handed nothing, for at least 1 s and
+    /// The criterion: the same request has been first in the queue, and nothing has come back, for at least 1 s and
     /// for ten times as long as waits took on average; see [`PoolStats::stalled`].
     HoldAndWait {
         /// For how long, at least, no buffer has come back.
         stalled: Duration,
         /// Requests that wait.
+        waiting: usize,
+    },
+    /// Buffers are free, but owed to a request for many that is the first in line, and others wait behind it: the order
+    /// is that of arrival, so that small requests can't starve a large one.
+    FirstWantsMany {
+        /// Buffers that the first wants.
+        wanted: usize,
+        /// Buffers that can be lent now.
+        free: usize,
+        /// Requests that wait, the first included.
         waiting: usize,
     },
     /// At least 1 % of all requests were refused, or waited in vain: timed out, or were abandoned.
@@ -201,8 +217,8 @@ impl PoolStats {
         self.acquired.saturating_add(self.unserved())
     }
 
-    /// What to change, with the number to set. A pool to which no buffer comes back while requests wait is told so
-    /// before all else. Then one that refuses at least 1 % of its requests is told so
+    /// What to change, with the number to set. A pool whose free buffers are owed to one request that wants many, and one to
+    /// which no buffer comes back while requests wait, is told so before all else. Then one that refuses at least 1 % of its requests is told so
     /// first, then one that lets them wait for long, then one of whose `max` at least 90 % are in use; of a multi-size
     /// pool each tier is asked. The last is about this moment and the others about all the time since the pool was
     /// made: for what happened in between, ask the change [`since`](PoolStats::since) an earlier snapshot. A closed
@@ -225,6 +241,14 @@ impl PoolStats {
         }
         if !self.tiers.is_empty() {
             return Health::Normal;
+        }
+        let free = self.max.saturating_sub(self.in_use);
+        if self.waiting > 1 && free > 0 && free < self.first_wants {
+            return Health::FirstWantsMany {
+                wanted: self.first_wants,
+                free,
+                waiting: self.waiting,
+            };
         }
         if self.waiting > 0 && self.stalled >= self.average_wait().saturating_mul(10).max(STALLED) {
             return Health::HoldAndWait {
@@ -401,6 +425,7 @@ impl PoolStats {
             sum.waits_for_bytes += tier.waits_for_bytes;
             sum.budget = sum.budget.max(tier.budget);
             sum.waiting += tier.waiting;
+            sum.first_wants = sum.first_wants.max(tier.first_wants);
             sum.stalled = sum.stalled.max(tier.stalled);
             sum.resident_bytes += tier.resident_bytes;
         }
@@ -477,6 +502,15 @@ impl fmt::Display for Health {
                 f,
                 "no buffer came back for {stalled:.1?}, with {waiting} waiting: if those hold buffers, \
                  they wait for each other; acquire many at once"
+            ),
+            Health::FirstWantsMany {
+                wanted,
+                free,
+                waiting,
+            } => write!(
+                f,
+                "the first of {waiting} that wait wants {wanted} buffers, and {free} are free: the others wait for it; \
+                 ask for fewer at once, or take what is many from a pool of its own"
             ),
             Health::NearlyFull {
                 used_percent,

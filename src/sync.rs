@@ -84,7 +84,11 @@ mod unwatched {
         #[inline(always)]
         pub(crate) fn holds(&self, _buffer: u32) {}
 
-        /// The caller has all buffers to itself.
+        /// The caller uses what has this, which nobody frees meanwhile.
+        #[inline(always)]
+        pub(crate) fn is_used(&self) {}
+
+        /// The caller has all buffers to itself, and nobody else uses what has this.
         pub(crate) fn holds_all(&self) {}
     }
 
@@ -231,16 +235,20 @@ mod under_loom {
         pub(crate) fn spin(&self) {}
     }
 
-    /// loom reports it when two holders' uses of a cell are not ordered.
+    /// loom reports it when two holders' uses of a cell are not ordered. The last cell is not a buffer's.
     pub(crate) struct Witness(Vec<UnsafeCell<()>>);
 
     impl Witness {
         pub(crate) fn new(buffers: u32) -> Self {
-            Witness((0..buffers).map(|_| UnsafeCell::new(())).collect())
+            Witness((0..=buffers).map(|_| UnsafeCell::new(())).collect())
         }
 
         pub(crate) fn holds(&self, buffer: u32) {
             self.0[buffer as usize].with_mut(|_| ());
+        }
+
+        pub(crate) fn is_used(&self) {
+            self.0[self.0.len() - 1].with(|_| ());
         }
 
         pub(crate) fn holds_all(&self) {

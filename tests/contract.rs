@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use poolbuf::{
-    Acquire, AcquireError, AcquireMany, AlignedPool, Budget, BudgetStats, BufferPool,
-    CapacityError, ConfigError, ConfigProblem, Health, LockFreePool, MultiSizeConfig,
-    MultiSizePool, Overflow, POISON, Pool, PoolConfig, PoolStats, PooledBuf, Recycle, Recycler,
-    ResizeError, Wipe, Within,
+    Acquire, AcquireError, AlignedPool, Budget, BudgetStats, BufferPool, CapacityError,
+    ConfigError, ConfigProblem, Health, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow,
+    POISON, Pool, PoolConfig, PoolStats, PooledBuf, PooledChain, Recycle, Recycler, ResizeError,
+    Wipe, Within,
 };
 
 /// Bytes a buffer of every pool under test.
@@ -57,6 +57,7 @@ fn take_all(pool: &dyn Pool) -> Vec<PooledBuf> {
         pool: error.pool().into(),
         in_use: MAX,
         max: MAX,
+        first_wants: 0,
         held_by: None,
     };
     assert_eq!(error, exhausted);
@@ -250,10 +251,12 @@ fn types_have_the_size_and_the_bounds_that_are_promised() {
     assert_eq!(size_of::<Option<PooledBuf>>(), size_of::<PooledBuf>());
     // Of those that are kept while they wait, on 64 bits. What a limit adds is the timer, or a pointer to it, and a time.
     everywhere::<Acquire<'static>>();
-    everywhere::<Within<Acquire<'static>, PhantomPinned>>();
-    everywhere::<Within<AcquireMany<'static>, PhantomPinned>>();
-    assert!(size_of::<Acquire<'_>>() <= 144);
-    type Waits<T> = Within<Acquire<'static>, T>;
+    everywhere::<Acquire<'static, Vec<PooledBuf>>>();
+    everywhere::<Acquire<'static, PooledChain>>();
+    everywhere::<Within<'static, PhantomPinned>>();
+    everywhere::<Within<'static, PhantomPinned, PooledChain>>();
+    assert!(size_of::<Acquire<'_>>() <= 80);
+    type Waits<T> = Within<'static, T>;
     assert!(size_of::<Waits<()>>() <= size_of::<Acquire<'_>>() + 24);
     assert!(size_of::<Waits<[u64; 32]>>() <= size_of::<Acquire<'_>>() + 32 * 8 + 8);
 }
@@ -822,6 +825,7 @@ fn errors_become_io_errors_and_keep_themselves() {
         pool: pool.clone(),
         in_use: 256,
         max: 256,
+        first_wants: 0,
         held_by: None,
     };
     let large = AcquireError::TooLarge {
@@ -834,6 +838,7 @@ fn errors_become_io_errors_and_keep_themselves() {
         requested: 3,
         lent: 2,
         budget: 4,
+        waiting: 0,
     };
     let late = AcquireError::TimedOut {
         pool: pool.clone(),
@@ -951,6 +956,7 @@ fn an_empty_tier_refuses_or_goes_one_tier_up() {
         pool: format!("multi-size pool ({size} bytes)").into(),
         in_use: 1,
         max: 1,
+        first_wants: 0,
         held_by: None,
     };
 
@@ -968,6 +974,7 @@ fn an_empty_tier_refuses_or_goes_one_tier_up() {
         pool: "multi-size pool (100 bytes) and multi-size pool (200 bytes)".into(),
         in_use: 2,
         max: 2,
+        first_wants: 0,
         held_by: None,
     };
     assert_eq!(climbing.acquire_for(1).unwrap_err(), both, "not two up");

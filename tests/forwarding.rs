@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use poolbuf::{
-    Acquire, AcquireChain, AcquireError, AcquireMany, BufferPool, Holders, Pool, PoolStats,
-    PooledBuf, PooledChain,
+    Acquire, AcquireError, BufferPool, Holders, Pool, PoolStats, PooledBuf, PooledChain,
 };
 
 const COUNT: usize = 2;
@@ -68,10 +67,12 @@ methods! {
     fn acquire_many_timeout(
         count: usize = COUNT, len: usize = LEN, timeout: Duration = LIMIT
     ) -> Result<Vec<PooledBuf>, AcquireError>;
-    fn acquire_many_async(count: usize = COUNT, len: usize = LEN) -> AcquireMany<'_>;
+    fn acquire_many_async(count: usize = COUNT, len: usize = LEN) -> Acquire<'_, Vec<PooledBuf>>;
+    fn acquire_many_owned(count: usize = COUNT, len: usize = LEN) -> Acquire<'static, Vec<PooledBuf>>;
     fn acquire_chain(len: usize = LEN) -> Result<PooledChain, AcquireError>;
     fn acquire_chain_timeout(len: usize = LEN, timeout: Duration = LIMIT) -> Result<PooledChain, AcquireError>;
-    fn acquire_chain_async(len: usize = LEN) -> AcquireChain<'_>;
+    fn acquire_chain_async(len: usize = LEN) -> Acquire<'_, PooledChain>;
+    fn acquire_chain_owned(len: usize = LEN) -> Acquire<'static, PooledChain>;
     fn max_len() -> usize;
     fn stats() -> PoolStats;
     fn name() -> &str;

@@ -559,3 +559,33 @@ fn a_headroom_that_a_guard_cant_count_is_refused() {
         ConfigProblem::HeadroomTooLarge { .. }
     ));
 }
+
+/// What was prepended and cut off, and then received over: the figures go below what they began with, and no further.
+#[test]
+fn what_was_prepended_and_cut_off_is_received_over_and_hidden() {
+    for wipe in [Wipe::Never, Wipe::OnRelease] {
+        for (pool, _) in pools(wipe) {
+            let mut buf = pool.acquire().unwrap();
+            buf.prepend(&[SECRET; HEADROOM]).unwrap();
+            buf.truncate(1);
+            let spare = buf.spare_len();
+            assert_eq!(spare, SIZE + HEADROOM - 1);
+            // SAFETY: it writes bytes only, and no more than it is given; what it reports is less.
+            let received = unsafe {
+                buf.recv_with(usize::MAX, |room| {
+                    for byte in room.iter_mut() {
+                        byte.write(SECRET);
+                    }
+                    Ok(3)
+                })
+            };
+            assert!(matches!(received, Ok(3)));
+            assert_eq!(buf, [SECRET; 4]);
+            drop(buf);
+            let mut both = [pool.acquire().unwrap(), pool.acquire().unwrap()];
+            for buf in &mut both {
+                assert!(!buf.spare_mut().contains(&SECRET), "{wipe:?}");
+            }
+        }
+    }
+}

@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use poolbuf::{
-    AcquireError, AlignedPool, Budget, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool,
-    Overflow, Pool, PoolConfig, PooledBuf, Wipe,
+    AcquireError, AlignedPool, Budget, BufferPool, Holders, LockFreePool, MultiSizeConfig,
+    MultiSizePool, Overflow, Pool, PoolConfig, PooledBuf, Wipe,
 };
 
 const SIZE: usize = 64;
@@ -46,6 +46,33 @@ fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
 
 fn is_exhausted<T>(result: Result<T, AcquireError>) -> bool {
     matches!(result, Err(AcquireError::Exhausted { .. }))
+}
+
+/// Refused though some are free, as these are owed to a request that came before.
+fn assert_owed<T>(result: Result<T, AcquireError>, lent: usize, wanted: u32) {
+    match result.map(drop).unwrap_err() {
+        error @ AcquireError::Exhausted { .. } => {
+            let text = error.to_string();
+            assert!(text.contains("are owed to requests that wait"), "{text}");
+            let AcquireError::Exhausted {
+                in_use,
+                first_wants,
+                ..
+            } = error
+            else {
+                unreachable!()
+            };
+            assert_eq!((in_use, first_wants), (lent, wanted));
+        }
+        error => panic!("{error}"),
+    }
+}
+
+/// The lines of this file that hold buffers, and how many.
+fn lines(holders: &Holders) -> Vec<(u32, usize)> {
+    let lines = holders.lines().iter();
+    let lines = lines.map(|holder| (holder.location().line(), holder.buffers()));
+    lines.collect()
 }
 
 fn assert_all_different(bufs: &[PooledBuf]) {
@@ -184,7 +211,7 @@ fn what_other_threads_keep_at_hand_is_lent_before_a_request_is_refused() {
     }
 }
 
-/// Those that are released are collected for the first alone, and for the second after it.
+/// What is free is owed to the first, and to the second after it; it is not in use until the first has all.
 #[test]
 fn requests_for_many_are_served_in_the_order_in_which_they_came() {
     for pool in pools() {
@@ -196,12 +223,12 @@ fn requests_for_many_are_served_in_the_order_in_which_they_came() {
         assert!(poll(&mut single).is_pending());
         assert!(poll(&mut last).is_pending());
         assert_eq!(pool.stats().waiting, 3);
-        for _ in 0..2 {
+        for free in 1..=2 {
             held.pop();
             assert!(poll(&mut first).is_pending());
             assert!(poll(&mut single).is_pending(), "it came later");
-            assert!(is_exhausted(pool.acquire()), "they are collected");
-            assert_eq!(pool.stats().in_use, MAX);
+            assert_owed(pool.acquire(), MAX - free, 3);
+            assert_eq!(pool.stats().in_use, MAX - free);
         }
         held.pop();
         held.pop();
@@ -228,13 +255,17 @@ fn requests_for_many_are_served_in_the_order_in_which_they_came() {
 }
 
 #[test]
-fn what_is_free_when_a_request_comes_is_collected_and_none_is_lent_to_others() {
+fn what_is_free_while_a_request_waits_is_owed_to_it_and_lent_to_no_other() {
     for pool in pools() {
         let mut held = pool.acquire_many(MAX - 3, SIZE).unwrap();
         let mut many = pool.acquire_many_async(5, SIZE);
         assert!(poll(&mut many).is_pending());
-        assert!(is_exhausted(pool.acquire()));
-        assert!(is_exhausted(pool.acquire_many(2, SIZE)));
+        assert_owed(pool.acquire(), MAX - 3, 5);
+        assert_owed(pool.acquire_many(2, SIZE), MAX - 3, 5);
+        assert_eq!(
+            (pool.stats().in_use, pool.stats().high_water),
+            (MAX - 3, MAX - 3)
+        );
         held.pop();
         assert!(poll(&mut many).is_pending());
         held.pop();
@@ -245,7 +276,7 @@ fn what_is_free_when_a_request_comes_is_collected_and_none_is_lent_to_others() {
 }
 
 #[test]
-fn what_a_request_that_is_dropped_has_collected_goes_to_those_behind_it() {
+fn what_was_owed_to_a_request_that_is_dropped_goes_to_those_behind_it() {
     for pool in pools() {
         let held = pool.acquire_many(MAX - 3, SIZE).unwrap();
         let mut many = pool.acquire_many_async(5, SIZE);
@@ -305,7 +336,7 @@ fn a_task_is_woken_once_when_all_are_there() {
 }
 
 #[test]
-fn a_time_limit_gives_back_what_was_collected() {
+fn a_time_limit_ends_what_was_owed() {
     for pool in pools() {
         let held = pool.acquire_many(MAX - 2, SIZE).unwrap();
         let late = pool.acquire_many_timeout(3, SIZE, Duration::from_millis(1));
@@ -320,7 +351,7 @@ fn a_time_limit_gives_back_what_was_collected() {
 
 /// Each needs more than half of all. One buffer at a time they would hold a half each, and wait for ever.
 #[test]
-fn a_timer_as_the_limit_gives_back_what_was_collected_or_lends_what_was_handed_over() {
+fn a_timer_as_the_limit_ends_what_was_owed_or_lends_what_was_granted() {
     for pool in pools() {
         let held = pool.acquire_many(MAX - 1, SIZE).unwrap();
         let timer = &AtomicBool::new(false);
@@ -337,7 +368,6 @@ fn a_timer_as_the_limit_gives_back_what_was_collected_or_lends_what_was_handed_o
             panic!("the time is up");
         };
         assert!(matches!(error, AcquireError::TimedOut { .. }));
-        assert!(poll(&mut late).is_pending(), "its result has been taken");
         let stats = pool.stats();
         assert_eq!(
             (stats.timed_out, stats.abandoned),
@@ -404,7 +434,7 @@ fn no_request_is_refused_for_what_another_takes_in_vain() {
 }
 
 #[test]
-fn closing_ends_the_wait_and_what_was_collected_is_not_out() {
+fn closing_ends_the_wait_and_what_was_owed_is_not_out() {
     for pool in pools() {
         let held = pool.acquire_many(MAX - 3, SIZE).unwrap();
         let mut many = pool.acquire_many_async(5, SIZE);
@@ -487,14 +517,13 @@ fn a_budget_is_charged_for_all_or_for_none() {
             AcquireError::TooMany { requested, max, .. } => assert_eq!((requested, max), (11, 10)),
             error => panic!("{error}"),
         }
-        // With its buffers in hand it waits for the bytes.
+        // It waits for the bytes, and has nothing.
         let mut many = pool.acquire_many_async(5, SIZE);
         assert!(poll(&mut many).is_pending());
-        assert_eq!((budget.waiting(), pool.stats().in_use), (1, 11));
+        assert_eq!((budget.waiting(), pool.stats().in_use), (1, 6));
         drop(six);
         assert!(matches!(poll(&mut many), Poll::Ready(Ok(bufs)) if bufs.len() == 5));
         drop(many);
-        // The wait is given up with the buffers in hand.
         let six = pool.acquire_many(6, SIZE).unwrap();
         let mut many = pool.acquire_many_async(5, SIZE);
         assert!(poll(&mut many).is_pending());
@@ -510,16 +539,15 @@ fn a_budget_is_charged_for_all_or_for_none() {
 fn the_line_that_acquires_holds_all_of_them() {
     for pool in pools_with(|config| config.track_holders(true)) {
         let line = line!() + 1;
-        let _held = pool.acquire_many(MAX - 2, SIZE).unwrap();
+        let mut _held = pool.acquire_many(MAX - 2, SIZE).unwrap();
         let mut many = pool.acquire_many_async(3, SIZE);
         assert!(poll(&mut many).is_pending());
         let holders = pool.holders();
-        let held: Vec<_> = holders
-            .lines()
-            .iter()
-            .map(|holder| (holder.location().line(), holder.buffers()))
-            .collect();
-        assert_eq!(held, [(line, MAX - 2), (line + 1, 2)]);
+        let held = lines(&holders);
+        assert_eq!(held, [(line, MAX - 2)], "the other has nothing yet");
+        drop(_held.pop());
+        let _many = poll(&mut many);
+        assert_eq!(lines(&pool.holders()), [(line, MAX - 3), (line + 1, 3)]);
     }
 }
 
@@ -575,7 +603,7 @@ fn all_are_of_one_tier_the_first_that_can_lend_so_many() {
 }
 
 #[test]
-fn of_two_tiers_the_first_that_has_all_serves_and_the_other_gets_back_what_it_collected() {
+fn of_two_tiers_the_first_that_has_all_serves_and_the_other_owes_nothing_any_more() {
     let pool = two_tiers();
     let mut small = pool.acquire_many(2, SIZE).unwrap();
     let mut large = pool.acquire_many(3, 2 * SIZE).unwrap();
@@ -597,9 +625,9 @@ fn of_two_tiers_the_first_that_has_all_serves_and_the_other_gets_back_what_it_co
     assert!(matches!(poll(&mut many), Poll::Ready(Ok(bufs)) if bufs.len() == 3));
 }
 
-/// A request that another tier has served is passed over, and what it had collected goes to the next.
+/// A request that one tier has served leaves the line of the other in the same step.
 #[test]
-fn what_a_request_collected_that_another_tier_has_served_goes_to_those_behind_it() {
+fn what_was_owed_to_a_request_that_another_tier_has_served_goes_to_those_behind_it() {
     let pool = two_tiers();
     let mut small = pool.acquire_many(2, SIZE).unwrap();
     let mut large = pool.acquire_many(3, 2 * SIZE).unwrap();
@@ -631,6 +659,43 @@ fn what_has_been_lent_before_is_lent_before_what_has_not() {
     }
 }
 
+/// So that nobody who takes or puts back a buffer waits for a lock.
+#[test]
+fn a_lock_free_pool_that_is_not_waited_for_lends_many_of_a_single_stack() {
+    let pool = LockFreePool::<MAX>::with_config(config().waiting(false)).unwrap();
+    let most = match pool.acquire_many(MAX, SIZE) {
+        Err(AcquireError::TooMany { max, .. }) => max,
+        other => panic!("{other:?}"),
+    };
+    assert!((2..MAX).contains(&most));
+    let mut held = pool.acquire_many(most, SIZE).unwrap();
+    assert_all_different(&held);
+    while let Ok(bufs) = pool.acquire_many(2, SIZE) {
+        held.extend(bufs);
+    }
+    // One of each stack: none has two.
+    let stacks = MAX / most;
+    held.extend((held.len()..MAX).map(|_| pool.acquire().unwrap()));
+    let apart = (0..MAX).step_by(most).take(stacks);
+    let mut kept = Vec::new();
+    for buf in held {
+        let slot = buf.slot().unwrap();
+        match apart.clone().any(|first| first == slot) {
+            true => drop(buf),
+            false => kept.push(buf),
+        }
+    }
+    match pool.acquire_many(2, SIZE) {
+        Err(AcquireError::Exhausted { in_use, max, .. }) => {
+            assert_eq!((in_use, max), (MAX - stacks, MAX));
+        }
+        other => panic!("{other:?}"),
+    }
+    pool.close();
+    let closed = pool.acquire_many(2, SIZE);
+    assert!(matches!(closed, Err(AcquireError::Closed { .. })));
+}
+
 /// A pool outside the crate, with what the trait gives it.
 #[test]
 fn a_pool_that_says_nothing_of_many_lends_one_after_the_other() {
@@ -659,4 +724,35 @@ fn a_pool_that_says_nothing_of_many_lends_one_after_the_other() {
     assert_eq!(own.stats().in_use, 0);
     let waited = own.acquire_many_timeout(2, SIZE, FOR_EVER).unwrap();
     assert_eq!(waited.len(), 2);
+}
+
+/// A request that its own tier might serve, and can't now, is not told how few the next tier has.
+#[test]
+fn a_next_tier_that_lends_fewer_is_no_reason() {
+    let tiers = MultiSizeConfig::new()
+        .tier(PoolConfig::new(SIZE).max(2).max_waiting(1))
+        .tier(PoolConfig::new(2 * SIZE).max(1))
+        .overflow(Overflow::NextTier);
+    let pool = MultiSizePool::with_config(tiers).unwrap();
+    let held = pool.acquire_many(2, SIZE).unwrap();
+    let mut first = pool.acquire_many_async(2, SIZE);
+    assert!(poll(&mut first).is_pending());
+    let second = poll(&mut pool.acquire_many_async(2, SIZE));
+    let too_many_waiting = |result: &Result<_, _>| match result {
+        Err(AcquireError::TooManyWaiting {
+            pool, waiting: 1, ..
+        }) => pool.contains("64 bytes"),
+        _ => false,
+    };
+    assert!(
+        matches!(&second, Poll::Ready(result) if too_many_waiting(result)),
+        "{second:?}"
+    );
+    pool.close();
+    let closed = poll(&mut pool.acquire_many_async(2, SIZE));
+    assert!(
+        matches!(closed, Poll::Ready(Err(AcquireError::Closed { .. }))),
+        "{closed:?}"
+    );
+    drop(held);
 }

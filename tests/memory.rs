@@ -2,14 +2,17 @@
 //! resident size. A single test in a binary of its own, since both are the whole process's.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use std::{ptr, thread};
 
 use poolbuf::{
-    AlignedPool, BufferPool, ConfigError, ConfigProblem, LockFreePool, MultiSizeConfig,
-    MultiSizePool, Pool, PoolConfig,
+    AcquireError, AlignedPool, BufferPool, ConfigError, ConfigProblem, LockFreePool,
+    MultiSizeConfig, MultiSizePool, Pool, PoolConfig,
 };
 
 /// The system's allocator, with a count of its calls and of the bytes that are out, and with failures on demand.
@@ -79,6 +82,8 @@ fn memory_is_taken_when_it_is_used_and_given_back_at_the_end() {
     pools().iter().for_each(|pool| drop(pool.acquire()));
     every_byte_is_freed_when_the_last_handle_and_the_last_guard_are_gone();
     acquire_and_release_never_call_the_allocator();
+    a_wait_for_one_buffer_never_calls_the_allocator();
+    many_for_whose_guards_there_is_no_memory_are_refused();
     threads_and_pools_that_come_and_go_leave_nothing_behind();
     a_pool_that_could_not_be_made_leaves_nothing_behind();
     wherever_memory_runs_out_there_is_an_error_and_nothing_left_behind();
@@ -176,6 +181,72 @@ fn acquire_and_release_never_call_the_allocator() {
             let _ = pool.acquire_for(usize::MAX);
         }
         assert_eq!(LEDGER.calls.load(Ordering::Relaxed), before);
+    }
+}
+
+fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// But for the first, which makes room for the line.
+fn a_wait_for_one_buffer_never_calls_the_allocator() {
+    for pool in pools() {
+        let wait = |served: bool| {
+            let mut held: Vec<_> = std::iter::from_fn(|| pool.acquire().ok()).collect();
+            let before = LEDGER.calls.load(Ordering::Relaxed);
+            let mut first = pool.acquire_async(10_000);
+            let mut second = pool.acquire_async(10_000);
+            assert!(poll(&mut first).is_pending() && poll(&mut second).is_pending());
+            if served {
+                drop(held.pop());
+                assert!(poll(&mut first).is_ready());
+                assert!(poll(&mut second).is_ready());
+            }
+            drop((first, second));
+            LEDGER.calls.load(Ordering::Relaxed) - before
+        };
+        wait(true);
+        for served in [true, false, true] {
+            assert_eq!(wait(served), 0, "{}", pool.name());
+        }
+    }
+}
+
+/// Whether they are to be lent at once, waited for, or are there at once after all.
+fn many_for_whose_guards_there_is_no_memory_are_refused() {
+    const MANY: usize = 100;
+    for pool in [
+        Box::new(BufferPool::new(64, 0, MANY).unwrap()) as Box<dyn Pool>,
+        Box::new(BufferPool::with_config(PoolConfig::new(64).max(MANY).magazine(0)).unwrap()),
+        Box::new(LockFreePool::<MANY>::new(64).unwrap()),
+    ] {
+        let mut held = Some(pool.acquire().unwrap());
+        drop(poll(&mut pool.acquire_many_async(MANY, 64)));
+        for round in 0..3 {
+            if round == 1 {
+                held = None;
+            }
+            LEDGER.large_until_failure.store(0, Ordering::Relaxed);
+            let refused = match round {
+                0 => poll(&mut pool.acquire_many_async(MANY, 64)),
+                1 => poll(&mut pool.acquire_many_async(MANY, 64)),
+                _ => Poll::Ready(pool.acquire_many(MANY, 64)),
+            };
+            LEDGER
+                .large_until_failure
+                .store(usize::MAX, Ordering::Relaxed);
+            let Poll::Ready(Err(error)) = refused else {
+                panic!("{}: round {round}", pool.name());
+            };
+            assert!(
+                matches!(error, AcquireError::OutOfMemory { bytes: 4000, .. }),
+                "{error}"
+            );
+            assert_eq!(error.pool(), pool.name());
+        }
+        drop(held);
+        assert_eq!((pool.stats().in_use, pool.stats().waiting), (0, 0));
+        assert_eq!(pool.acquire_many(MANY, 64).unwrap().len(), MANY);
     }
 }
 

@@ -162,6 +162,7 @@ impl Model {
             pool: names.join(" and ").into(),
             in_use: allowed.clone().map(|tier| self.in_use[tier]).sum(),
             max: allowed.map(|tier| self.tiers[tier].max).sum(),
+            first_wants: 0,
             held_by: None,
         })
     }

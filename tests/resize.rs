@@ -55,6 +55,7 @@ fn assert_refuses(pool: &(impl Pool + ?Sized), in_use: usize, max: usize) {
         pool: pool.name().into(),
         in_use,
         max,
+        first_wants: 0,
         held_by: None,
     };
     assert_eq!(pool.acquire().unwrap_err(), refused);
@@ -198,6 +199,7 @@ fn tiers_are_resized_one_by_one() {
         pool: format!("{} and {}", pool.tiers()[0].name(), pool.tiers()[1].name()).into(),
         in_use: 6,
         max: 6,
+        first_wants: 0,
         held_by: None,
     };
     assert_eq!(pool.acquire_for(64).unwrap_err(), refused);

@@ -63,6 +63,7 @@ fn assert_whole(pool: &dyn Pool) {
         pool: error.pool().into(),
         in_use: MAX,
         max: MAX,
+        first_wants: 0,
         held_by: None,
     };
     assert_eq!(error, refused);

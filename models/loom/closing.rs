@@ -6,8 +6,9 @@ use poolbuf::{AcquireError, Pool, PooledBuf};
 
 use crate::explore::{every_schedule, schedules_within, spawn_with};
 use crate::pools::{
-    SIZE, aligned_pool, buffer_pool, full_magazine, lock_free_pool, multi_size_pool,
+    SIZE, aligned_pool, buffer_pool, full_magazine, lock_free_pool, magazine_pool, multi_size_pool,
 };
+use crate::requests::{FOR_EVER, joined, wait_and_leave, wait_for};
 
 /// The last handle goes while two guards are dropped on other threads. loom reports a pool that is not
 /// freed; one freed twice, or under a guard that is left, is an access to a cell that is gone.
@@ -25,12 +26,12 @@ fn last_handle_against_release<P: Pool + 'static>(pool: P) {
 
 #[test]
 fn buffer_pool_last_handle_against_release() {
-    every_schedule(|| last_handle_against_release(buffer_pool(2)));
+    schedules_within(4, || last_handle_against_release(buffer_pool(2)));
 }
 
 #[test]
 fn aligned_pool_last_handle_against_release() {
-    every_schedule(|| last_handle_against_release(aligned_pool(2)));
+    schedules_within(3, || last_handle_against_release(aligned_pool(2)));
 }
 
 #[test]
@@ -137,7 +138,7 @@ fn magazine_close_against_a_request() {
 
 #[test]
 fn magazine_owner_against_close() {
-    every_schedule(|| {
+    schedules_within(4, || {
         let pool = full_magazine(1);
         let other = spawn_with(pool.clone(), |pool| pool.close());
         match pool.acquire() {
@@ -158,5 +159,85 @@ fn magazine_owner_against_last_handle() {
         let other = thread::spawn(move || drop(pool));
         drop(held);
         other.join().unwrap();
+    });
+}
+
+/// The last guard goes, its buffer is waited for on a thread that has the last handle, and whoever of the two is last frees
+/// the pool; also if that thread waits no more by then.
+fn last_handle_is_that_of_one_that_waits<P: Pool + Clone + 'static>(pool: P, leaves: bool) {
+    let held = pool.acquire().unwrap();
+    let waiter = thread::spawn(move || {
+        match leaves {
+            true => drop(wait_and_leave(&pool, 1)),
+            false => drop(wait_for(&pool, 1)),
+        }
+        drop(pool);
+    });
+    drop(held);
+    waiter.join().unwrap();
+}
+
+#[test]
+fn buffer_pool_last_handle_is_that_of_one_that_waits() {
+    for leaves in [false, true] {
+        every_schedule(move || last_handle_is_that_of_one_that_waits(buffer_pool(1), leaves));
+    }
+}
+
+#[test]
+fn magazine_last_handle_is_that_of_one_that_waits() {
+    for leaves in [false, true] {
+        let model = move || last_handle_is_that_of_one_that_waits(magazine_pool(1, 1), leaves);
+        schedules_within(4, model);
+    }
+}
+
+#[test]
+fn lock_free_pool_last_handle_is_that_of_one_that_waits() {
+    for leaves in [false, true] {
+        every_schedule(move || {
+            last_handle_is_that_of_one_that_waits(lock_free_pool::<1>(), leaves)
+        });
+    }
+}
+
+#[test]
+fn shards_last_handle_is_that_of_one_that_waits() {
+    for leaves in [false, true] {
+        schedules_within(4, move || {
+            let pool = lock_free_pool::<4>();
+            let held = pool.acquire_many(3, SIZE).unwrap();
+            last_handle_is_that_of_one_that_waits(pool, leaves);
+            drop(held);
+        });
+    }
+}
+
+/// Closed while two wait, of whom one was granted its buffer just before and does not know: it gets that, or the buffer
+/// is counted as out once.
+fn close_against_two_that_wait<P: Pool + Clone + 'static>(pool: P, close: fn(&P)) {
+    let held = pool.acquire().unwrap();
+    let requests = [joined(&pool, 1), joined(&pool, 1)];
+    let holder = thread::spawn(move || drop(held));
+    close(&pool);
+    for request in requests {
+        match request.wait_timeout(FOR_EVER) {
+            Ok(bufs) => drop(bufs),
+            Err(error) => assert!(matches!(error, AcquireError::Closed { .. })),
+        }
+    }
+    holder.join().unwrap();
+    assert_eq!((pool.stats().in_use, pool.stats().waiting), (0, 0));
+}
+
+#[test]
+fn buffer_pool_close_against_two_that_wait() {
+    every_schedule(|| close_against_two_that_wait(buffer_pool(1), |pool| drop(pool.close())));
+}
+
+#[test]
+fn lock_free_pool_close_against_two_that_wait() {
+    every_schedule(|| {
+        close_against_two_that_wait(lock_free_pool::<1>(), |pool| drop(pool.close()));
     });
 }

@@ -1,77 +1,32 @@
-//! Many buffers at once: all or none, none is refused for what another takes in vain, and of those that wait the first
-//! alone collects.
+//! Many buffers at once: all or none, and none is refused for what another asks in vain.
 
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-
-use loom::thread::{self, JoinHandle};
-use poolbuf::{
-    AcquireError, Budget, BufferPool, MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig,
-    PooledBuf,
-};
+use loom::thread;
+use poolbuf::{AcquireError, Budget, BufferPool, Pool, PoolConfig};
 
 use crate::explore::{every_schedule, schedules_within, spawn_with};
 use crate::ledger::{Ledger, assert_whole};
 use crate::pools::{
     SIZE, buffer_pool, full_magazine, lock_free_pool, magazine_pool, resizable_pool,
 };
-use crate::waiting::FOR_EVER;
+use crate::requests::{FOR_EVER, joined, many_elsewhere, wait_and_leave, wait_for};
 
-/// Enters all buffers, fills them, lets others run, finds what it wrote, and gives them back.
-fn use_up(ledger: &Ledger, id: u8, mut bufs: Vec<PooledBuf>) {
-    for buf in &mut bufs {
-        ledger.enter(buf);
-        buf.extend_from_slice(&[id; SIZE]).unwrap();
-    }
-    thread::yield_now();
-    for buf in bufs {
-        assert_eq!(buf[..], [id; SIZE], "another holder wrote here");
-        ledger.give_back(buf);
-    }
-}
-
-/// Waits for `count` at once, uses them up, and gives them back.
-fn wait_and_use(pool: &impl Pool, ledger: &Ledger, id: u8, count: usize) {
-    let bufs = pool.acquire_many_timeout(count, SIZE, FOR_EVER).unwrap();
-    assert_eq!(bufs.len(), count);
-    use_up(ledger, id, bufs);
-}
-
-/// `wait_and_use` on a thread of its own.
-fn wait_elsewhere<P: Pool + Clone + 'static>(
-    pool: &P,
-    ledger: &Ledger,
-    id: u8,
-    count: usize,
-) -> JoinHandle<()> {
-    spawn_with((pool.clone(), ledger.clone()), move |(pool, ledger)| {
-        wait_and_use(&pool, &ledger, id, count);
-    })
-}
-
-/// Begins to wait for `count` at once and leaves, whatever has happened by then.
-fn wait_and_leave(pool: &impl Pool, count: usize) {
-    let mut waiting = pin!(pool.acquire_many_async(count, SIZE));
-    let mut context = Context::from_waker(Waker::noop());
-    if let Poll::Ready(result) = waiting.as_mut().poll(&mut context) {
-        assert_eq!(result.unwrap().len(), count);
-    }
-}
-
-/// Two want both buffers, and one wants one of them. Each who held one and waited for the other would wait for ever.
+/// Two want both buffers, which are lent at first, and one wants one of them. Each who held one and waited for the other
+/// would wait for ever.
 fn two_want_both_and_one_wants_one<P: Pool + Clone + 'static>(pool: P) {
     let ledger = Ledger::default();
+    let held = wait_for(&pool, 2);
+    let first = joined(&pool, 2);
     let others = [
-        wait_elsewhere(&pool, &ledger, 1, 2),
-        wait_elsewhere(&pool, &ledger, 2, 1),
+        many_elsewhere(&pool, &ledger, 1, 2),
+        many_elsewhere(&pool, &ledger, 2, 1),
     ];
-    wait_and_use(&pool, &ledger, 0, 2);
+    held.into_iter().for_each(drop);
+    ledger.use_up_many(first.wait_timeout(FOR_EVER).unwrap(), 0);
     for other in others {
         other.join().unwrap();
     }
     let stats = pool.stats();
-    assert_eq!((stats.waiting, stats.acquired), (0, 5));
+    assert_eq!((stats.waiting, stats.acquired), (0, 7));
     assert_whole(&pool, 2);
 }
 
@@ -85,18 +40,13 @@ fn magazine_two_want_both_and_one_wants_one() {
     schedules_within(1, || two_want_both_and_one_wants_one(magazine_pool(2, 2)));
 }
 
-#[test]
-fn lock_free_pool_two_want_both_and_one_wants_one() {
-    schedules_within(1, || two_want_both_and_one_wants_one(lock_free_pool::<2>()));
-}
-
 /// Two want both buffers, each of which another holds first.
 fn two_want_both<P: Pool + Clone + 'static>(pool: P) {
     let ledger = Ledger::default();
     let held = pool.acquire_many(2, SIZE).unwrap();
-    let other = wait_elsewhere(&pool, &ledger, 1, 2);
+    let other = many_elsewhere(&pool, &ledger, 1, 2);
     drop(held);
-    wait_and_use(&pool, &ledger, 0, 2);
+    ledger.use_up_many(wait_for(&pool, 2), 0);
     other.join().unwrap();
     assert_whole(&pool, 2);
 }
@@ -112,63 +62,70 @@ fn magazine_two_want_both() {
 }
 
 #[test]
+fn lock_free_pool_two_want_both() {
+    schedules_within(2, || two_want_both(lock_free_pool::<2>()));
+}
+
+#[test]
 fn shards_two_want_more_than_one_has() {
-    schedules_within(2, || {
+    schedules_within(1, || {
         let (pool, ledger) = (lock_free_pool::<4>(), Ledger::default());
-        let other = wait_elsewhere(&pool, &ledger, 1, 3);
-        wait_and_use(&pool, &ledger, 0, 3);
+        let other = many_elsewhere(&pool, &ledger, 1, 3);
+        ledger.use_up_many(wait_for(&pool, 3), 0);
         other.join().unwrap();
         assert_whole(&pool, 4);
     });
 }
 
-/// One is free and one is lent. A request for both has collected the one when it leaves, while the other comes back: both
-/// are there for one that waits to the end.
-fn cancellation_while_collecting<P: Pool + Clone + 'static>(pool: P, patient: usize) {
+/// One is free and one is lent. A request for both leaves while the other comes back: both are there for one that waits
+/// to the end.
+fn cancellation_of_a_request_for_both<P: Pool + Clone + 'static>(pool: P, patient: usize) {
     let ledger = Ledger::default();
     let held = pool.acquire().unwrap();
     let fickle = spawn_with(pool.clone(), |pool| wait_and_leave(&pool, 2));
     let holder = thread::spawn(move || drop(held));
-    wait_and_use(&pool, &ledger, 0, patient);
+    ledger.use_up_many(wait_for(&pool, patient), 0);
     fickle.join().unwrap();
     holder.join().unwrap();
     assert_whole(&pool, 2);
 }
 
 #[test]
-fn buffer_pool_cancellation_while_collecting() {
-    schedules_within(2, || cancellation_while_collecting(buffer_pool(2), 1));
-    schedules_within(2, || cancellation_while_collecting(buffer_pool(2), 2));
+fn buffer_pool_cancellation_of_a_request_for_both() {
+    schedules_within(2, || cancellation_of_a_request_for_both(buffer_pool(2), 1));
+    schedules_within(2, || cancellation_of_a_request_for_both(buffer_pool(2), 2));
 }
 
 #[test]
-fn magazine_cancellation_while_collecting() {
-    schedules_within(2, || cancellation_while_collecting(magazine_pool(2, 2), 2));
+fn magazine_cancellation_of_a_request_for_both() {
+    schedules_within(2, || {
+        cancellation_of_a_request_for_both(magazine_pool(2, 2), 2)
+    });
 }
 
 /// As above, with a thread fewer, or it would take minutes.
 #[test]
-fn lock_free_pool_cancellation_while_collecting() {
+fn lock_free_pool_cancellation_of_a_request_for_both() {
     schedules_within(2, || {
         let pool = lock_free_pool::<2>();
         let held = pool.acquire().unwrap();
         let fickle = spawn_with(pool.clone(), |pool| wait_and_leave(&pool, 2));
         drop(held);
-        wait_and_use(&pool, &Ledger::default(), 0, 2);
+        drop(wait_for(&pool, 2));
         fickle.join().unwrap();
         assert_whole(&pool, 2);
     });
 }
 
 /// One waits for both buffers, of which one is lent, and the max is lowered to one: it gets both, or is told that it
-/// can't, and then the one that it has collected is there for the next.
+/// can't, and then the one that was free is there for the next.
 fn shrink_against_a_request_for_both(magazine: usize) {
     let (pool, ledger) = (resizable_pool(2, 2, magazine), Ledger::default());
     let held = pool.acquire().unwrap();
     let many = spawn_with((pool.clone(), ledger.clone()), |(pool, ledger)| match pool
         .acquire_many_timeout(2, SIZE, FOR_EVER)
     {
-        Ok(bufs) => use_up(&ledger, 1, bufs),
+        Ok(bufs) => ledger.use_up_many(bufs, 1),
         Err(AcquireError::TooMany { requested, max, .. }) => {
             assert_eq!((requested, max), (2, 1));
         }
@@ -176,7 +133,7 @@ fn shrink_against_a_request_for_both(magazine: usize) {
     });
     let holder = thread::spawn(move || drop(held));
     assert_eq!(pool.set_max(1), Ok(2));
-    wait_and_use(&pool, &ledger, 0, 1);
+    ledger.use_up_many(wait_for(&pool, 1), 0);
     many.join().unwrap();
     holder.join().unwrap();
     assert_eq!(pool.set_max(2), Ok(1));
@@ -295,9 +252,9 @@ fn shards_two_ask_for_more_than_half() {
 fn magazine_owner_against_a_request_for_all() {
     schedules_within(3, || {
         let (pool, ledger) = (full_magazine(2), Ledger::default());
-        let other = wait_elsewhere(&pool, &ledger, 1, 2);
+        let other = many_elsewhere(&pool, &ledger, 1, 2);
         match pool.acquire_many(2, SIZE) {
-            Ok(bufs) => use_up(&ledger, 0, bufs),
+            Ok(bufs) => ledger.use_up_many(bufs, 0),
             Err(error) => assert!(matches!(error, AcquireError::Exhausted { .. })),
         }
         other.join().unwrap();
@@ -310,8 +267,8 @@ fn pool_with(budget: &Budget) -> BufferPool {
     BufferPool::with_config(config.budget(budget)).unwrap()
 }
 
-/// A budget for two buffers, of which one pool has lent one, and a request for two leaves that waits for the bytes with
-/// both in hand: another, in another pool, gets them.
+/// A budget for two buffers, of which one pool has lent one, and a request for two leaves that lacks nothing but the
+/// bytes: another, in another pool, gets them.
 #[test]
 fn bytes_for_both_against_cancellation() {
     schedules_within(2, || {
@@ -348,34 +305,5 @@ fn bytes_for_both_against_closing() {
         holder.join().unwrap();
         assert_eq!((budget.lent(), budget.waiting()), (0, 0));
         assert_eq!((one.stats().in_use, one.stats().waiting), (0, 0));
-    });
-}
-
-/// Two tiers of two buffers, one of each lent. A request for two may have either tier's, and has collected one of each
-/// when the others come back, at the same time: it is served once, and what it has collected of the other is back.
-#[test]
-fn two_tiers_collect_for_one_request() {
-    schedules_within(2, || {
-        let tier = |size| PoolConfig::new(size).max(2).magazine(0);
-        let tiers = MultiSizeConfig::new().tier(tier(SIZE)).tier(tier(2 * SIZE));
-        let pool = MultiSizePool::with_config(tiers.overflow(Overflow::NextTier)).unwrap();
-        let small = pool.acquire_for(SIZE).unwrap();
-        let large = pool.acquire_for(2 * SIZE).unwrap();
-        let many = spawn_with(pool.clone(), |pool| {
-            let bufs = pool.acquire_many_timeout(2, SIZE, FOR_EVER).unwrap();
-            assert_eq!(bufs[0].capacity(), bufs[1].capacity());
-        });
-        let holder = thread::spawn(move || drop(small));
-        drop(large);
-        drop(pool.acquire_many_timeout(2, 2 * SIZE, FOR_EVER).unwrap());
-        holder.join().unwrap();
-        many.join().unwrap();
-        let stats = pool.stats();
-        assert_eq!((stats.in_use, stats.waiting), (0, 0));
-        assert!(
-            pool.tiers()
-                .iter()
-                .all(|tier| tier.acquire_many(2, SIZE).is_ok())
-        );
     });
 }

@@ -5,11 +5,12 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use loom::thread;
-use poolbuf::Pool;
+use poolbuf::{AcquireError, Pool};
 
 use crate::explore::{every_schedule, schedules_within, spawn_with};
 use crate::ledger::{Ledger, assert_whole, one_round};
 use crate::pools::{SIZE, full_magazine, resizable_pool};
+use crate::requests::{FOR_EVER, joined, kept_elsewhere, many_elsewhere, wait_for};
 
 /// The max is lowered to 1 while the owner of a magazine, in which both buffers rest, acquires and releases. Once
 /// it is, and the two of them have one buffer, no second one is lent.
@@ -138,6 +139,98 @@ fn shrink_and_grow_against_holders() {
         held.into_iter().for_each(|buf| ledger.give_back(buf));
         one_round(&pool, &ledger, 1);
         other.join().unwrap();
+        assert_whole(&pool, 3);
+    });
+}
+
+/// Raised by two at once, for two that wait: both are served, before anything is released.
+fn raise_serves_all_that_it_can(magazine: usize) {
+    let pool = resizable_pool(3, 1, magazine);
+    let held = pool.acquire().unwrap();
+    let waiters = [kept_elsewhere(&pool, 1), kept_elsewhere(&pool, 1)];
+    assert_eq!(pool.set_max(3), Ok(1));
+    let bufs = waiters.map(|waiter| waiter.join().unwrap());
+    drop((bufs, held));
+    assert_whole(&pool, 3);
+}
+
+#[test]
+fn raise_serves_all_that_it_can_without_magazines() {
+    schedules_within(3, || raise_serves_all_that_it_can(0));
+}
+
+#[test]
+fn raise_serves_all_that_it_can_with_magazines() {
+    schedules_within(2, || raise_serves_all_that_it_can(2));
+}
+
+/// Raised by three, for one that waits, while one that does not wait asks:
+/// what is left is lent to others.
+fn raise_beside_one_that_does_not_wait(magazine: usize) {
+    let (pool, ledger) = (resizable_pool(4, 1, magazine), Ledger::default());
+    let held = pool.acquire().unwrap();
+    let waiting = joined(&pool, 1);
+    let hasty = spawn_with((pool.clone(), ledger.clone()), |(pool, ledger)| {
+        one_round(&pool, &ledger, 1);
+    });
+    assert_eq!(pool.set_max(4), Ok(1));
+    drop(pool.acquire_many(1, SIZE).unwrap());
+    drop(waiting.wait_timeout(FOR_EVER).unwrap());
+    hasty.join().unwrap();
+    drop(held);
+    assert_whole(&pool, 4);
+}
+
+#[test]
+fn raise_beside_one_that_does_not_wait_without_magazines() {
+    every_schedule(|| raise_beside_one_that_does_not_wait(0));
+}
+
+#[test]
+fn raise_beside_one_that_does_not_wait_with_magazines() {
+    schedules_within(3, || raise_beside_one_that_does_not_wait(2));
+}
+
+/// Lowered to one while the first waits for two and the second for one, and both come back one after the other: the first
+/// is served or told, the second is served.
+fn lower_against_two_that_wait(magazine: usize) {
+    let (pool, ledger) = (resizable_pool(2, 2, magazine), Ledger::default());
+    let mut held = wait_for(&pool, 2);
+    let first = joined(&pool, 2);
+    let second = many_elsewhere(&pool, &ledger, 1, 1);
+    drop(held.pop());
+    assert_eq!(pool.set_max(1), Ok(2));
+    drop(held.pop());
+    second.join().unwrap();
+    let told = first.wait_timeout(FOR_EVER).unwrap_err();
+    assert!(matches!(told, AcquireError::TooMany { .. }));
+    assert_eq!(pool.set_max(2), Ok(1));
+    assert_whole(&pool, 2);
+}
+
+#[test]
+fn lower_against_two_that_wait_without_magazines() {
+    schedules_within(3, || lower_against_two_that_wait(0));
+}
+
+#[test]
+fn lower_against_two_that_wait_with_magazines() {
+    schedules_within(2, || lower_against_two_that_wait(2));
+}
+
+/// Raised while a request waits for both, and the one that is lent comes back: it is served, by whichever was last.
+#[test]
+fn raise_against_a_release_for_a_request_for_both() {
+    every_schedule(|| {
+        let (pool, ledger) = (resizable_pool(3, 2, 0), Ledger::default());
+        let held = wait_for(&pool, 2);
+        let first = joined(&pool, 2);
+        let other = spawn_with(pool.clone(), |pool| pool.set_max(3).unwrap());
+        let mut held = held.into_iter();
+        drop(held.next());
+        other.join().unwrap();
+        ledger.use_up_many(first.wait_timeout(FOR_EVER).unwrap(), 1);
+        drop(held);
         assert_whole(&pool, 3);
     });
 }

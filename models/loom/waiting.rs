@@ -1,8 +1,5 @@
 //! Waiting: every waiter is served or told why not, and nothing that was handed over is lost.
 
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use loom::thread::{self, JoinHandle};
@@ -10,10 +7,8 @@ use poolbuf::{AcquireError, Pool};
 
 use crate::explore::{every_schedule, schedules_within, spawn_with};
 use crate::ledger::{Ledger, assert_whole, one_round};
-use crate::pools::{SIZE, buffer_pool, lock_free_pool, magazine_pool, multi_size_pool};
-
-/// For ever: loom reports a deadlock if a thread that waits is never woken.
-pub(crate) const FOR_EVER: Duration = Duration::MAX;
+use crate::pools::{SIZE, buffer_pool, lock_free_pool, magazine_pool};
+use crate::requests::{FOR_EVER, joined, kept_elsewhere, many_elsewhere, wait_and_leave, wait_for};
 
 /// Waits, uses the buffer up, and gives it back.
 fn wait_and_use(pool: &impl Pool, ledger: &Ledger, id: u8) {
@@ -26,20 +21,6 @@ fn wait_elsewhere<P: Pool + Clone + 'static>(pool: &P, ledger: &Ledger, id: u8) 
     spawn_with((pool.clone(), ledger.clone()), move |(pool, ledger)| {
         wait_and_use(&pool, &ledger, id);
     })
-}
-
-/// Begins to wait and leaves, whatever has happened by then. Returns how many waits it abandoned: one, unless it was
-/// served at once.
-pub(crate) fn wait_and_leave(pool: &impl Pool) -> u64 {
-    let mut waiting = pin!(pool.acquire_async(SIZE));
-    let mut context = Context::from_waker(Waker::noop());
-    match waiting.as_mut().poll(&mut context) {
-        Poll::Ready(result) => {
-            result.unwrap();
-            0
-        }
-        Poll::Pending => 1,
-    }
 }
 
 /// `waiters` threads wait for the only buffer, each after the other.
@@ -126,7 +107,7 @@ fn shards_user_against_waiter() {
 fn hand_over_against_cancellation<P: Pool + Clone + 'static>(pool: P, third: bool) {
     let ledger = Ledger::default();
     let held = pool.acquire().unwrap();
-    let fickle = spawn_with(pool.clone(), |pool| wait_and_leave(&pool));
+    let fickle = spawn_with(pool.clone(), |pool| wait_and_leave(&pool, 1));
     let patient = third.then(|| wait_elsewhere(&pool, &ledger, 1));
     drop(held);
     if !third {
@@ -162,31 +143,155 @@ fn lock_free_pool_hand_over_against_cancellation() {
     });
 }
 
-/// One gives two buffers back and asks for one, while another begins to wait and leaves: it has one of them at most, so
-/// nobody is refused.
-fn joining_against_a_request<P: Pool + Clone + 'static>(pool: P) {
-    let held = [pool.acquire().unwrap(), pool.acquire().unwrap()];
-    let joining = spawn_with(pool.clone(), |pool| wait_and_leave(&pool));
-    drop(held);
+/// Of all `max`, which are lent, one gives two back and asks for one, while another begins to wait and leaves: it has one
+/// of them at most, so nobody is refused.
+fn joining_against_a_request<P: Pool + Clone + 'static>(pool: P, max: usize) {
+    let mut held: Vec<_> = (0..max).map(|_| pool.acquire().unwrap()).collect();
+    let joining = spawn_with(pool.clone(), |pool| wait_and_leave(&pool, 1));
+    drop((held.pop(), held.pop()));
     drop(pool.acquire().unwrap());
     let abandoned = joining.join().unwrap();
     assert_eq!(pool.stats().abandoned, abandoned);
-    assert_whole(&pool, 2);
+    drop(held);
+    assert_whole(&pool, max);
 }
 
 #[test]
 fn buffer_pool_joining_against_a_request() {
-    every_schedule(|| joining_against_a_request(buffer_pool(2)));
+    every_schedule(|| joining_against_a_request(buffer_pool(2), 2));
 }
 
 #[test]
 fn magazine_joining_against_a_request() {
-    schedules_within(3, || joining_against_a_request(magazine_pool(2, 2)));
+    schedules_within(3, || joining_against_a_request(magazine_pool(2, 2), 2));
 }
 
 #[test]
 fn lock_free_pool_joining_against_a_request() {
-    schedules_within(3, || joining_against_a_request(lock_free_pool::<2>()));
+    schedules_within(3, || joining_against_a_request(lock_free_pool::<2>(), 2));
+}
+
+#[test]
+fn shards_joining_against_a_request() {
+    schedules_within(3, || joining_against_a_request(lock_free_pool::<4>(), 4));
+}
+
+/// The first wants two, of which one is free, and leaves while another asks: with the one that is left, that is served,
+/// whether it was refused at first or not.
+fn the_first_leaves<P: Pool + Clone + 'static>(pool: P, max: usize) {
+    let held = pool.acquire_many(max - 1, SIZE).unwrap();
+    let first = joined(&pool, 2);
+    let second = kept_elsewhere(&pool, 1);
+    drop(first);
+    drop(second.join().unwrap());
+    drop(held);
+    assert_eq!(pool.stats().abandoned, 1);
+    assert_whole(&pool, max);
+}
+
+#[test]
+fn buffer_pool_the_first_leaves() {
+    every_schedule(|| the_first_leaves(buffer_pool(2), 2));
+}
+
+#[test]
+fn magazine_the_first_leaves() {
+    schedules_within(4, || the_first_leaves(magazine_pool(2, 2), 2));
+}
+
+#[test]
+fn lock_free_pool_the_first_leaves() {
+    schedules_within(4, || the_first_leaves(lock_free_pool::<2>(), 2));
+}
+
+#[test]
+fn shards_the_first_leaves() {
+    schedules_within(4, || the_first_leaves(lock_free_pool::<4>(), 4));
+}
+
+/// A request for both leaves at any moment, also when it was granted both, and nobody comes for them: another, which
+/// wants one, is served.
+fn leaving_at_any_moment<P: Pool + Clone + 'static>(pool: P) {
+    let held = pool.acquire_many(2, SIZE).unwrap();
+    let leaver = spawn_with(pool.clone(), |pool| wait_and_leave(&pool, 2));
+    let stayer = kept_elsewhere(&pool, 1);
+    held.into_iter().for_each(drop);
+    leaver.join().unwrap();
+    drop(stayer.join().unwrap());
+    assert_whole(&pool, 2);
+}
+
+#[test]
+fn buffer_pool_leaving_at_any_moment() {
+    schedules_within(3, || leaving_at_any_moment(buffer_pool(2)));
+}
+
+#[test]
+fn magazine_leaving_at_any_moment() {
+    schedules_within(2, || leaving_at_any_moment(magazine_pool(2, 2)));
+}
+
+#[test]
+fn lock_free_pool_leaving_at_any_moment() {
+    schedules_within(1, || leaving_at_any_moment(lock_free_pool::<2>()));
+}
+
+/// A request waits for both buffers, one of which is free, and has not come for them yet when the other is back: another,
+/// which does not wait, is lent neither.
+fn what_is_owed_is_lent_to_none<P: Pool + Clone + 'static>(pool: P) {
+    let held = pool.acquire().unwrap();
+    let both = joined(&pool, 2);
+    let hasty = spawn_with(pool.clone(), |pool| pool.acquire().is_ok());
+    drop(held);
+    assert!(!hasty.join().unwrap(), "lent out of turn");
+    assert_eq!(both.wait_timeout(FOR_EVER).unwrap().len(), 2);
+    assert_whole(&pool, 2);
+}
+
+#[test]
+fn buffer_pool_what_is_owed_is_lent_to_none() {
+    every_schedule(|| what_is_owed_is_lent_to_none(buffer_pool(2)));
+}
+
+#[test]
+fn magazine_what_is_owed_is_lent_to_none() {
+    every_schedule(|| what_is_owed_is_lent_to_none(magazine_pool(2, 2)));
+}
+
+#[test]
+fn lock_free_pool_what_is_owed_is_lent_to_none() {
+    every_schedule(|| what_is_owed_is_lent_to_none(lock_free_pool::<2>()));
+}
+
+/// The owner of a magazine gives back and asks, again and again, until it may open the magazine anew, while another
+/// begins to wait for all that there is: what goes back to the magazine is not missed.
+#[test]
+fn magazine_opened_against_a_request_for_all() {
+    schedules_within(2, || {
+        let (pool, ledger) = (magazine_pool(2, 2), Ledger::default());
+        let held = pool.acquire().unwrap();
+        let waiter = many_elsewhere(&pool, &ledger, 1, 2);
+        for _ in 0..3 {
+            one_round(&pool, &ledger, 0);
+        }
+        drop(held);
+        waiter.join().unwrap();
+        assert_whole(&pool, 2);
+    });
+}
+
+/// A thread ends with a buffer in its magazine while another waits for all that there is.
+#[test]
+fn magazine_of_a_thread_that_ends_against_a_request_for_all() {
+    schedules_within(3, || {
+        let (pool, ledger) = (magazine_pool(2, 2), Ledger::default());
+        let other = spawn_with((pool.clone(), ledger.clone()), |(pool, ledger)| {
+            one_round(&pool, &ledger, 1);
+        });
+        ledger.use_up_many(wait_for(&pool, 2), 2);
+        other.join().unwrap();
+        assert_whole(&pool, 2);
+    });
 }
 
 /// One waits for no longer than others take to run; afterwards the buffer is its own, or free.
@@ -287,49 +392,5 @@ fn buffer_pool_close_against_timeout() {
 fn lock_free_pool_close_against_timeout() {
     schedules_within(3, || {
         close_against_timeout(lock_free_pool::<1>(), |pool| drop(pool.close()))
-    });
-}
-
-/// One waits for either of two tiers, whose only buffers are given back at the same time.
-#[test]
-fn multi_size_pool_waits_for_both_tiers() {
-    schedules_within(2, || {
-        let pool = multi_size_pool(1);
-        let small = pool.acquire_for(SIZE).unwrap();
-        let large = pool.acquire_for(2 * SIZE).unwrap();
-        let waiter = spawn_with(pool.clone(), |pool| {
-            drop(pool.acquire_timeout(SIZE, FOR_EVER).unwrap())
-        });
-        let holder = thread::spawn(move || drop(small));
-        drop(large);
-        holder.join().unwrap();
-        waiter.join().unwrap();
-        assert_whole(&pool, 2);
-    });
-}
-
-/// One waits for either of two tiers, whose only buffers are given back at the same time: before it comes for the one
-/// that it was handed, another may have the other.
-#[test]
-fn multi_size_pool_hands_one_buffer_to_a_request_in_two_queues() {
-    every_schedule(|| {
-        let pool = multi_size_pool(1);
-        let small = pool.acquire_for(SIZE).unwrap();
-        let large = pool.acquire_for(2 * SIZE).unwrap();
-        let mut context = Context::from_waker(Waker::noop());
-        let mut waiting = pin!(pool.acquire_async(SIZE));
-        assert!(waiting.as_mut().poll(&mut context).is_pending());
-        let holder = thread::spawn(move || drop(small));
-        drop(large);
-        holder.join().unwrap();
-        let others: Vec<_> = (pool.tiers().iter())
-            .filter_map(|tier| tier.acquire().ok())
-            .collect();
-        assert_eq!(others.len(), 1);
-        drop(others);
-        let polled = waiting.as_mut().poll(&mut context);
-        assert!(matches!(polled, Poll::Ready(Ok(_))));
-        drop(polled);
-        assert_whole(&pool, 2);
     });
 }

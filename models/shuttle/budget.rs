@@ -64,8 +64,7 @@ impl<P: AnyPool> Two<P> {
         let (small, large) = (self.small.stats(), self.large.stats());
         assert_eq!((small.in_use, small.waiting), (0, 0), "{small:?}");
         assert_eq!((large.in_use, large.waiting), (0, 0), "{large:?}");
-        // Also not what was taken, and put back because the bytes were lacking.
-        assert_eq!(small.acquired + large.acquired, self.ledger.served());
+        self.ledger.assert_acquired(small.acquired + large.acquired);
         self.ledger
             .assert_budget([&small, &large], &self.budget.stats());
     }

@@ -1,5 +1,4 @@
-//! Many at once, in more threads than loom can follow: all are served, or told why not, and nothing that was collected is
-//! lost.
+//! Many at once, in more threads than loom can follow: all are served, or told why not, and nothing is lost.
 
 use std::future::Future;
 use std::pin::pin;
@@ -34,7 +33,7 @@ fn fickle_for_many(pool: &impl Pool, ledger: &Ledger, id: u8, count: usize) {
         }
         pause(4);
     }
-    ledger.abandon();
+    ledger.abandon(count);
 }
 
 /// Four threads that want two or three of four buffers, to the end or not, and others that want one.

@@ -74,8 +74,7 @@ pub(crate) fn fickle(pool: &impl Pool, ledger: &Ledger, id: u8, len: usize) {
         }
         pause(4);
     }
-    // It is in the queue, or was handed a buffer that it does not know of.
-    ledger.abandon();
+    ledger.abandon(1);
 }
 
 /// Waits as a task of an executor does.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use crate::core::{PoolCore, PoolHandle};
 use crate::error::AcquireError;
-use crate::free_list::{Demand, Empty, FreeList, Resizable, Slot};
+use crate::free_list::{Empty, FreeList, Slot};
 use crate::holders::Caller;
 use crate::memory::region::Places;
 use crate::pooled_buf::PooledBuf;
 use crate::pooled_buf::header::Lender;
-use crate::sync::{Ordering, Witness, fence};
+use crate::sync::{Ordering, Witness};
+use crate::waiting::after::After;
 use crate::waiting::budget::{Budget, Exceeded};
-use crate::waiting::waker::wake_all;
 
 /// Why no buffer was lent.
 pub(crate) enum Refusal {
@@ -50,27 +50,25 @@ impl<F: FreeList> PoolHandle<F> {
         }
         self.core().decay();
         self.try_pop_slow(caller)
-            .map_err(|refusal| self.refuse(refusal))
+            .map_err(|refusal| self.refuse(refusal, 1))
     }
 
-    /// Lends a buffer if that takes a few instructions only.
+    /// Takes a buffer, to be lent at once, if that takes a few instructions only.
     #[inline(always)]
-    pub(crate) fn acquire_fast(&self) -> Option<PooledBuf> {
+    pub(crate) fn take_fast(&self) -> Option<Taken<'_, F>> {
         let core = self.core();
         if core.fast_below == 0 {
             return None;
         }
         let slot = core.free_list.pop_fast()?;
-        // SAFETY: just popped.
-        Some(unsafe { self.lend(slot) })
+        Some(Taken { pool: self, slot })
     }
 
-    /// Lends a buffer, or says why not; counts no refusal.
-    pub(crate) fn try_acquire(&self, caller: Caller) -> Result<PooledBuf, Refusal> {
+    /// Takes a buffer, to be lent at once, or says why not; counts no refusal.
+    pub(crate) fn try_take(&self, caller: Caller) -> Result<Taken<'_, F>, Refusal> {
         self.core().decay();
         let slot = self.try_pop(caller)?;
-        // SAFETY: just popped.
-        Ok(unsafe { self.lend(slot) })
+        Ok(Taken { pool: self, slot })
     }
 
     /// A buffer that is charged and tracked if need be.
@@ -114,11 +112,7 @@ impl<F: FreeList> PoolHandle<F> {
                 Ok(slot)
             }
             Err(empty) => {
-                let refunded = core
-                    .budget
-                    .as_ref()
-                    .map(|budget| budget.refund(bytes.into()));
-                wake_all(refunded.unwrap_or_default());
+                core.refund(bytes.into());
                 Err(Refusal::Empty(empty))
             }
         }
@@ -138,39 +132,82 @@ impl<F: FreeList> PoolHandle<F> {
     /// To make guards.
     #[inline(always)]
     pub(super) fn lending(&self) -> Lending<'_> {
-        let core = self.core();
-        Lending {
-            header: self.core.cast(),
-            places: core.region.places(),
-            buffer_size: core.buffer_size(),
-            witness: &core.witness,
-        }
+        // SAFETY: the core lives while there is a handle.
+        unsafe { PoolCore::lending(self.core) }
     }
 
-    /// The error that `refusal` is to a user, counted as refused where it is that.
+    /// The error that `refusal` of a request for `count` buffers is to a user, counted as refused where it is that.
     #[cold]
-    pub(crate) fn refuse(&self, refusal: Refusal) -> AcquireError {
+    pub(crate) fn refuse(&self, refusal: Refusal, count: u32) -> AcquireError {
         let core = self.core();
+        let pool = Arc::clone(self.name());
         match refusal {
-            Refusal::Empty(Empty::Closed) => self.closed(),
-            Refusal::Empty(Empty::AllInUse(in_use)) => {
-                core.refused.fetch_add(1, Ordering::Relaxed);
-                self.exhausted(in_use as usize)
-            }
-            Refusal::OverBudget(Exceeded { lent }) => {
-                core.refused.fetch_add(1, Ordering::Relaxed);
+            Refusal::Empty(Empty::Closed) => return self.closed(),
+            Refusal::Empty(_) => {}
+            Refusal::OverBudget(_) => {
                 core.over_budget.fetch_add(1, Ordering::Relaxed);
                 if let Some(budget) = &core.budget {
                     budget.count_refused();
                 }
-                AcquireError::OverBudget {
-                    pool: Arc::clone(self.name()),
-                    requested: self.buffer_size(),
-                    lent,
-                    budget: core.budget.as_ref().map_or(0, Budget::limit),
-                }
             }
         }
+        core.refused.fetch_add(1, Ordering::Relaxed);
+        match refusal {
+            Refusal::Empty(Empty::AllInUse(in_use)) => self.exhausted(in_use as usize, false),
+            Refusal::Empty(Empty::Owed) => self.exhausted(self.in_use(), true),
+            Refusal::Empty(Empty::OutOfMemory) => self.out_of_memory(count),
+            Refusal::Empty(Empty::Closed) => self.closed(),
+            Refusal::OverBudget(exceeded) => AcquireError::OverBudget {
+                pool,
+                requested: core.bytes_of(count) as usize,
+                lent: exceeded.lent,
+                budget: core.budget.as_ref().map_or(0, Budget::limit),
+                waiting: match &core.budget {
+                    // One at least did then.
+                    Some(budget) if exceeded.wanted => as_u32(budget.waiting()).max(1),
+                    _ => 0,
+                },
+            },
+        }
+    }
+}
+
+impl<F: FreeList> PoolCore<F> {
+    /// To make guards of `core`.
+    ///
+    /// # Safety
+    ///
+    /// The core lives as long as what this returns is used.
+    #[inline(always)]
+    pub(super) unsafe fn lending<'a>(core: NonNull<Self>) -> Lending<'a> {
+        // SAFETY: as our caller says.
+        let alive = unsafe { core.as_ref() };
+        Lending {
+            header: core.cast(),
+            places: alive.region.places(),
+            buffer_size: alive.buffer_size(),
+            witness: &alive.witness,
+        }
+    }
+}
+
+/// As an error says it.
+pub(super) fn as_u32(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// A buffer that was taken from a pool, to be lent at once.
+#[must_use = "the buffer is lost to its pool unless it is lent"]
+pub(crate) struct Taken<'a, F: FreeList> {
+    pool: &'a PoolHandle<F>,
+    slot: Slot,
+}
+
+impl<F: FreeList> Taken<'_, F> {
+    #[inline(always)]
+    pub(crate) fn lend(self) -> PooledBuf {
+        // SAFETY: just popped, and charged and tracked if need be, by what made this.
+        unsafe { self.pool.lend(self.slot) }
     }
 }
 
@@ -191,7 +228,8 @@ impl Lending<'_> {
     /// As there.
     #[inline(always)]
     pub(super) unsafe fn lend(self, slot: Slot) -> PooledBuf {
-        self.witness.holds(slot.index);
+        let index = slot.index();
+        self.witness.holds(index);
         // SAFETY: the header lies at the start of the core, which lives until all buffers are released (see the
         // module). The region's bytes at `slot` are initialised, at least `buffer_size` many behind the headroom, and
         // ours alone until `release` pushes `slot`; what their last holder did has happened before. The core is `Sync`.
@@ -199,10 +237,9 @@ impl Lending<'_> {
         unsafe {
             PooledBuf::from_parts(
                 self.header,
-                self.places.buffer(slot.index),
+                self.places.buffer(index),
                 self.buffer_size,
-                slot.index,
-                slot.exposed,
+                slot,
             )
         }
     }
@@ -228,38 +265,41 @@ impl<F: FreeList> PoolHandle<F> {
     }
 }
 
-impl<F: Resizable> PoolHandle<F> {
-    /// See [`Resizable::returns`].
+impl<F: FreeList> PoolHandle<F> {
+    /// See [`FreeList::returns`].
     pub(crate) fn returns(&self) -> u64 {
         self.core().free_list.returns()
+    }
+
+    /// Whether a request that lacks bytes here lacks them in `other` too, since that is charged to the same budget.
+    pub(crate) fn shares_budget(&self, other: &Self) -> bool {
+        let budgets = (&self.core().budget, &other.core().budget);
+        matches!(budgets, (Some(own), Some(other)) if own.is(other))
     }
 }
 
 impl<F: FreeList> PoolCore<F> {
-    /// Takes a free buffer, to be lent at once. While requests wait there is none: that takes no lock to see.
+    /// Takes a free buffer. While requests wait there is none for others: that takes no lock to see.
     pub(super) fn pop(&self) -> Result<Slot, Empty> {
-        if self.free_list.demand() == Demand::Waiting {
-            return Err(Empty::AllInUse(self.free_list.max()));
+        if self.free_list.is_wanted() {
+            return Err(Empty::Owed);
         }
         self.free_list.pop()
     }
 
-    /// Takes a free buffer that is not lent at once, or never.
-    pub(super) fn take(&self) -> Result<Slot, Empty> {
-        self.not_lent.fetch_add(1, Ordering::Relaxed);
-        // Pairs with the fence in `acquired`: what sees the buffer counted as taken sees that it is not lent.
-        fence(Ordering::Release);
-        let taken = self.free_list.pop();
-        if taken.is_err() {
-            self.not_lent.fetch_sub(1, Ordering::Relaxed);
+    /// Gives bytes back that were charged in vain.
+    pub(super) fn refund(&self, bytes: u64) {
+        if let Some(budget) = &self.budget {
+            let mut after = After::default();
+            budget.refund(bytes, &mut after);
+            after.settle();
         }
-        taken
     }
 
     /// Remembers which line of code the buffer is lent to, if the pool does that.
     pub(super) fn track(&self, slot: &Slot, caller: Caller) {
         if let Some(tracker) = &self.tracker {
-            tracker.enter(slot.index, caller);
+            tracker.enter(slot.index(), caller);
         }
     }
 }

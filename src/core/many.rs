@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use crate::core::acquire::Refusal;
-use crate::core::release::return_slot;
 use crate::core::{PoolCore, PoolHandle};
 use crate::error::AcquireError;
-use crate::free_list::{Demand, Empty, FreeList, Slot};
+use crate::free_list::{Empty, FreeList};
 use crate::holders::Caller;
 use crate::pooled_buf::PooledBuf;
-use crate::sync::{Ordering, fence};
 use crate::waiting::budget::Budget;
-use crate::waiting::waker::wake_all;
+
+/// Most buffers for whose guards room is made before it is known whether they are free; about what a magazine holds.
+const MOST_FAST: u32 = 64;
 
 impl<F: FreeList> PoolHandle<F> {
     /// Lends `count` buffers that hold `len` bytes each. A request that is refused counts as such, once.
@@ -22,10 +22,10 @@ impl<F: FreeList> PoolHandle<F> {
         len: usize,
         caller: Caller,
     ) -> Result<Vec<PooledBuf>, AcquireError> {
-        if count == 0 {
-            return Ok(Vec::new());
-        }
         let count = self.may_lend_at_once(count, len)?;
+        if count == 0 {
+            return self.none();
+        }
         match self.acquire_many_fast(count) {
             Some(bufs) => Ok(bufs),
             None => self.acquire_many_slow(count, caller),
@@ -37,6 +37,9 @@ impl<F: FreeList> PoolHandle<F> {
     pub(crate) fn acquire_many_fast(&self, count: u32) -> Option<Vec<PooledBuf>> {
         let core = self.core();
         if core.fast_below == 0 {
+            return None;
+        }
+        if count > MOST_FAST {
             return None;
         }
         let mut bufs = Vec::with_capacity(count as usize);
@@ -55,7 +58,7 @@ impl<F: FreeList> PoolHandle<F> {
         caller: Caller,
     ) -> Result<Vec<PooledBuf>, AcquireError> {
         let lent = self.try_acquire_many(count, caller);
-        lent.map_err(|refusal| self.refuse_many(refusal, count))
+        lent.map_err(|refusal| self.refuse(refusal, count))
     }
 
     /// Lends `count` buffers, at least 1, or says why not; counts no refusal.
@@ -76,55 +79,41 @@ impl<F: FreeList> PoolHandle<F> {
                     false => Refusal::OverBudget(exceeded),
                 })?;
         }
-        let mut wakers = Vec::new();
-        let mut bufs = Vec::with_capacity(count as usize);
+        let mut bufs = Vec::new();
         let lending = self.lending();
-        // SAFETY: just popped; tracked below.
-        let lend = |slot| unsafe { lending.lend(slot) };
-        let popped = if core.free_list.demand() == Demand::Waiting {
-            Err(Empty::AllInUse(core.free_list.max()))
-        } else {
-            core.free_list.pop_many(count, &mut bufs, lend, |slot| {
-                // SAFETY: just popped, and not lent.
-                wakers.extend(unsafe { return_slot(self.core, slot) });
-            })
+        let lend = |slot| {
+            core.track(&slot, caller);
+            // SAFETY: just popped, and tracked.
+            unsafe { lending.lend(slot) }
         };
-        if let Some(budget) = &core.budget {
-            match popped {
-                Ok(()) => budget.note_lent(),
-                Err(_) => wakers.extend(budget.refund(bytes)),
-            }
+        let popped = match core.free_list.is_wanted() {
+            true => Err(Empty::Owed),
+            false => core.free_list.pop_many(count, &mut bufs, lend),
+        };
+        match (&popped, &core.budget) {
+            (Ok(()), Some(budget)) => budget.note_lent(),
+            (Err(_), _) => core.refund(bytes),
+            (Ok(()), None) => {}
         }
-        if let Some(tracker) = &core.tracker {
-            for buf in &bufs {
-                tracker.enter(buf.raw_slot(), caller);
-            }
-        }
-        wake_all(wakers);
         popped.map(|()| bufs).map_err(Refusal::Empty)
     }
 
-    /// Takes `count` free buffers that are not lent at once, or never: all or none.
-    pub(super) fn take_many(&self, count: u32) -> Result<Vec<Slot>, Empty> {
-        let core = self.core();
-        core.not_lent.fetch_add(count.into(), Ordering::Relaxed);
-        // As in `take`.
-        fence(Ordering::Release);
-        let (mut slots, mut wakers) = (Vec::with_capacity(count as usize), Vec::new());
-        let taken = core.free_list.pop_many(
-            count,
-            &mut slots,
-            |slot| slot,
-            |slot| {
-                // SAFETY: just popped, and not lent.
-                wakers.extend(unsafe { return_slot(self.core, slot) });
-            },
-        );
-        if taken.is_err() {
-            core.not_lent.fetch_sub(count.into(), Ordering::Relaxed);
+    /// No buffers, for a request for none: it fails as another would that can't be served whatever is free.
+    #[cold]
+    pub(crate) fn none(&self) -> Result<Vec<PooledBuf>, AcquireError> {
+        match self.core().free_list.is_closed() {
+            true => Err(self.closed()),
+            false => Ok(Vec::new()),
         }
-        wake_all(wakers);
-        taken.map(|()| slots)
+    }
+
+    /// The error that there is no memory for the guards of so many.
+    #[cold]
+    pub(super) fn out_of_memory(&self, count: u32) -> AcquireError {
+        AcquireError::OutOfMemory {
+            pool: Arc::clone(self.name()),
+            bytes: (count as usize).saturating_mul(size_of::<PooledBuf>()),
+        }
     }
 
     /// Whether `count` buffers that hold `len` bytes each can be lent at once at all. Returns `count`.
@@ -139,12 +128,6 @@ impl<F: FreeList> PoolHandle<F> {
         }
     }
 
-    /// Whether a request for `count` buffers that hold `len` bytes each may wait here. Returns `count`.
-    pub(crate) fn may_wait_for_many(&self, count: usize, len: usize) -> Result<u32, AcquireError> {
-        self.may_wait(len)?;
-        self.may_lend_at_once(count, len)
-    }
-
     /// The error that the pool never lends so many at once.
     #[cold]
     pub(crate) fn too_many(&self, requested: usize) -> AcquireError {
@@ -153,16 +136,6 @@ impl<F: FreeList> PoolHandle<F> {
             requested,
             max: self.core().most_at_once() as usize,
         }
-    }
-
-    /// As `refuse`, for `count` buffers.
-    #[cold]
-    pub(crate) fn refuse_many(&self, refusal: Refusal, count: u32) -> AcquireError {
-        let mut error = self.refuse(refusal);
-        if let AcquireError::OverBudget { requested, .. } = &mut error {
-            *requested *= count as usize;
-        }
-        error
     }
 }
 
@@ -175,7 +148,7 @@ impl<F: FreeList> PoolCore<F> {
     /// Buffers that can be lent at one time, by the max as it is now and by the budget.
     #[inline]
     pub(super) fn most_at_once(&self) -> u32 {
-        let max = self.free_list.max();
+        let max = self.free_list.most_at_once();
         let by_budget = |budget: &Budget| budget.limit() as u64 / u64::from(self.buffer_size());
         match self.budget.as_ref().map(by_budget) {
             // Less than `max`, a `u32`.

@@ -6,6 +6,7 @@
 //! none back, so each later release counts one down instead, and the last of them frees the core.
 
 mod acquire;
+pub(crate) mod line;
 mod many;
 mod release;
 mod resize;
@@ -18,23 +19,23 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::config::CheckedConfig;
+use crate::core::line::Line;
 use crate::error::{ConfigError, ConfigProblem};
 use crate::free_list::{Counts, FreeList, Limits};
-use crate::holders::{Caller, Holders, Tracker};
+use crate::holders::{Holders, Tracker};
 use crate::memory::OutOfMemory;
 use crate::memory::decay::Decay;
 use crate::memory::region::{MemoryRegion, Region};
 use crate::pooled_buf::header::Lender;
 use crate::stats::PoolStats;
-use crate::sync::{AtomicU64, AtomicUsize, LeakTracker, Ordering, Witness, fence};
+use crate::sync::{AtomicU64, AtomicUsize, LeakTracker, Ordering, Witness};
+use crate::waiting::after::After;
 use crate::waiting::budget::Budget;
-use crate::waiting::parcel::Parcel;
-use crate::waiting::queue::{WaitCounts, Waiters};
-use crate::waiting::unlent_slot::{LoanHeader, UnlentSlot};
-use crate::waiting::waker::wake_all;
+use crate::waiting::counts::WaitCounts;
 use crate::wipe::Wipe;
 
-pub(crate) use acquire::Refusal;
+pub(crate) use acquire::{Refusal, Taken};
+pub(crate) use wait::Serving;
 
 /// A handle of a pool of equal buffers. Clones are handles of the same pool.
 pub(crate) struct PoolHandle<F: FreeList> {
@@ -44,28 +45,27 @@ pub(crate) struct PoolHandle<F: FreeList> {
 /// The header comes first, so a guard's pointer to it is one to the whole.
 #[repr(C)]
 struct PoolCore<F: FreeList> {
-    header: LoanHeader,
+    header: Lender,
     /// Requests for fewer bytes may take the fast path, which knows neither budget nor tracker. All that the
     /// buffers can hold, or none.
     fast_below: usize,
     wipe: Wipe,
     free_list: F,
     region: Region,
-    /// Requests that wait for buffers.
-    waiters: Waiters<Wanted, Parcel>,
+    /// Where requests wait for the buffers of this core, or of all tiers of the pool that it belongs to.
+    line: Arc<Line<F>>,
+    /// Its number in that line.
+    tier: usize,
     waits: WaitCounts,
     /// Whether requests may wait.
     waiting: bool,
+    /// How many at most.
+    max_waiting: usize,
     refused: AtomicU64,
     /// Requests that were refused, timed out or were abandoned for want of bytes.
     over_budget: AtomicU64,
     /// Waits that have ended, and were for bytes.
     waits_for_bytes: AtomicU64,
-    /// Requests that wait for bytes now.
-    waiting_for_bytes: AtomicUsize,
-    /// Buffers that the free list counts as acquired and that were not lent, or not by it. Goes up before such a buffer
-    /// is taken.
-    not_lent: AtomicU64,
     /// The most that statistics have shown as acquired, so that they never show less.
     acquired_shown: AtomicU64,
     budget: Option<Budget>,
@@ -81,15 +81,6 @@ struct PoolCore<F: FreeList> {
     witness: Witness,
     decay: Option<Decay>,
     _leak: LeakTracker,
-}
-
-/// What a request waits for, and the line of code that made it. The first one in the queue collects.
-struct Wanted {
-    caller: Caller,
-    /// Buffers, at least 1.
-    count: u32,
-    /// What it has of them: fewer.
-    collected: Vec<UnlentSlot>,
 }
 
 /// What all handles together count in `keepers`. Larger than any number of buffers, so that a release
@@ -108,14 +99,15 @@ impl<F: FreeList> UnwindSafe for PoolHandle<F> {}
 impl<F: FreeList> RefUnwindSafe for PoolHandle<F> {}
 
 impl<F: FreeList> PoolHandle<F> {
-    pub(crate) fn new(config: CheckedConfig) -> Result<Self, ConfigError> {
+    /// A pool, whose requests wait in `line`, where it is the next tier.
+    pub(crate) fn new(config: CheckedConfig, line: &Arc<Line<F>>) -> Result<Self, ConfigError> {
         let name = Arc::clone(&config.name);
-        Self::try_new(config).map_err(|OutOfMemory { bytes }| {
+        Self::try_new(config, line).map_err(|OutOfMemory { bytes }| {
             ConfigError::new(name, ConfigProblem::OutOfMemory { bytes })
         })
     }
 
-    fn try_new(config: CheckedConfig) -> Result<Self, OutOfMemory> {
+    fn try_new(config: CheckedConfig, line: &Arc<Line<F>>) -> Result<Self, OutOfMemory> {
         let layout = config.layout;
         let free_list = F::new(&Limits {
             buffer_size: layout.buffer_size,
@@ -123,24 +115,22 @@ impl<F: FreeList> PoolHandle<F> {
             max: config.max,
             reserve: layout.reserve,
             magazine: config.magazine,
+            waiting: config.waiting,
         })?;
         let region = Region::reserve(layout)?;
         let tracker = config.track_holders.then(|| Tracker::new(layout.reserve));
         let tracker = tracker.transpose()?;
         let counts_loans = config.budget.is_some() || tracker.is_some();
-        let core = Box::new(PoolCore {
-            header: LoanHeader {
-                lender: Lender::new(
-                    if counts_loans || config.wipe != Wipe::Never {
-                        release::release_with_extras::<F>
-                    } else {
-                        release::release::<F>
-                    },
-                    layout.headroom,
-                    config.wipe,
-                ),
-                give_back: release::give_back::<F>,
-            },
+        let mut core = Box::new(PoolCore {
+            header: Lender::new(
+                if counts_loans || config.wipe != Wipe::Never {
+                    release::release_with_extras::<F>
+                } else {
+                    release::release::<F>
+                },
+                layout.headroom,
+                config.wipe,
+            ),
             fast_below: match counts_loans {
                 false => (layout.buffer_size as usize).saturating_add(1),
                 true => 0,
@@ -148,14 +138,14 @@ impl<F: FreeList> PoolHandle<F> {
             wipe: config.wipe,
             free_list,
             region,
-            waiters: Waiters::new(),
+            line: Arc::clone(line),
+            tier: 0,
             waits: WaitCounts::default(),
             waiting: config.waiting,
+            max_waiting: config.max_waiting,
             refused: AtomicU64::new(0),
             over_budget: AtomicU64::new(0),
             waits_for_bytes: AtomicU64::new(0),
-            waiting_for_bytes: AtomicUsize::new(0),
-            not_lent: AtomicU64::new(0),
             acquired_shown: AtomicU64::new(0),
             budget: config.budget,
             tracker,
@@ -167,9 +157,10 @@ impl<F: FreeList> PoolHandle<F> {
             decay: config.decay.filter(|_| F::DECAYS).map(Decay::new),
             _leak: LeakTracker::new(),
         });
-        Ok(PoolHandle {
-            core: NonNull::from(Box::leak(core)),
-        })
+        core.tier = line.next_tier();
+        let core = NonNull::from(Box::leak(core));
+        line.add_tier(core);
+        Ok(PoolHandle { core })
     }
 
     #[inline]
@@ -184,11 +175,6 @@ impl<F: FreeList> PoolHandle<F> {
             Some(tracker) => tracker.holders(),
             None => Holders::untracked(self.stats().in_use),
         }
-    }
-
-    /// A number that no other living pool has.
-    fn id(&self) -> usize {
-        self.core.as_ptr() as usize
     }
 
     #[inline]
@@ -227,7 +213,7 @@ impl<F: FreeList> PoolHandle<F> {
         let in_use = core.in_use(&counts);
         // `in_use`, since the lock-free list counts a new high-water mark after the buffer is taken.
         let total = high_water.max(layout.initial as usize).max(in_use);
-        let waiting_for_bytes = core.waiting_for_bytes.load(Ordering::Relaxed);
+        let (waiting, first_wants, stalled) = core.waiting();
         PoolStats {
             name: Arc::clone(&core.name),
             buffer_size: self.buffer_size(),
@@ -245,8 +231,9 @@ impl<F: FreeList> PoolHandle<F> {
             timed_out: core.waits.timed_out(),
             abandoned: core.waits.abandoned(),
             waits_for_bytes: core.waits_for_bytes.load(Ordering::Relaxed),
-            waiting: core.waiters.waiting() + waiting_for_bytes,
-            stalled: core.stalled(waiting_for_bytes > 0),
+            waiting,
+            first_wants,
+            stalled,
             budget: core.budget.as_ref().map_or(0, Budget::limit),
             closed: counts.in_use.is_none(),
             resident_bytes: (total * layout.stride).saturating_sub(counts.given_back),
@@ -270,20 +257,15 @@ impl<F: FreeList> PoolHandle<F> {
     /// last guard are gone.
     pub(crate) fn close(&self) {
         let core = self.core();
-        let mut queue = core.waiters.lock();
-        let (wakers, wanted) = queue.close();
-        core.stop_waiting_if_empty(&queue);
+        let mut after = After::default();
+        let mut line = core.line.lock();
+        line.queue.close(core.tier, &mut after);
         let out = core.free_list.close();
-        drop(queue);
-        if let Some(budget) = &core.budget {
-            budget.close(self.id());
-        }
+        drop(line);
         // Relaxed: a handle is held until after this, so none can bring the count to 0 before the last
         // handle's own subtraction, which this is ordered before.
         core.keepers.fetch_add(u64::from(out), Ordering::Relaxed);
-        // What was collected is given back.
-        drop(wanted);
-        wake_all(wakers);
+        after.settle();
     }
 }
 
@@ -293,14 +275,19 @@ impl<F: FreeList> PoolCore<F> {
         self.region.layout().buffer_size
     }
 
-    /// For how long, at least, nothing has come back for the requests that wait: no buffer, or, if some wait `for_bytes`,
-    /// no bytes.
-    fn stalled(&self, for_bytes: bool) -> Duration {
-        let for_buffers = self.waiters.lock().stalled(|wanted| wanted.collected.len());
-        match &self.budget {
-            Some(budget) if for_bytes => budget.stalled().max(for_buffers),
+    /// How many requests wait; how many buffers the first wants; and for how long, at least, nothing has come back for
+    /// them: no buffer, or, if the first lacks nothing but bytes, no bytes.
+    fn waiting(&self) -> (usize, usize, Duration) {
+        let mut line = self.line.lock();
+        let waiting = line.queue.waiting(self.tier);
+        let for_buffers = line.queue.stalled(self.tier, self.free_list.returns());
+        let stalled = match &self.budget {
+            Some(budget) if line.queue.lacks_bytes(self.tier) => budget.stalled().max(for_buffers),
             _ => for_buffers,
-        }
+        };
+        let first = line.queue.first(self.tier);
+        let first_wants = first.map_or(0, |(_, wants)| wants.count as usize);
+        (waiting, first_wants, stalled)
     }
 
     /// Buffers that are out, if those are the free list's counts.
@@ -316,14 +303,9 @@ impl<F: FreeList> PoolCore<F> {
         }
     }
 
-    /// How many buffers were lent, if the free list has just said that so many were taken: exact while no other thread
-    /// uses the pool, and otherwise never too high, nor lower than it was shown before.
-    fn acquired(&self, taken: u64) -> u64 {
-        let lent = taken.saturating_add(self.waits.handed_over());
-        // What is taken and not lent counts there before it is taken, so this is read afterwards: the fence pairs with
-        // the one in `take`, and with the Release of `WaitCounts::add`.
-        fence(Ordering::Acquire);
-        let lent = lent.saturating_sub(self.not_lent.load(Ordering::Relaxed));
+    /// How many buffers were lent, if the free list has just said so many: never lower than it was shown before, as it
+    /// may seem while other threads use the pool.
+    fn acquired(&self, lent: u64) -> u64 {
         let before = self.acquired_shown.fetch_max(lent, Ordering::Relaxed);
         lent.max(before)
     }

@@ -1,11 +1,12 @@
 //! Changing how many buffers a pool lends at most.
-#![forbid(unsafe_code)]
 
 use std::sync::Arc;
 
 use crate::core::PoolHandle;
 use crate::error::ResizeError;
 use crate::free_list::Resizable;
+use crate::waiting::after::After;
+use crate::waiting::queue::{Refused, Wants};
 
 impl<F: Resizable> PoolHandle<F> {
     /// Buffers that the max can be raised to.
@@ -24,9 +25,21 @@ impl<F: Resizable> PoolHandle<F> {
                 return Err(ResizeError::new(pool, max, reserve as usize));
             }
         };
-        let before = core.free_list.set_max(max);
-        self.refuse_waiters_for_more_than(max);
-        self.serve_waiters();
+        let (mut after, mut others) = (After::default(), Vec::new());
+        let mut line = core.line.lock();
+        let too_many = |wants: &Wants| wants.count > max;
+        (line.queue).refuse(core.tier, Refused::TooMany, too_many, &mut after);
+        // In one hold of the list, or else a request could be refused for nothing: no longer by the old max, as what is
+        // free is owed, and not yet served by the new one.
+        let before = core.free_list.set_max(max, |held| {
+            if !line.queue.is_closed(core.tier) {
+                // SAFETY: this is a handle of that pool, so its core is there.
+                unsafe { line.serve(self.core, held, &mut others, &mut after) };
+            }
+        });
+        line.look_at(others, &mut after);
+        drop(line);
+        after.settle();
         Ok(before as usize)
     }
 }

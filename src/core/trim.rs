@@ -2,13 +2,11 @@
 
 use std::ops::Range;
 
-use crate::core::release::return_slot;
 use crate::core::{PoolCore, PoolHandle};
-use crate::free_list::{FreeList, Inlet, NotTaken};
+use crate::free_list::FreeList;
 use crate::memory::decay::Decay;
 use crate::memory::pages;
 use crate::memory::trim_plan::Trimming;
-use crate::waiting::waker::wake_all;
 
 impl<F: FreeList> PoolCore<F> {
     /// Ends a generation of the buffers if it is time.
@@ -55,18 +53,6 @@ impl<F: FreeList> PoolHandle<F> {
     /// Gives the pages of free buffers back to the operating system; returns how many bytes that were.
     pub(crate) fn trim(&self) -> usize {
         let core = self.core();
-        // Woken afterwards: wakers are a user's code, and the free list may hold a lock while it puts back.
-        let mut wakers = Vec::new();
-        let mut put_back = |slot| {
-            if let Err(NotTaken::Closed(slot) | NotTaken::Wanted(slot)) =
-                core.free_list.inlet().push(slot)
-            {
-                // SAFETY: the free list took it to trim it, so it is out, and it has no guard.
-                wakers.extend(unsafe { return_slot(self.core, slot) });
-            }
-        };
-        let bytes = core.with_trimming(|trimming| core.free_list.trim(trimming, &mut put_back));
-        wake_all(wakers);
-        bytes
+        core.with_trimming(|trimming| core.free_list.trim(trimming))
     }
 }

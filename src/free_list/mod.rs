@@ -10,38 +10,64 @@ use crate::memory::OutOfMemory;
 use crate::memory::trim_plan::Trimming;
 
 /// A buffer that was taken from a free list. It can't be copied, so it is put back or lent once.
+///
+/// One word, which a magazine keeps and a guard carries as it is:
+///
+/// ```text
+/// 63        32 31         0
+/// [ exposed  ][   index   ]
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "the buffer is lost to its pool unless it is lent or put back"]
-pub(crate) struct Slot {
-    /// Which of the pool's buffers it is.
-    pub(crate) index: u32,
-    /// How many of its leading bytes may hold what a holder wrote. Lies here since what takes the index
-    /// wants it next: that spares the pools an array, and a cache line, of their own.
-    pub(crate) exposed: u32,
-}
+pub(crate) struct Slot(u64);
 
 impl Slot {
-    #[inline]
-    pub(crate) fn from_word(word: u64) -> Slot {
-        Slot {
-            index: word as u32,
-            exposed: (word >> 32) as u32,
-        }
+    #[inline(always)]
+    pub(crate) fn new(index: u32, exposed: u32) -> Slot {
+        Slot(u64::from(exposed) << 32 | u64::from(index))
     }
 
-    #[inline]
+    /// The slot whose [`word`](Slot::word) it is.
+    #[inline(always)]
+    pub(crate) fn from_word(word: u64) -> Slot {
+        Slot(word)
+    }
+
+    #[inline(always)]
     pub(crate) fn word(self) -> u64 {
-        u64::from(self.exposed) << 32 | u64::from(self.index)
+        self.0
+    }
+
+    /// Which of the pool's buffers it is.
+    #[inline(always)]
+    pub(crate) fn index(&self) -> u32 {
+        self.0 as u32
+    }
+
+    /// How many of its leading bytes may hold what a holder wrote. Lies here since what takes the index
+    /// wants it next: that spares the pools an array, and a cache line, of their own.
+    #[inline(always)]
+    pub(crate) fn exposed(&self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_exposed(&mut self, exposed: u32) {
+        *self = Slot::new(self.index(), exposed);
     }
 }
 
 /// Why there is no buffer to be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Empty {
-    /// All are taken; how many that is.
+    /// Too few are free; how many are taken.
     AllInUse(u32),
+    /// Enough may be free, but requests that came before wait for them.
+    Owed,
     /// The list has been closed.
     Closed,
+    /// The allocator has no memory for the guards of so many.
+    OutOfMemory,
 }
 
 /// Why a buffer was not taken back, and the buffer.
@@ -49,7 +75,7 @@ pub(crate) enum Empty {
 pub(crate) enum NotTaken {
     /// The list has been closed.
     Closed(Slot),
-    /// A request waits for it, see [`FreeList::start_waiting`].
+    /// With it, the first request that waits can be served; see [`Demand`].
     Wanted(Slot),
 }
 
@@ -79,43 +105,35 @@ pub(crate) struct Limits {
     pub(crate) reserve: u32,
     /// Most in one thread's magazine.
     pub(crate) magazine: usize,
+    /// Requests may wait.
+    pub(crate) waiting: bool,
 }
 
-/// Whether requests wait for the buffers of a list. Changed by one caller at a time, under the lock of the queue in
-/// which they wait; see the table in [`waiting`](crate::waiting).
+/// What the requests that wait for the buffers of a list want: that is, what the first of them wants. While it is not
+/// `None`, what is free is owed to them, and `pop` fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub(crate) enum Demand {
     /// None waits.
     None,
-    /// One is about to wait, and looks for a buffer a last time.
-    Joining,
-    /// There are some.
-    Waiting,
-}
-
-impl Demand {
-    /// The one whose discriminant is `number`.
-    pub(crate) fn from_u8(number: u8) -> Self {
-        match number {
-            0 => Demand::None,
-            1 => Demand::Joining,
-            _ => Demand::Waiting,
-        }
-    }
+    /// The first wants so many: the `push` after which so many may be taken is not taken, but told that it is wanted.
+    At(u32),
+    /// So many are free, but the first lacks something else. No `push` is wanted.
+    Never,
 }
 
 /// The buffers `0..reserve`, each either free or taken, and at most `max` of them taken.
 ///
 /// An implementation promises that
-/// - `pop` takes a buffer that is free and returns it; it fails only at a moment when `max` or more are taken, or
-///   after `close`;
+/// - `pop` takes a buffer that is free and returns it; it fails only at a moment when `max` or more are taken, or while
+///   there is a [`Demand`], or after `close`;
 /// - what comes back to a thread last is what that thread is lent first, and one that was never taken only
 ///   when none that was is at hand;
 /// - all that happened before a `push` has happened before the `pop` that returns the same buffer returns.
 pub(crate) trait FreeList: Send + Sync + Sized + 'static {
     /// Where buffers are put back.
     type Inlet<'a>: Inlet;
+    /// See [`FreeList::hold`].
+    type Held<'a>: Held;
 
     /// All of `0..reserve` free.
     fn new(limits: &Limits) -> Result<Self, OutOfMemory>;
@@ -126,15 +144,15 @@ pub(crate) trait FreeList: Send + Sync + Sized + 'static {
     /// Does what `pop` does if that takes a few instructions only, to be inlined where a buffer is acquired.
     fn pop_fast(&self) -> Option<Slot>;
 
-    /// Takes `count` free buffers, at least 1, all or none, and adds what `make` makes of each to `out`. Fails only at
-    /// a moment when fewer are free, or more than `max - count` are taken, or after `close`. What it took in vain and
-    /// could not put back by `push` it gives to `put_back`. `make` calls nothing that takes a lock.
+    /// Takes `count` free buffers, at least 1, all or none, and adds what `make` makes of each to `out`, the one that
+    /// `pop` would take last. Fails only at a moment when fewer may be taken, or while there is a [`Demand`], or after
+    /// `close`, or when there is no memory for `out` to grow, which it does only once it is known that so many are free.
+    /// `make` calls nothing that takes a lock.
     fn pop_many<T>(
         &self,
         count: u32,
         out: &mut Vec<T>,
         make: impl Fn(Slot) -> T,
-        put_back: impl FnMut(Slot),
     ) -> Result<(), Empty>;
 
     /// Does what `pop_many` does, and returns true, if that takes a few instructions for each buffer only.
@@ -142,19 +160,15 @@ pub(crate) trait FreeList: Send + Sync + Sized + 'static {
 
     fn inlet(&self) -> Self::Inlet<'_>;
 
-    /// From now on until `stop_waiting`, a `push` either has put its buffer where a `pop` that begins later finds
-    /// it, or fails with [`NotTaken::Wanted`]: a `pop` that finds none after this has missed none. The demand is
-    /// [`Joining`](Demand::Joining) until `confirm_waiting`.
-    fn start_waiting(&self);
+    /// Holds the list: until the drop of what this returns, nobody else takes a buffer or puts one back. Called under
+    /// the lock of the line in which requests wait for these buffers, and not after `close`.
+    fn hold(&self) -> Self::Held<'_>;
 
-    /// The demand is [`Waiting`](Demand::Waiting).
-    fn confirm_waiting(&self);
+    /// Whether there is a [`Demand`]. Under the lock of the line it is so; elsewhere it may be an older state.
+    fn is_wanted(&self) -> bool;
 
-    /// The demand is [`None`](Demand::None). A push that began before may still fail with [`NotTaken::Wanted`].
-    fn stop_waiting(&self);
-
-    /// May be asked by any thread, and may be an older state.
-    fn demand(&self) -> Demand;
+    /// Whether the demand is [`At`](Demand::At) 1: what is released need not come here first. A hint, as `is_wanted`.
+    fn wants_one(&self) -> bool;
 
     /// From now on `pop` and `push` fail. Returns how many buffers were in use then. When several threads
     /// close, each buffer is counted to one of them.
@@ -163,21 +177,25 @@ pub(crate) trait FreeList: Send + Sync + Sized + 'static {
     /// Not for the fast path: it may take a lock.
     fn is_closed(&self) -> bool;
 
-    /// Exact while no other thread uses the list.
+    /// Exact while no other thread uses the list; else off by no more than what other threads take and put back while
+    /// it is read.
     fn counts(&self) -> Counts;
 
     /// Buffers that may be taken at most.
     fn max(&self) -> u32;
 
-    /// Whether a buffer that was taken may be lent again without having been put back: from a magazine, or by
-    /// hand-over. Not while more than `max` are taken.
-    fn may_lend_again(&self) -> bool {
-        true
+    /// Buffers that `pop_many` can take at once at most.
+    fn most_at_once(&self) -> u32 {
+        self.max()
     }
 
-    /// Gives the pages of the free buffers back to the operating system; returns how many bytes that were. Should
-    /// the list take buffers for that, it puts them back with `put_back`, which calls `push`.
-    fn trim(&self, trimming: &mut Trimming<'_>, put_back: &mut dyn FnMut(Slot)) -> usize;
+    /// A number that goes up whenever a buffer comes back. If it is the same before a `pop` that finds all taken and
+    /// after another, none was free at any moment between the two. A [`LockFreePool`](crate::LockFreePool)'s list
+    /// counts only while there is a [`Demand`].
+    fn returns(&self) -> u64;
+
+    /// Gives the pages of the free buffers back to the operating system; returns how many bytes that were.
+    fn trim(&self, trimming: &mut Trimming<'_>) -> usize;
 
     /// Whether `end_generation` does anything.
     const DECAYS: bool = false;
@@ -185,6 +203,21 @@ pub(crate) trait FreeList: Send + Sync + Sized + 'static {
     /// Ends a generation: gives back the pages of the buffers that were free all through this one and the one
     /// before, but for as many as were there from the start.
     fn end_generation(&self, _trimming: &mut Trimming<'_>) {}
+}
+
+/// A list that is held, see [`FreeList::hold`].
+pub(crate) trait Held {
+    /// How many buffers may be taken.
+    fn allowed(&self) -> u32;
+
+    /// Takes the buffer that `pop` would take. At least one is [allowed](Held::allowed).
+    fn take(&mut self) -> Slot;
+
+    /// Puts back a buffer that is taken.
+    fn put(&mut self, slot: Slot);
+
+    /// From now on the demand is this.
+    fn set_demand(&mut self, demand: Demand);
 }
 
 /// Where buffers are put back to a list, which another thread may free as soon as the last of them is back: before
@@ -200,11 +233,14 @@ pub(crate) trait Inlet: Copy {
 
 /// A free list whose `max` can be changed.
 pub(crate) trait Resizable: FreeList {
-    /// Sets `max`, which is at least 1 and at most the reserve; returns it as it was. What is taken stays so, however
-    /// much: `pop` fails until enough is back.
-    fn set_max(&self, max: u32) -> u32;
+    /// Sets `max`, which is at least 1 and at most the reserve, and returns it as it was; calls `meanwhile` with the held
+    /// list before anything can be taken by the new max. What is taken stays so, however much: `pop` fails until enough
+    /// is back. Called as [`FreeList::hold`] is.
+    fn set_max(&self, max: u32, meanwhile: impl FnOnce(&mut Self::Held<'_>)) -> u32;
+}
 
-    /// A number that goes up whenever a buffer comes back. If it is the same before a `pop` that finds all taken and
-    /// after another, none was free at any moment between the two.
-    fn returns(&self) -> u64;
+/// Room for `count` more in `out`.
+pub(crate) fn reserve<T>(out: &mut Vec<T>, count: u32) -> Result<(), Empty> {
+    let reserved = out.try_reserve_exact(count as usize);
+    reserved.map_err(|_| Empty::OutOfMemory)
 }

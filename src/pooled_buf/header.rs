@@ -2,6 +2,8 @@
 
 use std::ptr::NonNull;
 
+use crate::free_list::Slot;
+use crate::pooled_buf::layout::{Address, Lengths, Place};
 use crate::wipe::Wipe;
 
 /// What lies at the start of a lender's own data, so that the functions below find those data from the pointer that
@@ -35,23 +37,10 @@ pub(crate) struct ReleaseHeader {
     back_on_report: u8,
 }
 
-/// Takes back what a guard was made from: the lender; where the data begin, and where that is in the buffer; the slot;
-/// and last how much of the buffer was written. Plain values, as the guard has them, so that they travel in registers.
-pub(crate) type Release = unsafe fn(NonNull<ReleaseHeader>, NonNull<u8>, Place, u32, Lengths);
-
-/// How much of a buffer was written, counted from its first byte. The headroom's may have been written in any case.
-#[derive(Clone, Copy)]
-pub(crate) struct Lengths {
-    /// What this holder wrote lies below: this is wiped.
-    pub(crate) written: u32,
-    /// Bytes below may have been written, by this holder or one before it, since the buffer was wiped: these are hidden
-    /// from the next holder. At least `written`.
-    pub(crate) exposed: u32,
-}
-
-/// Where in its buffer a guard's data begin: how many bytes it is to the buffer's end, and how many they lie behind the
-/// buffer's first (modulo 2³², if they lie before it: in the headroom). An array, which travels in one register.
-pub(crate) type Place = [u32; 2];
+/// Takes back what a guard was made from. The words of the guard as they are, so that its drop is a few loads and this
+/// call: what they say together is worked out by who wants to know. What is to be wiped ends at
+/// [`Lengths::written_end`]; what is to be hidden from the next holder is said by [`Slot::used`].
+pub(crate) type Release = unsafe fn(NonNull<ReleaseHeader>, Address, Place, Lengths, Slot);
 
 impl Lender {
     /// A lender that takes buffers back by `release`, with the pointer to this as the pointer to its first header.
@@ -115,20 +104,16 @@ impl ReleaseHeader {
 /// As for the `release` of the lender, whose second header this is called with.
 unsafe fn release_handed_out(
     header: NonNull<ReleaseHeader>,
-    data: NonNull<u8>,
+    data: Address,
     place: Place,
-    slot: u32,
-    _lengths: Lengths,
+    lengths: Lengths,
+    mut slot: Slot,
 ) {
-    let [room, head] = place;
-    let capacity = room.wrapping_add(head);
-    let all = Lengths {
-        written: capacity,
-        exposed: capacity,
-    };
+    let all = Lengths::new(lengths.len(), place.room());
+    slot.set_exposed(place.size());
     // SAFETY: the first header lies before the second. The rest is passed on.
     unsafe {
         let settled = header.sub(1);
-        (settled.as_ref().release)(settled, data, place, slot, all);
+        (settled.as_ref().release)(settled, data, place, all, slot);
     }
 }

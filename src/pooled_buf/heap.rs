@@ -4,8 +4,10 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use crate::error::CapacityError;
+use crate::free_list::Slot;
 use crate::memory::layout::{BUFFER_SIZE_LIMIT, is_beyond_limit};
-use crate::pooled_buf::header::{Lender, Lengths, Place, ReleaseHeader};
+use crate::pooled_buf::header::{Lender, ReleaseHeader};
+use crate::pooled_buf::layout::{Address, Lengths, Place};
 use crate::pooled_buf::{NO_SLOT, PooledBuf};
 use crate::wipe::Wipe;
 
@@ -47,10 +49,11 @@ impl TryFrom<Vec<u8>> for PooledBuf {
         // SAFETY: the lender is a static. The memory was the `Vec`'s, which is not dropped, and is the guard's alone;
         // that its bytes may not be initialised is said by `exposed`. The heap takes it back on any thread.
         let mut buf = unsafe {
-            PooledBuf::from_parts(NonNull::from(&HEAP), start, capacity, NO_SLOT, capacity)
+            let slot = Slot::new(NO_SLOT, capacity);
+            PooledBuf::from_parts(NonNull::from(&HEAP), start, capacity, slot)
         };
         // Initialised, since the `Vec` said so.
-        (buf.len, buf.written) = (len, len);
+        buf.grow_to(len);
         Ok(buf)
     }
 }
@@ -78,13 +81,13 @@ static HEAP: Lender = Lender::new(free, 0, Wipe::Never).of_uninitialised();
 /// The values are what `PooledBuf::try_from` made a guard from, and have not been released before.
 unsafe fn free(
     _header: NonNull<ReleaseHeader>,
-    data: NonNull<u8>,
-    [room, head]: Place,
-    _slot: u32,
+    data: Address,
+    place: Place,
     _lengths: Lengths,
+    _slot: Slot,
 ) {
-    // There is no headroom, so neither is negative.
-    let (head, capacity) = (head as usize, head as usize + room as usize);
+    // There is no headroom, so the head is not negative.
+    let (head, size) = (place.head() as usize, place.size() as usize);
     // SAFETY: it was a `Vec` of that address and capacity, which this call alone takes back.
-    drop(unsafe { Vec::from_raw_parts(data.sub(head).as_ptr(), 0, capacity) });
+    drop(unsafe { Vec::from_raw_parts(data.get().sub(head).as_ptr(), 0, size) });
 }

@@ -5,6 +5,7 @@ pub(crate) mod datagrams;
 mod files;
 pub(crate) mod header;
 mod heap;
+pub(crate) mod layout;
 mod receiving;
 mod traits;
 pub(crate) mod trusted_read;
@@ -12,11 +13,13 @@ pub(crate) mod vectored;
 mod writing;
 
 use std::ops::Deref;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::slice;
 
 use crate::error::CapacityError;
-use crate::pooled_buf::header::{Lender, Lengths, ReleaseHeader};
+use crate::free_list::Slot;
+use crate::pooled_buf::header::{Lender, ReleaseHeader};
+use crate::pooled_buf::layout::{Address, Lengths, Place};
 
 /// A buffer on loan from a pool. Dropping it gives it back.
 ///
@@ -78,26 +81,19 @@ use crate::pooled_buf::header::{Lender, Lengths, ReleaseHeader};
 ///
 /// `std::mem::forget` on a guard is safe, but the pool can't lend that buffer again, and its memory stays
 /// reserved for as long as the process lives.
+#[repr(C)]
 pub struct PooledBuf {
+    // In this order: see the module `layout`.
+    place: Place,
+    lengths: Lengths,
+    /// The first byte of the data. All lengths are counted from here.
+    data: Address,
+    /// The word of the [`Slot`]. Its `exposed` is counted from the buffer's first byte, wherever the data begin: up to
+    /// there bytes may be an earlier holder's, or what was written for this one and not reported, or not be
+    /// initialised; from there on, none is, but for what lies below `written`.
+    slot: u64,
     /// The first of the lender's two, or the second while bytes are handed out: see [`Lender`].
     header: NonNull<ReleaseHeader>,
-    /// The first byte of the data. All lengths but `head` are counted from here.
-    data: NonNull<u8>,
-    /// Bytes up to the end of the buffer.
-    room: u32,
-    /// How many bytes `data` lies behind the buffer's first byte: all of them this holder's. Modulo 2³²: where it was
-    /// prepended into the headroom, which lies before that byte, the number is negative. So `room + head` is the
-    /// buffer's size, and the lender's headroom `+ head` are the bytes before `data` that belong to the buffer.
-    head: u32,
-    /// At most `written`.
-    len: u32,
-    /// Bytes below this are this holder's: it wrote them, or they were zeroed before it could read them. They are
-    /// wiped at the release. At most `room`.
-    written: u32,
-    /// Bytes from `written` up to this may be an earlier holder's, or what was written for this one and not reported,
-    /// or not be initialised; from there on, none is the one or the other. At most `room`.
-    exposed: u32,
-    slot: u32,
 }
 
 // SAFETY: a guard owns its buffer exclusively, as a `Box<[u8]>` does, and the caller of `from_parts` promises
@@ -110,8 +106,8 @@ unsafe impl Sync for PooledBuf {}
 pub(crate) const NO_SLOT: u32 = u32::MAX;
 
 impl PooledBuf {
-    /// A guard over `capacity` bytes at `memory`, of which the first `exposed` may hold an earlier holder's
-    /// bytes, or not be initialised. `slot` comes back at the release; it is [`NO_SLOT`] for memory of no pool.
+    /// A guard over `capacity` bytes at `memory`, of which those that `slot` says may hold an earlier holder's bytes,
+    /// or not be initialised. `slot` comes back at the release; its index is [`NO_SLOT`] for memory of no pool.
     ///
     /// # Safety
     ///
@@ -119,43 +115,40 @@ impl PooledBuf {
     /// - `lender` can be dereferenced;
     /// - the `capacity` bytes at `memory`, and the lender's `headroom` bytes before it, can be written, and nothing but
     ///   the guard uses them;
-    /// - those from `memory + exposed` on are initialised; all of them, unless the lender says otherwise.
+    /// - those that are not exposed are initialised; all of them, unless the lender says otherwise.
     ///
-    /// `release` may be called once with them. `exposed` is at most `capacity`, and `capacity + headroom` at most
+    /// `release` may be called once with them. No more than `capacity` are exposed, and `capacity + headroom` at most
     /// [`BUFFER_SIZE_LIMIT`](crate::memory::layout::BUFFER_SIZE_LIMIT).
     #[inline]
     pub(crate) unsafe fn from_parts(
         lender: NonNull<Lender>,
         memory: NonNull<u8>,
         capacity: u32,
-        slot: u32,
-        exposed: u32,
+        slot: Slot,
     ) -> Self {
-        debug_assert!(exposed <= capacity);
-        PooledBuf {
-            header: lender.cast(),
-            data: memory,
-            room: capacity,
-            len: 0,
-            written: 0,
-            exposed,
-            head: 0,
-            slot,
-        }
+        debug_assert!(slot.exposed() <= capacity);
+        let (place, lengths) = (Place::new(capacity, 0), Lengths::new(0, 0));
+        PooledBuf::of_words(
+            place,
+            lengths,
+            Address::new(memory),
+            slot.word(),
+            lender.cast(),
+        )
     }
 
     /// Bytes written so far.
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len as usize
+        self.lengths.len() as usize
     }
 
     /// Whether nothing has been written, or all of it was cleared.
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Bytes that the buffer holds in all: at least what was asked for. It is [`len`](PooledBuf::len), and
@@ -185,14 +178,8 @@ impl PooledBuf {
     /// The capacity when the first `bytes` bytes, not all, have been consumed.
     #[inline]
     pub(crate) fn capacity_after(&self, bytes: usize) -> usize {
-        let size = self.size() as usize;
-        size.max(self.room as usize - bytes)
-    }
-
-    /// Bytes from the buffer's first up to its end: the capacity without headroom.
-    #[inline]
-    fn size(&self) -> u32 {
-        self.room.wrapping_add(self.head)
+        let size = self.place.size() as usize;
+        size.max(self.room() as usize - bytes)
     }
 
     /// Which of its pool's buffers it is, from 0 on: see [`MemoryRegion`](crate::MemoryRegion). `None` for memory that
@@ -200,13 +187,8 @@ impl PooledBuf {
     #[inline]
     #[must_use]
     pub fn slot(&self) -> Option<usize> {
-        (self.slot != NO_SLOT).then_some(self.slot as usize)
-    }
-
-    /// The slot that it was made with.
-    #[inline]
-    pub(crate) fn raw_slot(&self) -> u32 {
-        self.slot
+        let index = Slot::from_word(self.slot).index();
+        (index != NO_SLOT).then_some(index as usize)
     }
 
     /// Bytes that can still be added behind those written so far: `capacity()`, less the data, and less what was
@@ -215,7 +197,7 @@ impl PooledBuf {
     #[inline]
     #[must_use]
     pub fn spare_len(&self) -> usize {
-        (self.room - self.len) as usize
+        (self.room() - self.lengths.len()) as usize
     }
 
     /// Bytes that can be [prepended](PooledBuf::prepend): the pool's [headroom](crate::PoolConfig::headroom), less what
@@ -225,7 +207,7 @@ impl PooledBuf {
     pub fn headroom(&self) -> usize {
         // SAFETY: `from_parts` was promised that the lender lives until the release.
         let before = unsafe { self.header.as_ref() }.headroom;
-        before.wrapping_add(self.head) as usize
+        before.wrapping_add(self.place.head()) as usize
     }
 
     /// Copies `bytes` behind those written so far.
@@ -239,12 +221,11 @@ impl PooledBuf {
         // SAFETY: `end_after` says that `bytes.len()` bytes from `len` on are within the capacity, and so
         // the guard's own; `bytes` is borrowed from elsewhere, since the guard is borrowed mutably.
         unsafe {
-            self.data
+            self.data()
                 .add(self.len())
                 .copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
         }
-        self.len = end;
-        self.written = self.written.max(end);
+        self.grow_to(end);
         Ok(())
     }
 
@@ -285,17 +266,13 @@ impl PooledBuf {
         // SAFETY: so many bytes before the data are the guard's own; `bytes` is borrowed from elsewhere, since the
         // guard is borrowed mutably.
         unsafe {
-            self.data = self.data.sub(bytes.len());
-            self.data
-                .copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
+            let data = self.data().sub(bytes.len());
+            data.copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
+            // No more than the guard's bytes in all, which a `u32` counts.
+            let more = bytes.len() as u32;
+            let head = self.place.head().wrapping_sub(more);
+            self.begin_at(data, head, self.lengths.len() + more);
         }
-        // No more than the guard's bytes in all, which a `u32` counts.
-        let more = bytes.len() as u32;
-        self.head = self.head.wrapping_sub(more);
-        self.room += more;
-        self.len += more;
-        self.written += more;
-        self.exposed += more;
         Ok(())
     }
 
@@ -323,9 +300,8 @@ impl PooledBuf {
         };
         let end = self.end_after(more)?;
         // SAFETY: `end_after` says that `more` bytes from `len` on are within the capacity: the guard's own.
-        unsafe { self.data.add(self.len()).write_bytes(value, more) };
-        self.len = end;
-        self.written = self.written.max(end);
+        unsafe { self.data().add(self.len()).write_bytes(value, more) };
+        self.grow_to(end);
         Ok(())
     }
 
@@ -337,7 +313,7 @@ impl PooledBuf {
             self.clear();
         } else if len < self.len() {
             // Below a `u32`, so it fits one.
-            self.len = len as u32;
+            self.shorten_to(len as u32);
         }
     }
 
@@ -345,7 +321,7 @@ impl PooledBuf {
     /// bytes are not wiped before the guard is dropped.
     #[inline]
     pub fn clear(&mut self) {
-        self.len = 0;
+        self.shorten_to(0);
         self.rewind();
     }
 
@@ -373,16 +349,11 @@ impl PooledBuf {
             self.clear();
             return;
         }
-        // SAFETY: below `len`, so the guard's own.
-        self.data = unsafe { self.data.add(bytes) };
         // Below `len`, a `u32`.
         let less = bytes as u32;
-        self.head = self.head.wrapping_add(less);
-        self.room -= less;
-        self.len -= less;
-        self.written -= less;
-        // Bytes below `written` are the holder's anyway.
-        self.exposed = self.exposed.saturating_sub(less);
+        let head = self.place.head().wrapping_add(less);
+        // SAFETY: below `len`, so the guard's own.
+        unsafe { self.begin_at(self.data().add(bytes), head, self.lengths.len() - less) };
     }
 
     /// Moves the data to the buffer's first byte, so that the room of what was [consumed](PooledBuf::consume) before
@@ -416,7 +387,7 @@ impl PooledBuf {
         let consumed = self.consumed();
         if consumed > 0 {
             // SAFETY: so many bytes before the data are the guard's own, and so are the data.
-            unsafe { self.data.copy_to(self.data.sub(consumed), self.len()) };
+            unsafe { self.data().copy_to(self.data().sub(consumed), self.len()) };
             self.rewind();
         }
     }
@@ -425,30 +396,26 @@ impl PooledBuf {
     #[inline]
     fn consumed(&self) -> usize {
         // The head is negative if there are more bytes from the data on than from the buffer's first.
-        self.size().saturating_sub(self.room) as usize
+        self.place.size().saturating_sub(self.room()) as usize
     }
 
     /// Lets the data begin at the buffer's first byte. `len` stays, so what it counts must lie there, or be nothing.
     #[inline]
     fn rewind(&mut self) {
-        if self.head == 0 {
+        let head = self.place.head();
+        if head == 0 {
             return;
         }
         let consumed = self.consumed();
         // SAFETY: where the data begin behind the buffer's first byte, `consumed` bytes before are the guard's own;
         // where they begin before it, they go on up to there at least: `room` is larger than the buffer's size.
-        self.data = unsafe {
-            match consumed {
-                0 => self.data.add(self.head.wrapping_neg() as usize),
-                consumed => self.data.sub(consumed),
-            }
-        };
-        // Each as far behind the buffer's first byte as before. None becomes negative: `prepend` has added to each
-        // what it took from `head`.
-        self.room = self.room.wrapping_add(self.head);
-        self.written = self.written.wrapping_add(self.head);
-        self.exposed = self.exposed.wrapping_add(self.head);
-        self.head = 0;
+        unsafe {
+            let first = match consumed {
+                0 => self.data().add(head.wrapping_neg() as usize),
+                consumed => self.data().sub(consumed),
+            };
+            self.begin_at(first, 0, self.lengths.len());
+        }
     }
 
     /// The bytes written so far; it dereferences to them too.
@@ -475,7 +442,74 @@ impl PooledBuf {
     #[must_use]
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
         // SAFETY: `len` is at most `written`, below which the bytes are initialised; they are the guard's own.
-        unsafe { slice::from_raw_parts_mut(self.data.as_ptr(), self.len()) }
+        unsafe { slice::from_raw_parts_mut(self.data().as_ptr(), self.len()) }
+    }
+
+    /// The first byte of the data.
+    #[inline(always)]
+    fn data(&self) -> NonNull<u8> {
+        self.data.get()
+    }
+
+    /// Bytes from the data's first up to the end of the buffer.
+    #[inline(always)]
+    fn room(&self) -> u32 {
+        self.place.room()
+    }
+
+    /// Bytes below this, counted from where the data begin, are this holder's: it wrote them, or they were zeroed
+    /// before it could read them. They are wiped at the release. At most the room, and at least `len`.
+    #[inline(always)]
+    fn written(&self) -> u32 {
+        self.lengths.written()
+    }
+
+    /// From `written` up to this, counted from where the data begin, bytes may be an earlier holder's, or what was
+    /// written for this one and not reported, or not be initialised; from there on, none is. At most the room.
+    #[inline(always)]
+    fn exposed(&self) -> u32 {
+        let exposed = Slot::from_word(self.slot).exposed();
+        let (exposed, room) = (u64::from(exposed), u64::from(self.room()));
+        // What was consumed does not count, and what was prepended counts besides. At most the room.
+        (exposed + room).saturating_sub(self.place.size().into()) as u32
+    }
+
+    /// Sets how many bytes the data are, and counts them as written.
+    #[inline(always)]
+    fn grow_to(&mut self, len: u32) {
+        self.set_lengths(Lengths::new(len, self.written().max(len)));
+    }
+
+    /// Sets how many bytes the data are: no more than `written`.
+    #[inline(always)]
+    fn shorten_to(&mut self, len: u32) {
+        self.set_lengths(Lengths::new(len, self.written()));
+    }
+
+    /// Sets what [`exposed`](PooledBuf::exposed) says: to no fewer bytes than were prepended, which lie before those
+    /// that a slot counts.
+    #[inline]
+    fn set_exposed(&mut self, exposed: u32) {
+        let mut slot = Slot::from_word(self.slot);
+        slot.set_exposed(exposed.wrapping_add(self.place.head()));
+        self.slot = slot.word();
+    }
+
+    /// Lets the data begin elsewhere in the buffer, `head` bytes behind its first byte, and be `len` bytes. What is
+    /// written and exposed stays where it is.
+    ///
+    /// # Safety
+    ///
+    /// `data` is there, in the buffer or its headroom. No more is moved over than is written.
+    #[inline(always)]
+    unsafe fn begin_at(&mut self, data: NonNull<u8>, head: u32, len: u32) {
+        let moved = head.wrapping_sub(self.place.head());
+        let place = Place::new(self.place.size().wrapping_sub(head), head);
+        let lengths = Lengths::new(len, self.written().wrapping_sub(moved));
+        let slot = layout::unknown(self.slot);
+        let moved = PooledBuf::of_words(place, lengths, Address::new(data), slot, self.header);
+        // SAFETY: it is the same loan as before, which is not released now.
+        unsafe { ptr::write(self, moved) };
     }
 
     /// Where the written bytes end after `bytes` more.
@@ -485,7 +519,7 @@ impl PooledBuf {
             return Err(self.no_room_behind(bytes));
         }
         // At most the room, a `u32`.
-        Ok(self.len + bytes as u32)
+        Ok(self.lengths.len() + bytes as u32)
     }
 
     /// The error that `bytes` bytes don't fit behind those written so far.
@@ -499,18 +533,18 @@ impl PooledBuf {
 impl Drop for PooledBuf {
     #[inline]
     fn drop(&mut self) {
-        // As far behind the buffer's first byte as they are behind `data`.
-        let lengths = Lengths {
-            written: self.written.wrapping_add(self.head),
-            exposed: self.written.max(self.exposed).wrapping_add(self.head),
-        };
-        let place = [self.room, self.head];
+        // No more than loads and a call: a larger function is not inlined where a caller cleans up for a panic, and
+        // then the guard has to have an address in the way without a panic too.
+        let PooledBuf {
+            place,
+            lengths,
+            data,
+            slot,
+            header,
+        } = *self;
         // SAFETY: `from_parts` was promised that the lender lives until this call, the first and only one
         // with these values, and that it may come from any thread.
-        unsafe {
-            let release = self.header.as_ref().release;
-            release(self.header, self.data, place, self.slot, lengths);
-        }
+        unsafe { (header.as_ref().release)(header, data, place, lengths, Slot::from_word(slot)) };
     }
 }
 
@@ -520,6 +554,6 @@ impl Deref for PooledBuf {
     #[inline]
     fn deref(&self) -> &[u8] {
         // SAFETY: `len` is at most `written`, below which the bytes are initialised; they are the guard's own.
-        unsafe { slice::from_raw_parts(self.data.as_ptr(), self.len()) }
+        unsafe { slice::from_raw_parts(self.data().as_ptr(), self.len()) }
     }
 }

@@ -22,6 +22,7 @@ use std::slice;
 use crate::error::CapacityError;
 use crate::pooled_buf::PooledBuf;
 use crate::pooled_buf::header::ReleaseHeader;
+use crate::pooled_buf::layout::Lengths;
 use crate::pooled_buf::trusted_read::TrustedRead;
 use crate::wipe::Wipe;
 
@@ -231,7 +232,7 @@ impl PooledBuf {
     /// For receiving, [`read_from`](PooledBuf::read_from) and its kind cost neither.
     #[inline]
     pub fn spare_mut(&mut self) -> &mut [u8] {
-        self.spare_up_to(self.room)
+        self.spare_up_to(self.room())
     }
 
     /// The first `bytes` bytes of [`spare_mut`](PooledBuf::spare_mut): so only these are zeroed, and
@@ -272,7 +273,7 @@ impl PooledBuf {
     pub fn commit(&mut self, bytes: usize) -> Result<(), CapacityError> {
         let end = self.end_after(bytes)?;
         self.make_own(end);
-        self.len = end;
+        self.grow_to(end);
         Ok(())
     }
 
@@ -308,10 +309,9 @@ impl PooledBuf {
     /// it, and behind it none but zeros since they were handed out, or has counted them by a larger `len` before.
     #[inline]
     pub unsafe fn set_len(&mut self, len: usize) {
-        debug_assert!(len <= self.room as usize);
+        debug_assert!(len <= self.room() as usize);
         // Its caller keeps it within the room, a `u32`.
-        self.len = len as u32;
-        self.written = self.written.max(self.len);
+        self.grow_to(len as u32);
         // SAFETY: `from_parts` was promised that the lender lives until the release.
         self.header = unsafe { ReleaseHeader::when_reported(self.header) };
     }
@@ -328,7 +328,7 @@ impl PooledBuf {
         // are the guard's own; those that are initialised stay so, as our caller promises.
         unsafe {
             self.header = ReleaseHeader::when_handed_out(self.header);
-            slice::from_raw_parts_mut(self.data.cast().as_ptr(), self.room as usize)
+            slice::from_raw_parts_mut(self.data().cast().as_ptr(), self.room() as usize)
         }
     }
 
@@ -338,7 +338,7 @@ impl PooledBuf {
     pub(crate) fn shorten(&mut self, len: usize) {
         if len < self.len() {
             // Below a `u32`, so it fits one.
-            self.len = len as u32;
+            self.shorten_to(len as u32);
         }
     }
 
@@ -346,8 +346,10 @@ impl PooledBuf {
     #[cfg(feature = "compio-buf-08")]
     #[inline]
     pub(crate) fn zero_exposed(&mut self) {
-        self.zero_exposed_below(self.room);
-        self.exposed = self.exposed.min(self.written);
+        self.zero_exposed_below(self.room());
+        if self.exposed() > self.written() {
+            self.set_exposed(self.written());
+        }
     }
 
     /// Counts the bytes below `end`, which is within the room, as exposed, whatever is reported later: they are wiped
@@ -359,7 +361,8 @@ impl PooledBuf {
     fn expose(&mut self, end: u32) {
         // SAFETY: `from_parts` was promised that the lender lives until the release.
         match unsafe { self.header.as_ref() }.wipe {
-            Wipe::Never => self.exposed = self.exposed.max(end),
+            Wipe::Never if end > self.exposed() => self.set_exposed(end),
+            Wipe::Never => {}
             _ => self.make_own(end),
         }
     }
@@ -369,7 +372,7 @@ impl PooledBuf {
     #[cfg(feature = "bytes")]
     #[inline]
     pub(crate) fn hide(&mut self) {
-        self.exposed = self.room;
+        self.set_exposed(self.room());
     }
 
     /// Makes sure that all bytes of the buffer are initialised: those of a pool are.
@@ -377,7 +380,7 @@ impl PooledBuf {
     fn initialise(&mut self) {
         // SAFETY: `from_parts` was promised that the lender lives until the release.
         if !unsafe { self.header.as_ref() }.initialised {
-            self.make_own(self.room);
+            self.make_own(self.room());
         }
     }
 
@@ -425,8 +428,8 @@ impl PooledBuf {
         // SAFETY: between `len` and `end`, below which the bytes are initialised now; they are the guard's own.
         unsafe {
             slice::from_raw_parts_mut(
-                self.data.add(self.len()).as_ptr(),
-                (end - self.len) as usize,
+                self.data().add(self.len()).as_ptr(),
+                end as usize - self.len(),
             )
         }
     }
@@ -434,22 +437,20 @@ impl PooledBuf {
     /// Makes sure that each byte below `end`, which is within the room, is initialised and no earlier holder's.
     #[inline]
     fn make_own(&mut self, end: u32) {
-        if end > self.written {
+        if end > self.written() {
             self.zero_exposed_below(end);
-            self.written = end;
+            self.set_lengths(Lengths::new(self.lengths.len(), end));
         }
     }
 
     /// Zeroes what of the bytes below `end`, which is within the room, may be an earlier holder's, or not initialised.
     #[inline]
     fn zero_exposed_below(&mut self, end: u32) {
-        let exposed = self.exposed.min(end);
-        if exposed > self.written {
+        let (exposed, written) = (self.exposed().min(end) as usize, self.written() as usize);
+        if exposed > written {
             // SAFETY: from `written` up to `exposed`, both within the room: the guard's own bytes.
             unsafe {
-                self.data
-                    .add(self.written as usize)
-                    .write_bytes(0, (exposed - self.written) as usize);
+                self.data().add(written).write_bytes(0, exposed - written);
             }
         }
     }
@@ -491,7 +492,7 @@ impl<'a> HandedOut<'a> {
             return Err(buf.no_room_behind(1));
         }
         // Not above the room, a `u32`.
-        let end = buf.len + buf.spare_len().min(most) as u32;
+        let end = buf.lengths.len() + buf.spare_len().min(most) as u32;
         let trusts_report = false;
         Ok(HandedOut {
             buf,
@@ -503,14 +504,14 @@ impl<'a> HandedOut<'a> {
     /// How many they are.
     #[inline]
     pub(super) fn len(&self) -> usize {
-        (self.end - self.buf.len) as usize
+        self.end as usize - self.buf.len()
     }
 
     /// Hands out no more than `most` of them.
     #[inline]
     pub(super) fn shorten(&mut self, most: usize) {
         // Not above how many there are, a `u32`.
-        self.end = self.buf.len + self.len().min(most) as u32;
+        self.end = self.buf.lengths.len() + self.len().min(most) as u32;
     }
 
     /// How many bytes the buffer holds in all.
@@ -528,7 +529,7 @@ impl<'a> HandedOut<'a> {
     unsafe fn uninit(&mut self) -> &mut [MaybeUninit<u8>] {
         let (start, len) = (self.buf.len(), self.len());
         // SAFETY: up to the room they are the guard's own; those that are initialised stay so, as our caller promises.
-        unsafe { slice::from_raw_parts_mut(self.buf.data.add(start).cast().as_ptr(), len) }
+        unsafe { slice::from_raw_parts_mut(self.buf.data().add(start).cast().as_ptr(), len) }
     }
 
     /// They, as initialised bytes, which may be an earlier holder's.
@@ -574,8 +575,7 @@ impl<'a> HandedOut<'a> {
             return Err(CapacityError::behind(bytes, room, 0, capacity));
         }
         // At most their number, a `u32`.
-        self.buf.len += bytes as u32;
-        self.buf.written = self.buf.written.max(self.buf.len);
+        self.buf.grow_to(self.buf.lengths.len() + bytes as u32);
         self.untouched();
         Ok(())
     }

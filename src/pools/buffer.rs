@@ -2,8 +2,11 @@
 //! from `initial` to `max`.
 #![forbid(unsafe_code)]
 
-use crate::config::PoolConfig;
+use std::sync::Arc;
+
+use crate::config::{Defaults, PoolConfig};
 use crate::core::PoolHandle;
+use crate::core::line::Line;
 use crate::error::ConfigError;
 use crate::free_list::magazines::Magazines;
 use crate::pools::forward::{public_pool, resizable_pool};
@@ -82,6 +85,19 @@ impl BufferPool {
     #[inline]
     pub fn new(buffer_size: usize, initial: usize, max: usize) -> Result<Self, ConfigError> {
         BufferPool::with_config(PoolConfig::new(buffer_size).initial(initial).max(max))
+    }
+
+    /// As `with_config`: the next tier of a pool whose requests wait in `line`.
+    pub(crate) fn with_config_in(
+        config: PoolConfig,
+        line: &Arc<Line<Magazines>>,
+    ) -> Result<Self, ConfigError> {
+        let config = config.check(Defaults {
+            name: Self::NAME,
+            alignment: Self::ALIGNMENT,
+            fixed_max: Self::FIXED_MAX,
+        })?;
+        PoolHandle::new(config, line).map(|handle| BufferPool { handle })
     }
 }
 

@@ -23,7 +23,8 @@ macro_rules! public_pool {
                     alignment: Self::ALIGNMENT,
                     fixed_max: Self::FIXED_MAX,
                 })?;
-                $crate::core::PoolHandle::new(config).map(|handle| Self { handle })
+                let line = $crate::core::line::Line::new();
+                $crate::core::PoolHandle::new(config, &line).map(|handle| Self { handle })
             }
 
             /// Bytes that each buffer holds.
@@ -47,6 +48,8 @@ macro_rules! public_pool {
                 self.handle.region()
             }
         }
+
+        use $crate::waiting::acquire::{Acquire, LenderRef};
 
         impl $(<const $n: usize>)? $crate::pool::Pool for $pool {
             #[inline]
@@ -74,12 +77,12 @@ macro_rules! public_pool {
                 self.handle.holders()
             }
 
-            fn acquire_async(&self, len: usize) -> $crate::waiting::acquire::Acquire<'_> {
-                self.handle.request(len, $crate::waiting::acquire::LenderRef::Borrowed(&self.handle))
+            fn acquire_async(&self, len: usize) -> Acquire<'_> {
+                Acquire::new(LenderRef::Borrowed(&self.handle), 1, len)
             }
 
-            fn acquire_owned(&self, len: usize) -> $crate::waiting::acquire::Acquire<'static> {
-                self.handle.request(len, self.handle.to_owned_lender())
+            fn acquire_owned(&self, len: usize) -> Acquire<'static> {
+                Acquire::new(self.handle.to_owned_lender(), 1, len)
             }
 
             #[inline]
@@ -96,13 +99,38 @@ macro_rules! public_pool {
                 &self,
                 count: usize,
                 len: usize,
-            ) -> $crate::waiting::acquire::AcquireMany<'_> {
-                use $crate::waiting::acquire::{AcquireMany, LenderRef};
-                match self.handle.may_wait_for_many(count, len) {
-                    _ if count == 0 => AcquireMany::ready(Ok(Vec::new())),
-                    Ok(count) => AcquireMany::new(count, LenderRef::Borrowed(&self.handle), None),
-                    Err(error) => AcquireMany::ready(Err(error)),
+            ) -> Acquire<'_, Vec<$crate::pooled_buf::PooledBuf>> {
+                match count {
+                    0 => Acquire::ready(self.acquire_many(0, len)),
+                    _ => Acquire::new(LenderRef::Borrowed(&self.handle), count, len),
                 }
+            }
+
+            fn acquire_many_owned(
+                &self,
+                count: usize,
+                len: usize,
+            ) -> Acquire<'static, Vec<$crate::pooled_buf::PooledBuf>> {
+                match count {
+                    0 => Acquire::ready(self.acquire_many(0, len)),
+                    _ => Acquire::new(self.handle.to_owned_lender(), count, len),
+                }
+            }
+
+            fn acquire_chain_async(
+                &self,
+                len: usize,
+            ) -> Acquire<'_, $crate::pooled_chain::PooledChain> {
+                let (count, len) = $crate::pool::in_buffers_of(self.max_len(), len);
+                Acquire::new(LenderRef::Borrowed(&self.handle), count, len)
+            }
+
+            fn acquire_chain_owned(
+                &self,
+                len: usize,
+            ) -> Acquire<'static, $crate::pooled_chain::PooledChain> {
+                let (count, len) = $crate::pool::in_buffers_of(self.max_len(), len);
+                Acquire::new(self.handle.to_owned_lender(), count, len)
             }
 
             #[inline]

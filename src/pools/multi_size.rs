@@ -4,18 +4,25 @@
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 
 use crate::config::{PoolConfig, check_name};
-use crate::core::Refusal;
+use crate::core::line::Line;
+use crate::core::{Refusal, Serving, Taken};
 use crate::counted::Bytes;
 use crate::error::{AcquireError, ConfigError, ConfigProblem};
 use crate::free_list::Empty;
+use crate::free_list::magazines::Magazines;
 use crate::holders::{Caller, Holders};
-use crate::pool::Pool;
+use crate::pool::{Pool, in_buffers_of};
 use crate::pooled_buf::PooledBuf;
+use crate::pooled_chain::PooledChain;
 use crate::pools::buffer::BufferPool;
 use crate::stats::PoolStats;
-use crate::waiting::acquire::{Acquire, AcquireMany, LenderRef};
+use crate::waiting::acquire::{Acquire, Lender, LenderRef, Request};
+use crate::waiting::counts::Ending;
+use crate::waiting::loan::Loan;
+use crate::waiting::places::Ticket;
 
 /// A pool of buffers of several sizes. A request gets a buffer of the smallest tier that holds it.
 ///
@@ -168,9 +175,11 @@ impl MultiSizePool {
     pub fn with_config(config: MultiSizeConfig) -> Result<Self, ConfigError> {
         let name = config.name.unwrap_or_else(|| Arc::from("multi-size pool"));
         check_name(&name).map_err(|problem| ConfigError::new(Arc::clone(&name), problem))?;
+        // One line for all tiers: a request that two of them may serve has one place.
+        let line = Line::new();
         let make = |tier: PoolConfig| {
             let called = format!("{name} ({})", Bytes(tier.size()));
-            BufferPool::with_config(tier.or_name(called))
+            BufferPool::with_config_in(tier.or_name(called), &line)
         };
         let tiers = config.tiers.into_iter().map(make);
         let mut tiers = tiers.collect::<Result<Vec<_>, _>>()?;
@@ -220,6 +229,19 @@ impl MultiSizePool {
         Some((home, next))
     }
 
+    /// As `serving`, for requests that wait.
+    fn tiers_for(&self, len: usize) -> Option<Serving<'_, Magazines>> {
+        let (home, next) = self.serving(len)?;
+        Some(Serving {
+            home: &home.handle,
+            next: next.map(|next| &next.handle),
+        })
+    }
+
+    fn to_owned_lender(&self) -> LenderRef<'static> {
+        LenderRef::Owned(Box::new(self.clone()))
+    }
+
     fn too_large(&self, requested: usize) -> AcquireError {
         AcquireError::TooLarge {
             pool: Arc::clone(&self.shared.name),
@@ -228,75 +250,93 @@ impl MultiSizePool {
         }
     }
 
-    /// A request that may wait, to the tiers that may serve it.
-    #[track_caller]
-    fn request<'a, 'b>(
-        &'a self,
-        len: usize,
-        lender: impl Fn(&'a BufferPool) -> LenderRef<'b>,
-    ) -> Acquire<'b> {
-        let Some((home, next)) = self.serving(len) else {
-            return Acquire::ready(Err(self.too_large(len)));
-        };
-        if let Err(error) = home.handle.may_wait(len) {
-            return Acquire::ready(Err(error));
-        }
-        // A tier that is not waited for does not serve in another's place either.
-        let next = next.filter(|next| next.handle.may_wait(len).is_ok());
-        Acquire::new(lender(home), next.map(lender))
-    }
-
-    /// Serves a request that the fast path of its tier could not.
+    /// Takes a buffer for a request that the fast path of its tier could not serve.
     #[cold]
     #[inline(never)]
-    fn acquire_slow(&self, len: usize, caller: Caller) -> Result<PooledBuf, AcquireError> {
+    fn take_slow(&self, len: usize, caller: Caller) -> Result<Taken<'_, Magazines>, AcquireError> {
         let Some((home, next)) = self.serving(len) else {
             return Err(self.too_large(len));
         };
-        from_either(
-            home,
-            next,
-            |tier| tier.handle.try_acquire(caller),
-            |tier, refusal| tier.handle.refuse(refusal),
-        )
+        from_either(home, next, 1, |tier| tier.handle.try_take(caller))
     }
 }
 
-/// What `attempt` gets from the tier `home`, or from `next` in its place; or what `refuse` makes of the reason why it
-/// gets nothing.
-fn from_either<T>(
-    home: &BufferPool,
-    next: Option<&BufferPool>,
-    attempt: impl Fn(&BufferPool) -> Result<T, Refusal>,
-    refuse: impl Fn(&BufferPool, Refusal) -> AcquireError,
+/// What `attempt` gets from the tier `home`, or from `next` in its place, of `count` buffers; or why it gets nothing.
+fn from_either<'a, T>(
+    home: &'a BufferPool,
+    next: Option<&'a BufferPool>,
+    count: u32,
+    attempt: impl Fn(&'a BufferPool) -> Result<T, Refusal>,
 ) -> Result<T, AcquireError> {
+    let refuse = |tier: &BufferPool, refusal| tier.handle.refuse(refusal, count);
     loop {
         let returns = home.handle.returns();
-        let (refusal, next) = match (attempt(home), next) {
-            (Ok(lent), _) => return Ok(lent),
-            (Err(refusal @ Refusal::Empty(_)), Some(next)) => {
-                match attempt(next) {
-                    Ok(lent) => return Ok(lent),
-                    // A tier that is closed is passed over; both are, or this one alone is in use.
-                    Err(in_next) if matches!(refusal, Refusal::Empty(Empty::Closed)) => {
-                        return Err(refuse(next, in_next));
-                    }
-                    Err(Refusal::Empty(Empty::AllInUse(in_use))) => (refusal, Some((next, in_use))),
-                    Err(_) => (refusal, None),
-                }
+        let in_home = match attempt(home) {
+            Ok(lent) => return Ok(lent),
+            Err(refusal) => refusal,
+        };
+        let next = match (next, &in_home) {
+            (None, _) | (_, Refusal::Empty(Empty::OutOfMemory)) => {
+                return Err(refuse(home, in_home));
             }
-            // A larger buffer would cost more of the budget.
-            (Err(refusal), _) => return Err(refuse(home, refusal)),
+            // A larger buffer would cost more of the same budget.
+            (Some(next), Refusal::OverBudget(_)) if home.handle.shares_budget(&next.handle) => {
+                return Err(refuse(home, in_home));
+            }
+            (Some(next), _) => next,
+        };
+        let in_next = match attempt(next) {
+            Ok(lent) => return Ok(lent),
+            // A tier that is closed is passed over; both are, or the next alone has nothing.
+            Err(in_next) if matches!(in_home, Refusal::Empty(Empty::Closed)) => {
+                return Err(refuse(next, in_next));
+            }
+            Err(in_next) => in_next,
         };
         // The tiers were looked at one after the other. If a buffer came back to the first one meanwhile, that may
         // have been free when the next one was found empty: then both are looked at again.
-        if home.handle.returns() == returns {
-            let refused = refuse(home, refusal);
-            return Err(match next {
-                Some((next, in_use)) => refused.and(next.handle.exhausted(in_use as usize)),
-                None => refused,
-            });
+        if home.handle.returns() != returns {
+            continue;
         }
+        let refused = refuse(home, in_home);
+        return Err(match in_next {
+            Refusal::Empty(Empty::AllInUse(in_use)) => {
+                refused.and(next.handle.exhausted(in_use as usize, false))
+            }
+            Refusal::Empty(Empty::Owed) => {
+                refused.and(next.handle.exhausted(next.handle.in_use(), true))
+            }
+            _ => refused,
+        });
+    }
+}
+
+impl Lender for MultiSizePool {
+    fn name(&self) -> &Arc<str> {
+        &self.shared.name
+    }
+
+    fn poll_lend(
+        &self,
+        request: &Request,
+        ticket: &mut Option<Ticket>,
+        waker: &Waker,
+    ) -> Poll<Result<Loan, AcquireError>> {
+        match self.tiers_for(request.len) {
+            Some(tiers) => tiers.poll_lend(request, ticket, waker),
+            None => Poll::Ready(Err(self.too_large(request.len))),
+        }
+    }
+
+    fn leave(
+        &self,
+        request: &Request,
+        ticket: Ticket,
+        ending: Ending,
+    ) -> Result<Loan, Option<AcquireError>> {
+        // It waits, so there are some.
+        let tiers = self.tiers_for(request.len).ok_or(None)?;
+        tiers.leave(request, ticket, ending)
     }
 }
 
@@ -305,12 +345,13 @@ impl Pool for MultiSizePool {
     fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError> {
         let sizes = &self.shared.buffer_sizes;
         let home = sizes.iter().position(|size| len <= *size);
-        if let Some(home) = home.and_then(|home| self.tiers().get(home)) {
-            if let Some(buf) = home.handle.acquire_fast() {
-                return Ok(buf);
-            }
-        }
-        self.acquire_slow(len, Location::caller())
+        let home = home.and_then(|home| self.tiers().get(home));
+        // The guard is made in one place, as in the core's `acquire_for`.
+        let taken = match home.and_then(|home| home.handle.take_fast()) {
+            Some(taken) => taken,
+            None => self.take_slow(len, Location::caller())?,
+        };
+        Ok(taken.lend())
     }
 
     fn name(&self) -> &str {
@@ -336,19 +377,19 @@ impl Pool for MultiSizePool {
 
     /// Of the tiers that [`MultiSizePool::overflow`] allows, whichever can lend first does.
     fn acquire_async(&self, len: usize) -> Acquire<'_> {
-        self.request(len, |tier| LenderRef::Borrowed(&tier.handle))
+        Acquire::new(LenderRef::Borrowed(self), 1, len)
     }
 
     fn acquire_owned(&self, len: usize) -> Acquire<'static> {
-        self.request(len, |tier| tier.handle.to_owned_lender())
+        Acquire::new(self.to_owned_lender(), 1, len)
     }
 
     fn acquire_many(&self, count: usize, len: usize) -> Result<Vec<PooledBuf>, AcquireError> {
         let caller = Location::caller();
-        if count == 0 {
-            return Ok(Vec::new());
-        }
         let (home, next) = self.serving(len).ok_or_else(|| self.too_large(len))?;
+        if count == 0 {
+            return home.handle.none();
+        }
         let may_lend = |tier: &&BufferPool| tier.handle.may_lend_at_once(count, len).is_ok();
         let next = next.filter(may_lend);
         let many = match (home.handle.may_lend_at_once(count, len), next) {
@@ -359,34 +400,34 @@ impl Pool for MultiSizePool {
         if let Some(bufs) = home.handle.acquire_many_fast(many) {
             return Ok(bufs);
         }
-        from_either(
-            home,
-            next,
-            |tier| tier.handle.try_acquire_many(many, caller),
-            |tier, refusal| tier.handle.refuse_many(refusal, many),
-        )
+        from_either(home, next, many, |tier| {
+            tier.handle.try_acquire_many(many, caller)
+        })
     }
 
     /// Of the tiers that [`MultiSizePool::overflow`] allows, whichever can lend all first does.
-    fn acquire_many_async(&self, count: usize, len: usize) -> AcquireMany<'_> {
-        if count == 0 {
-            return AcquireMany::ready(Ok(Vec::new()));
+    fn acquire_many_async(&self, count: usize, len: usize) -> Acquire<'_, Vec<PooledBuf>> {
+        match count {
+            0 => Acquire::ready(self.acquire_many(0, len)),
+            _ => Acquire::new(LenderRef::Borrowed(self), count, len),
         }
-        let Some((home, next)) = self.serving(len) else {
-            return AcquireMany::ready(Err(self.too_large(len)));
-        };
-        let next = next.filter(|next| next.handle.may_wait_for_many(count, len).is_ok());
-        fn borrowed(tier: &BufferPool) -> LenderRef<'_> {
-            LenderRef::Borrowed(&tier.handle)
+    }
+
+    fn acquire_many_owned(&self, count: usize, len: usize) -> Acquire<'static, Vec<PooledBuf>> {
+        match count {
+            0 => Acquire::ready(self.acquire_many(0, len)),
+            _ => Acquire::new(self.to_owned_lender(), count, len),
         }
-        match (home.handle.may_wait_for_many(count, len), next) {
-            (Ok(many), _) => AcquireMany::new(many, borrowed(home), next.map(borrowed)),
-            // At most what that tier lends, a `u32`.
-            (Err(AcquireError::TooMany { .. }), Some(next)) => {
-                AcquireMany::new(count as u32, borrowed(next), None)
-            }
-            (Err(error), _) => AcquireMany::ready(Err(error)),
-        }
+    }
+
+    fn acquire_chain_async(&self, len: usize) -> Acquire<'_, PooledChain> {
+        let (count, len) = in_buffers_of(self.max_len(), len);
+        Acquire::new(LenderRef::Borrowed(self), count, len)
+    }
+
+    fn acquire_chain_owned(&self, len: usize) -> Acquire<'static, PooledChain> {
+        let (count, len) = in_buffers_of(self.max_len(), len);
+        Acquire::new(self.to_owned_lender(), count, len)
     }
 
     #[inline]

@@ -1,16 +1,16 @@
 //! A limit, in bytes, on what several pools lend together.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
 
 use crate::budget_stats::BudgetStats;
-use crate::sync::{AtomicU64, Ordering};
-use crate::waiting::parcel::Parcel;
-use crate::waiting::queue::{Clock, Ending, Locked, Outcome, Ticket, Wait, WaitCounts, Waiters};
-use crate::waiting::waker::{UserWaker, wake_all};
+use crate::sync::{AtomicU64, Instant, Mutex, Ordering};
+use crate::waiting::after::{After, Kick};
+use crate::waiting::counts::{Clock, Ending, WaitCounts};
+use crate::waiting::places::Ticket;
 
 /// A limit, in bytes, on what several pools lend together: give it to each of them with
 /// [`PoolConfig::budget`](crate::PoolConfig::budget); to each tier of a
@@ -20,7 +20,9 @@ use crate::waiting::waker::{UserWaker, wake_all};
 /// never exceeds the budget. A request for which too little of it is left is refused with
 /// [`AcquireError::OverBudget`](crate::AcquireError::OverBudget), or waits if it was asked to; here too it is
 /// first come, first served, so that small requests can't starve a large one: while one waits for the
-/// budget, requests that do not wait are refused. A request that waits for the budget holds its buffer already.
+/// budget, requests that do not wait are refused. A request that waits holds nothing meanwhile, neither buffers nor
+/// bytes: it is in the budget's queue while it is the first of its pool and all its buffers are free, which are then
+/// kept for it.
 ///
 /// A request is charged before its buffer is looked for. Should its pool turn out to be exhausted, the bytes are
 /// given back at once; a request to another pool that comes in between finds them lent.
@@ -66,20 +68,45 @@ struct Shared {
     ///
     /// All changes are read-modify-writes of this one word and nothing else depends on it, so they are Relaxed:
     /// what takes bytes away after `wanted` was set finds it set, and what took them before is seen by what set it.
+    /// `wanted` is set while the queue is not empty; it changes under the queue's lock.
     state: AtomicU64,
     /// The most bytes that were lent at once.
     high_water: AtomicU64,
     refused: AtomicU64,
     waits: WaitCounts,
-    waiters: Waiters<Want, Parcel>,
+    queue: Mutex<Queue>,
     name: Arc<str>,
 }
 
-/// What a request waits for, for which pool, and the buffers that it has already.
-struct Want {
-    bytes: u64,
-    pool: usize,
-    buffers: Parcel,
+/// The requests that lack nothing but bytes, by number, in the order in which they came to that. Only the first may
+/// charge.
+#[derive(Default)]
+struct Queue {
+    asking: BTreeMap<u64, Asking>,
+    next: u64,
+    /// The number of the first and what was lent, when it was last asked; and when it was first found so.
+    seen: Option<(u64, usize, Instant)>,
+}
+
+/// A request that lacks bytes: where it waits.
+#[derive(Clone)]
+pub(crate) struct Asking {
+    pub(crate) line: Arc<dyn Line>,
+    pub(crate) ticket: Ticket,
+}
+
+/// Where requests wait, as a budget sees it.
+pub(crate) trait Line: Send + Sync {
+    /// Looks whether the request can be served now, and those behind it; returns whether any was. The caller holds no
+    /// lock. The request may be gone.
+    fn look_again(&self, ticket: Ticket, after: &mut After) -> bool;
+}
+
+/// A request's place in the queue of a budget. It is withdrawn by its owner.
+#[derive(Clone)]
+pub(crate) struct Ask {
+    budget: Budget,
+    number: u64,
 }
 
 const WANTED: u64 = 1;
@@ -91,25 +118,13 @@ fn lent(state: u64) -> u64 {
 /// More bytes than there are addresses are as good as no limit; they have to fit beside `WANTED`.
 const LARGEST: u64 = (1 << 62) - 1;
 
-/// There is not enough left; how many bytes are lent.
+/// There is not enough left.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Exceeded {
+    /// How many bytes are lent.
     pub(crate) lent: usize,
-}
-
-/// Whether bytes were granted at once.
-pub(crate) enum Granted {
-    Now(Parcel),
-    Queued(Reservation),
-}
-
-/// A request's place in the queue for the bytes of its buffers. Dropped, it leaves the queue, gives bytes back that
-/// were granted meanwhile, and the buffers.
-pub(crate) struct Reservation {
-    budget: Budget,
-    bytes: u64,
-    /// `None` when it is void.
-    ticket: Option<Ticket>,
+    /// There is enough, but others wait for it.
+    pub(crate) wanted: bool,
 }
 
 impl Budget {
@@ -130,7 +145,7 @@ impl Budget {
                 high_water: AtomicU64::new(0),
                 refused: AtomicU64::new(0),
                 waits: WaitCounts::default(),
-                waiters: Waiters::new(),
+                queue: Mutex::new(Queue::default()),
                 name: name.into(),
             }),
         }
@@ -155,18 +170,32 @@ impl Budget {
         lent(self.shared.state.load(Ordering::Relaxed)) as usize
     }
 
-    /// Requests that wait for the budget now.
+    /// Requests that lack nothing but bytes now, and wait for them: of each pool, or tier, the first in line at most.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.shared.waiters.waiting()
+        self.shared.queue.lock().asking.len()
     }
 
-    /// For how long, at least, no bytes have come back while requests waited for them; see [`Queue::stalled`]. While one
-    /// waits none are charged but for the first in the queue, so what is lent changes only by what comes back.
-    ///
-    /// [`Queue::stalled`]: crate::waiting::queue::Queue::stalled
+    /// Whether both are the same budget.
+    pub(crate) fn is(&self, other: &Budget) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// For how long, at least, the same request has been the first here and no bytes have come back; zero if none waits.
+    /// Counted from the first call that finds it so. While one waits none are charged but for the first, so what is lent
+    /// changes only by what comes back.
     pub(crate) fn stalled(&self) -> Duration {
-        self.shared.waiters.lock().stalled(|_| self.lent())
+        let mut queue = self.shared.queue.lock();
+        let Some((&first, _)) = queue.asking.first_key_value() else {
+            return Duration::ZERO;
+        };
+        match queue.seen {
+            Some((seen, lent, since)) if (seen, lent) == (first, self.lent()) => since.elapsed(),
+            _ => {
+                queue.seen = Some((first, self.lent(), Instant::now()));
+                Duration::ZERO
+            }
+        }
     }
 
     /// The budget's figures at this moment. Takes the lock of its queue; what charges it pays nothing for them beyond
@@ -191,18 +220,25 @@ impl Budget {
         }
     }
 
-    /// Counts `bytes` as lent for a buffer that is there, unless that is too much or other requests wait.
-    pub(crate) fn charge(&self, bytes: u64) -> Result<(), Exceeded> {
-        let charged = self.charge_ahead(bytes);
-        if charged.is_ok() {
-            self.note_lent();
-        }
-        charged
+    /// Counts `bytes` as lent for buffers that are looked for afterwards, unless that is too much or other requests wait.
+    /// It is followed by `note_lent` or by `refund`.
+    pub(crate) fn charge_ahead(&self, bytes: u64) -> Result<(), Exceeded> {
+        let shared = &*self.shared;
+        let fits = |state| state & WANTED == 0 && self.fits(state, bytes);
+        let charged = shared
+            .state
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
+                fits(state).then_some(state + (bytes << 1))
+            });
+        charged.map(drop).map_err(|state| Exceeded {
+            lent: lent(state) as usize,
+            wanted: self.fits(state, bytes),
+        })
     }
 
-    /// As `charge`, for a buffer that is looked for afterwards: it is followed by `note_lent` or by `refund`.
-    pub(crate) fn charge_ahead(&self, bytes: u64) -> Result<(), Exceeded> {
-        self.take(bytes, |state| state & WANTED == 0)
+    /// Both are below 2^62: a request for more than the limit has been refused.
+    fn fits(&self, state: u64, bytes: u64) -> bool {
+        lent(state) + bytes <= self.shared.limit
     }
 
     /// What was charged is lent: keeps the high-water mark. The last of several charges sees the bytes of the others,
@@ -225,137 +261,115 @@ impl Budget {
         self.shared.waits.add(ending, clock);
     }
 
-    fn take(&self, bytes: u64, may: impl Fn(u64) -> bool) -> Result<(), Exceeded> {
-        let taken = self
-            .shared
-            .state
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
-                // Both are below 2^62: a request for more than the limit has been refused.
-                let fits = lent(state) + bytes <= self.shared.limit;
-                (fits && may(state)).then_some(state + (bytes << 1))
-            });
-        taken.map(drop).map_err(|state| Exceeded {
-            lent: lent(state) as usize,
-        })
-    }
-
-    /// Counts `bytes` as lent no more. Returns what to wake.
-    pub(crate) fn refund(&self, bytes: u64) -> Vec<UserWaker> {
+    /// Counts `bytes` as lent no more.
+    pub(crate) fn refund(&self, bytes: u64, after: &mut After) {
         let before = self.shared.state.fetch_sub(bytes << 1, Ordering::Relaxed);
         debug_assert!(lent(before) >= bytes);
-        if before & WANTED == 0 {
-            return Vec::new();
+        if before & WANTED != 0 {
+            after.kick(&self.shared);
         }
-        self.serve(self.shared.waiters.lock())
     }
 
-    /// Grants what there is to the requests that came first, and lets go of the lock. Returns what to wake.
-    #[cold]
-    fn serve(&self, mut queue: Locked<'_, Want, Parcel>) -> Vec<UserWaker> {
-        let mut wakers = Vec::new();
-        // None of these requests is in two queues: none is passed over.
-        while let Some(first) = queue.first_wants(&mut Vec::new()) {
-            if self.take(first.bytes, |_| true).is_err() {
-                break;
-            }
+    /// Counts `bytes` as lent for the first request, and leaves `wanted` as it is to be for the others; or sets it. In
+    /// one step: what is given back before it is seen by it, and what is given back after it sees `wanted`. The caller
+    /// has the lock of the queue.
+    fn charge_first(&self, bytes: u64, others: bool) -> bool {
+        let state = &self.shared.state;
+        let charge = |state| match self.fits(state, bytes) {
+            true => (state & !WANTED) + (bytes << 1) + u64::from(others),
+            false => state | WANTED,
+        };
+        let before = state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
+            Some(charge(state))
+        });
+        // It never fails.
+        let charged = self.fits(before.unwrap_or_else(|state| state), bytes);
+        if charged {
             self.note_lent();
-            let first = queue.next();
-            wakers.extend(first.map(|first| first.hand(|want| want.buffers)));
         }
-        if queue.is_empty() {
-            self.shared.state.fetch_and(!WANTED, Ordering::Relaxed);
-        }
-        wakers
+        charged
     }
 
-    /// Counts `bytes` as lent for `buffers`, which are `pool`'s, or joins the queue.
-    pub(crate) fn charge_or_join(
+    /// Counts `bytes` as lent for a request whose buffers are free, and kept for it; or puts it into the queue.
+    pub(crate) fn charge_or_queue(
         &self,
         bytes: u64,
-        pool: usize,
-        buffers: Parcel,
-        waker: &Waker,
-    ) -> Granted {
-        if self.charge(bytes).is_ok() {
-            return Granted::Now(buffers);
+        asking: impl FnOnce() -> Asking,
+    ) -> Result<(), Ask> {
+        let mut queue = self.shared.queue.lock();
+        if queue.asking.is_empty() && self.charge_first(bytes, false) {
+            return Ok(());
         }
-        // Before the lock: a user's code.
-        let waker = UserWaker::clone_of(waker);
-        let want = Want {
-            bytes,
-            pool,
-            buffers,
-        };
-        let mut queue = self.shared.waiters.lock();
-        if queue.is_empty() {
-            self.shared.state.fetch_or(WANTED, Ordering::Relaxed);
-            if self.take(want.bytes, |_| true).is_ok() {
-                self.note_lent();
-                self.shared.state.fetch_and(!WANTED, Ordering::Relaxed);
-                drop(queue);
-                return Granted::Now(want.buffers);
+        let number = queue.next;
+        queue.next += 1;
+        queue.asking.insert(number, asking());
+        let budget = self.clone();
+        Err(Ask { budget, number })
+    }
+}
+
+impl Kick for Shared {
+    /// Serves those that lack nothing but bytes, while there are enough for the first.
+    #[cold]
+    fn serve(&self, after: &mut After) {
+        loop {
+            let queue = self.queue.lock();
+            let Some((&first, asking)) = queue.asking.first_key_value() else {
+                return;
+            };
+            // Keeps the line alive; its requests keep their pools so.
+            let Asking { line, ticket } = asking.clone();
+            drop(queue);
+            let served = line.look_again(ticket, after);
+            let queue = self.queue.lock();
+            let still = queue.asking.first_key_value();
+            if !served && still.is_none_or(|(&now, _)| now == first) {
+                return;
             }
         }
-        Granted::Queued(Reservation {
-            ticket: Some(queue.join(want, waker, None, true)),
-            budget: self.clone(),
-            bytes,
-        })
-    }
-
-    /// No request waits any more for `pool`. Gives the buffers back that they had.
-    pub(crate) fn close(&self, pool: usize) {
-        let mut queue = self.shared.waiters.lock();
-        let (mut wakers, wants) = queue.close_where(|want| want.pool == pool);
-        wakers.extend(self.serve(queue));
-        drop(wants);
-        wake_all(wakers);
     }
 }
 
-impl Reservation {
-    /// Whether the bytes have been granted. While not, the request will be woken with `waker`.
-    pub(crate) fn check(&mut self, waker: &Waker) -> Outcome<Parcel> {
-        let Some(ticket) = &self.ticket else {
-            return Outcome::Closed(None);
-        };
-        let outcome = self.budget.shared.waiters.check(ticket, waker);
-        if !matches!(outcome, Outcome::Waiting) {
-            self.ticket = None;
+impl Ask {
+    pub(crate) fn is_to(&self, budget: &Budget) -> bool {
+        self.budget.is(budget)
+    }
+
+    pub(crate) fn is(&self, other: &Ask) -> bool {
+        self.number == other.number && self.is_to(&other.budget)
+    }
+
+    /// Counts `bytes` as lent if it is the request's turn, which then is out of the queue.
+    pub(crate) fn charge(&self, bytes: u64, after: &mut After) -> bool {
+        let mut queue = self.budget.shared.queue.lock();
+        let mut numbers = queue.asking.keys();
+        let (is_first, others) = (
+            numbers.next() == Some(&self.number),
+            numbers.next().is_some(),
+        );
+        if !is_first || !self.budget.charge_first(bytes, others) {
+            return false;
         }
-        outcome
-    }
-
-    /// Leaves the queue. Returns the buffers if their bytes have been granted already and the request `wants` them
-    /// still; else both go back.
-    pub(crate) fn leave(mut self, wants: bool) -> (Option<Parcel>, Wait) {
-        let (granted, clock) = self.give_up(wants);
-        (granted, Wait::for_bytes(clock))
-    }
-
-    fn give_up(&mut self, wants: bool) -> (Option<Parcel>, Option<Clock>) {
-        let Some(ticket) = self.ticket.take() else {
-            return (None, None);
-        };
-        let mut queue = self.budget.shared.waiters.lock();
-        let mut left = queue.leave(ticket);
-        // Those behind may want less.
-        let mut wakers = self.budget.serve(queue);
-        let mut granted = left.handed.take();
-        if granted.is_some() && !wants {
-            wakers.extend(self.budget.refund(self.bytes));
-            granted = None;
+        queue.asking.remove(&self.number);
+        if others {
+            after.kick(&self.budget.shared);
         }
-        let clock = left.clock;
-        drop(left);
-        wake_all(wakers);
-        (granted, clock)
+        true
     }
-}
 
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.give_up(false);
+    /// Takes the request out of the queue.
+    pub(crate) fn withdraw(self, after: &mut After) {
+        let mut queue = self.budget.shared.queue.lock();
+        let was_first = queue.asking.keys().next() == Some(&self.number);
+        let gone = queue.asking.remove(&self.number);
+        if queue.asking.is_empty() {
+            let state = &self.budget.shared.state;
+            state.fetch_and(!WANTED, Ordering::Relaxed);
+        } else if was_first {
+            after.kick(&self.budget.shared);
+        }
+        drop(queue);
+        drop(gone);
     }
 }
 

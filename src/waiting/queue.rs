@@ -1,697 +1,643 @@
 //! The requests that wait: first come, first served.
 //!
-//! What comes free is *handed* to the request that has waited longest, not put where any may take it: so a thread in a
-//! tight loop can't starve those that wait, and there is no wake-up that finds nothing. All changes are made under
-//! one lock; what has to be woken is woken after it has been let go, and no waker is dropped under it.
+//! A request that waits has a place here, and nothing else: no buffer, no byte of a budget. When all that it wants is
+//! free it is taken in one step, and the request is *granted* it.
 //!
-//! A request may want many things. Only the first in the queue collects: what comes free goes into its want until that
-//! is complete, and then to the next. Two that want many thus never hold what the other lacks.
+//! One queue serves all tiers of a pool. It has a list of requests for each tier, in the order in which they came, and a
+//! request is linked into the one or two tiers that may serve it. It is served by the tier where it is the first, and
+//! free are as many buffers as it wants; then it leaves the other list in the same step.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::sync::{AtomicBool, AtomicU64, Instant, Mutex, MutexGuard, Ordering};
+use crate::holders::Caller;
+use crate::pooled_buf::PooledBuf;
+use crate::sync::Instant;
+use crate::waiting::after::After;
+use crate::waiting::budget::{Ask, Asking, Budget, Line};
+use crate::waiting::counts::Clock;
+use crate::waiting::loan::Loan;
+use crate::waiting::places::{Places, Ticket};
 use crate::waiting::waker::UserWaker;
 
-/// See the module. `W` is what a request wants, `T` what it is handed.
-pub(crate) struct Waiters<W, T> {
-    queue: Mutex<Queue<W, T>>,
-}
-
-/// The queue, while its lock is held.
-pub(crate) type Locked<'a, W, T> = MutexGuard<'a, Queue<W, T>>;
-
-/// A list in the order of arrival, linked by indices, so that a request can leave from the middle.
-pub(crate) struct Queue<W, T> {
-    places: Vec<Place<W, T>>,
-    first: Option<usize>,
-    last: Option<usize>,
-    /// Heads the list of vacant places, which are linked by `after`.
-    vacant: Option<usize>,
-    /// Places that are not vacant.
-    occupied: usize,
-    closed: bool,
+/// See the module.
+pub(crate) struct Queue {
+    places: Places<Place>,
+    tiers: Vec<Tier>,
     /// How many have joined.
     joined: u64,
+    /// How many have been granted what they want.
+    granted: u64,
+}
+
+/// The requests that a tier may serve, from the first to the last.
+#[derive(Default)]
+struct Tier {
+    first: Option<Ticket>,
+    last: Option<Ticket>,
+    linked: usize,
+    /// Those that wait, and count in this tier: in the first of those that may serve them.
+    waiting: usize,
+    closed: bool,
     /// How often another request became the first.
     turns: u64,
-    /// The turn, and how much the first had, when it was last asked; and when it was first found so.
-    seen: Option<(u64, usize, Instant)>,
-    /// Requests that wait now, or have been handed something and not come for it. A request that waits in two queues
-    /// counts in one.
-    waiting: usize,
+    /// The turn, and how often buffers had come back, when it was last asked; and when it was first found so.
+    seen: Option<(u64, u64, Instant)>,
 }
 
-struct Place<W, T> {
-    state: State<W, T>,
+struct Place {
+    state: State,
+    request: Wants,
     clock: Option<Clock>,
-    /// Whether it counts as waiting here.
-    counted: bool,
-    before: Option<usize>,
-    after: Option<usize>,
+    /// Of the tier that granted or refused it: see [`Link::lacked_bytes`].
+    lacked_bytes: bool,
+    /// In the list of each tier that may serve it. The smaller one first; none once it waits no more.
+    links: [Option<Link>; 2],
 }
 
-enum State<W, T> {
-    Vacant,
-    /// In the list.
-    Waiting(Entry<W>),
-    /// No longer in the list, since the request has been served by another queue. It will come and leave.
-    Claimed(#[expect(dead_code, reason = "dropped when the request leaves")] UserWaker),
-    /// No longer in the list: served, and the request has not yet come for it.
-    Handed(T),
-    /// No longer in the list: there is nothing more to wait for.
-    Closed,
+struct Link {
+    tier: usize,
+    before: Option<Ticket>,
+    after: Option<Ticket>,
+    /// All its buffers are free here, and it asks for their bytes.
+    ask: Option<Ask>,
+    /// It did so at some time.
+    lacked_bytes: bool,
 }
 
-struct Entry<W> {
-    want: W,
-    waker: UserWaker,
-    claim: Option<Claim>,
+/// What a request wants, and who.
+pub(crate) struct Wants {
+    /// At least 1.
+    pub(crate) count: u32,
+    pub(crate) caller: Caller,
+    /// Has room for all, unless that is 1.
+    pub(crate) room: Vec<PooledBuf>,
 }
 
-/// A place in a queue. Given up with [`Queue::leave`], or void when [`Waiters::check`] says so.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Ticket(usize);
-
-/// Shared by the places that one request has in two queues: the queue that takes it first serves the request.
-#[derive(Clone)]
-pub(crate) struct Claim(Arc<AtomicBool>);
-
-impl Claim {
-    pub(crate) fn new() -> Self {
-        Claim(Arc::new(AtomicBool::new(false)))
-    }
-
-    /// Whether this call is the first.
-    fn take(&self) -> bool {
-        // Relaxed: says which queue serves, and hands nothing on.
-        !self.0.swap(true, Ordering::Relaxed)
-    }
-
-    fn is_taken(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// What became of a request that waits.
-pub(crate) enum Outcome<T> {
-    Waiting,
-    /// Served. The ticket is void.
-    Handed(T, Option<Clock>),
-    /// The ticket is void.
-    Closed(Option<Clock>),
-}
-
-/// What is left of a place that has been given up. To be dropped after the lock has been let go.
-pub(crate) struct Left<W, T> {
-    pub(crate) handed: Option<T>,
-    pub(crate) clock: Option<Clock>,
-    /// Kept for its waker.
-    _state: Option<State<W, T>>,
-}
-
-/// When a wait began, and for how many waits that are not timed it stands.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
-    since: Instant,
-    stands_for: u64,
-}
-
-/// So many waits are timed each; beyond that, one in [`TIMED`]: looking at the clock would otherwise take a tenth of
-/// what it takes to wait and to be served.
-const TIMED_EACH: u64 = 1024;
-const TIMED: u64 = 16;
-/// So many places are kept, in an empty queue, for the next requests.
-const KEPT: usize = 64;
-
-impl Clock {
-    /// How long the waits that it stands for took together, in nanoseconds.
-    pub(crate) fn waited(self) -> u64 {
-        // Beyond 584 years it is no longer exact.
-        (self.since.elapsed().as_nanos() as u64).wrapping_mul(self.stands_for)
-    }
-}
-
-/// How the waits of a pool ended. Added up without a lock.
 #[derive(Default)]
-pub(crate) struct WaitCounts {
-    served: AtomicU64,
-    /// Buffers that were lent to them, but for one each.
-    more: AtomicU64,
-    timed_out: AtomicU64,
-    abandoned: AtomicU64,
-    closed: AtomicU64,
-    /// Nanoseconds.
-    waited: AtomicU64,
+enum State {
+    /// The place is given up.
+    #[default]
+    Gone,
+    Waiting(Option<UserWaker>),
+    /// By that tier.
+    Granted(usize, Loan),
+    /// By that tier, the last one that could have served it.
+    Refused(usize, Refused),
 }
 
-/// Why a request waits no more.
+/// Why a tier serves a request no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    Served,
-    TimedOut,
-    /// It was dropped, whatever had happened by then.
-    Abandoned,
-    /// Its pool was closed, and it was told so.
+pub(crate) enum Refused {
+    /// It was closed.
     Closed,
+    /// Its max was lowered below what the request wants.
+    TooMany,
 }
 
-/// A wait that has ended.
+/// What became of a request.
+pub(crate) enum Outcome {
+    Waiting,
+    /// The place is given up.
+    Granted(usize, Loan, Waited),
+    /// The place is given up.
+    Refused(usize, Refused, Waited),
+}
+
+/// A wait that is over.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wait {
+pub(crate) struct Waited {
     pub(crate) clock: Option<Clock>,
-    /// Whether it was for the bytes of a budget, at the end; the buffer was there.
+    /// In the tier where it counts it lacked nothing but the bytes of the budget: at some time, or, if it was given up
+    /// while it waited, at the end.
     pub(crate) for_bytes: bool,
 }
 
-impl Wait {
-    pub(crate) fn for_buffer(clock: Option<Clock>) -> Self {
-        Wait {
-            clock,
-            for_bytes: false,
-        }
-    }
-
-    pub(crate) fn for_bytes(clock: Option<Clock>) -> Self {
-        Wait {
-            clock,
-            for_bytes: true,
-        }
-    }
+/// What is left of a place that was given up before its request was told of an outcome.
+pub(crate) struct Left {
+    pub(crate) granted: Option<Loan>,
+    /// The tier where the wait counts: that which granted or refused it, or the first that may have served it.
+    pub(crate) tier: Option<usize>,
+    /// Why that tier refused it.
+    pub(crate) refused: Option<Refused>,
+    /// The tiers where it was the first.
+    pub(crate) led: [Option<usize>; 2],
+    /// The tiers where it was linked, with whether what it lacked there, or the first before it, were bytes alone.
+    pub(crate) lacked: [Option<(usize, bool)>; 2],
+    pub(crate) waited: Waited,
+    /// To be dropped after the lock has been let go.
+    _waker: Option<UserWaker>,
 }
 
-impl WaitCounts {
-    pub(crate) fn add(&self, ending: Ending, clock: Option<Clock>) {
-        let count = match ending {
-            Ending::Served => &self.served,
-            Ending::TimedOut => &self.timed_out,
-            Ending::Abandoned => &self.abandoned,
-            Ending::Closed => &self.closed,
-        };
-        // Release: what sees that a request was served sees what was counted before.
-        count.fetch_add(1, Ordering::Release);
-        self.add_time(clock);
-    }
-
-    /// Adds the time of a wait that goes on elsewhere.
-    pub(crate) fn add_time(&self, clock: Option<Clock>) {
-        if let Some(clock) = clock {
-            self.waited.fetch_add(clock.waited(), Ordering::Relaxed);
-        }
-    }
-
-    pub(crate) fn served(&self) -> u64 {
-        self.served.load(Ordering::Relaxed)
-    }
-
-    /// Notes that a request that is about to count as served was lent so many buffers.
-    pub(crate) fn add_buffers(&self, count: u32) {
-        if count > 1 {
-            let more = u64::from(count) - 1;
-            self.more.fetch_add(more, Ordering::Relaxed);
-        }
-    }
-
-    /// Buffers that were lent after a wait.
-    pub(crate) fn handed_over(&self) -> u64 {
-        self.served() + self.more.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn timed_out(&self) -> u64 {
-        self.timed_out.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn abandoned(&self) -> u64 {
-        self.abandoned.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn all(&self) -> u64 {
-        let unserved = self.timed_out() + self.abandoned() + self.closed.load(Ordering::Relaxed);
-        self.served() + unserved
-    }
-
-    pub(crate) fn waited(&self) -> Duration {
-        Duration::from_nanos(self.waited.load(Ordering::Relaxed))
-    }
-}
-
-impl<W, T> Waiters<W, T> {
+impl Queue {
     pub(crate) fn new() -> Self {
-        Waiters {
-            queue: Mutex::new(Queue {
-                places: Vec::new(),
-                first: None,
-                last: None,
-                vacant: None,
-                occupied: 0,
-                closed: false,
-                joined: 0,
-                turns: 0,
-                seen: None,
-                waiting: 0,
-            }),
+        Queue {
+            places: Places::new(),
+            tiers: Vec::new(),
+            joined: 0,
+            granted: 0,
         }
     }
 
-    pub(crate) fn waiting(&self) -> usize {
-        self.lock().waiting
+    /// Adds a tier; returns its number, one more than that of the one before.
+    pub(crate) fn add_tier(&mut self) -> usize {
+        self.tiers.push(Tier::default());
+        self.tiers.len() - 1
     }
 
-    pub(crate) fn lock(&self) -> Locked<'_, W, T> {
-        self.queue.lock()
+    /// Requests that wait, and count in the tier.
+    pub(crate) fn waiting(&self, tier: usize) -> usize {
+        self.tiers[tier].waiting
     }
 
-    /// Whether the request with `ticket` has been served. While not, it will be woken with `waker`.
-    pub(crate) fn check(&self, ticket: &Ticket, waker: &Waker) -> Outcome<T> {
-        let mut fresh = None;
-        loop {
-            let mut queue = self.lock();
-            let place = &mut queue.places[ticket.0];
-            match &mut place.state {
-                State::Claimed(_) => return Outcome::Waiting,
-                State::Waiting(entry) if entry.waker.will_wake(waker) => return Outcome::Waiting,
-                State::Waiting(entry) => match fresh.take() {
-                    None => {
-                        drop(queue);
-                        fresh = Some(UserWaker::clone_of(waker));
-                    }
-                    Some(fresh) => {
-                        let stale = std::mem::replace(&mut entry.waker, fresh);
-                        drop(queue);
-                        drop(stale);
-                        return Outcome::Waiting;
-                    }
-                },
-                _ => {
-                    let clock = place.clock;
-                    let state = queue.vacate(ticket.0);
-                    drop(queue);
-                    return match state {
-                        State::Handed(thing) => Outcome::Handed(thing, clock),
-                        _ => Outcome::Closed(clock),
-                    };
+    /// Requests that the tier may serve.
+    pub(crate) fn linked(&self, tier: usize) -> usize {
+        self.tiers[tier].linked
+    }
+
+    pub(crate) fn is_closed(&self, tier: usize) -> bool {
+        self.tiers[tier].closed
+    }
+
+    /// Puts a request at the end of the lists of `tiers`, the smaller one first, at least one.
+    #[inline]
+    pub(crate) fn join(&mut self, request: Wants, tiers: [Option<usize>; 2]) -> Ticket {
+        let clock = Clock::start(self.joined);
+        self.joined = self.joined.wrapping_add(1);
+        let link = |tier: usize, tiers: &[Tier]| Link {
+            tier,
+            before: tiers[tier].last,
+            after: None,
+            ask: None,
+            lacked_bytes: false,
+        };
+        let ticket = self.places.put(Place {
+            state: State::Waiting(None),
+            request,
+            clock,
+            lacked_bytes: false,
+            links: tiers.map(|tier| Some(link(tier?, &self.tiers))),
+        });
+        for tier in tiers.into_iter().flatten() {
+            match self.tiers[tier].last.replace(ticket) {
+                Some(last) => self.link_mut(last, tier).after = Some(ticket),
+                None => {
+                    self.tiers[tier].first = Some(ticket);
+                    self.tiers[tier].turns += 1;
+                }
+            }
+            self.tiers[tier].linked += 1;
+        }
+        if let Some(counts) = tiers.into_iter().flatten().next() {
+            self.tiers[counts].waiting += 1;
+        }
+        ticket
+    }
+
+    /// The first request of a tier, and what it wants.
+    pub(crate) fn first(&self, tier: usize) -> Option<(Ticket, &Wants)> {
+        let ticket = self.tiers[tier].first?;
+        Some((ticket, &self.places[ticket].request))
+    }
+
+    pub(crate) fn is_first(&self, ticket: Ticket, tier: usize) -> bool {
+        self.tiers[tier].first == Some(ticket)
+    }
+
+    /// How many requests have been granted what they want.
+    pub(crate) fn granted(&self) -> u64 {
+        self.granted
+    }
+
+    /// The room that a request has for its buffers.
+    pub(crate) fn take_room(&mut self, ticket: Ticket) -> Vec<PooledBuf> {
+        std::mem::take(&mut self.places[ticket].request.room)
+    }
+
+    fn link(&self, ticket: Ticket, tier: usize) -> Option<&Link> {
+        let mut links = self.places[ticket].links.iter().flatten();
+        links.find(|link| link.tier == tier)
+    }
+
+    /// The tiers where a request is linked.
+    fn linked_in(&self, ticket: Ticket) -> [Option<usize>; 2] {
+        let [small, large] = &self.places[ticket].links;
+        let tier = |link: &Option<Link>| link.as_ref().map(|link| link.tier);
+        [tier(small), tier(large)]
+    }
+
+    /// The request is linked there.
+    #[inline]
+    fn link_mut(&mut self, ticket: Ticket, tier: usize) -> &mut Link {
+        let link = match &mut self.places[ticket].links {
+            [Some(small), _] if small.tier == tier => Some(small),
+            [_, large] => large.as_mut(),
+        };
+        link.unwrap_or_else(|| unreachable!("a request that is not linked there"))
+    }
+
+    /// Charges `budget` for the first request of a tier, whose buffers are all free there. If it can't, the request asks
+    /// for the bytes, in the line that `line` makes known. It is in the queue of a budget once, whichever tiers ask.
+    pub(crate) fn charge(
+        &mut self,
+        ticket: Ticket,
+        tier: usize,
+        (budget, bytes): (&Budget, u64),
+        line: impl FnOnce() -> Arc<dyn Line>,
+        after: &mut After,
+    ) -> bool {
+        let place = &mut self.places[ticket];
+        let mut asks = place.links.iter().flatten().flat_map(|link| &link.ask);
+        let asked = match asks.find(|ask| ask.is_to(budget)).cloned() {
+            Some(asked) if asked.charge(bytes, after) => Ok(()),
+            Some(asked) => Err(asked),
+            None => budget.charge_or_queue(bytes, || Asking {
+                line: line(),
+                ticket,
+            }),
+        };
+        let charged = asked.is_ok();
+        for link in place.links.iter_mut().flatten() {
+            match &asked {
+                // The budget has taken it out of its queue.
+                Ok(()) => drop(link.ask.take_if(|ask| ask.is_to(budget))),
+                Err(asked) if link.tier == tier => {
+                    link.ask = Some(asked.clone());
+                    link.lacked_bytes = true;
+                }
+                Err(_) => {}
+            }
+        }
+        charged
+    }
+
+    /// A request that is linked in a tier asks for no bytes there.
+    pub(crate) fn ask_no_more(&mut self, ticket: Ticket, tier: usize, after: &mut After) {
+        let [small, large] = &mut self.places[ticket].links;
+        let (here, other) = match small {
+            Some(link) if link.tier == tier => (small, large),
+            _ => (large, small),
+        };
+        if let Some(ask) = here.as_mut().and_then(|link| link.ask.take()) {
+            withdraw(ask, other.as_ref(), after);
+        }
+    }
+
+    /// The request has what it wants, from that tier. Adds the other tier to `others` if it was the first there too.
+    pub(crate) fn grant(
+        &mut self,
+        ticket: Ticket,
+        tier: usize,
+        loan: Loan,
+        others: &mut Vec<usize>,
+        after: &mut After,
+    ) {
+        let lacked_bytes = self.link_mut(ticket, tier).lacked_bytes;
+        let led = self.unlink(ticket, after);
+        others.extend(led.into_iter().flatten().filter(|other| *other != tier));
+        self.granted += 1;
+        let place = &mut self.places[ticket];
+        place.lacked_bytes = lacked_bytes;
+        let granted = State::Granted(tier, loan);
+        if let State::Waiting(waker) = std::mem::replace(&mut place.state, granted) {
+            after.wake(waker);
+        }
+    }
+
+    /// Takes a request out of all lists; returns those where it was the first.
+    fn unlink(&mut self, ticket: Ticket, after: &mut After) -> [Option<usize>; 2] {
+        let mut led = self.linked_in(ticket);
+        for tier in &mut led {
+            if tier.is_some_and(|tier| !self.unlink_from(ticket, tier, after)) {
+                *tier = None;
+            }
+        }
+        led
+    }
+
+    /// Takes a request out of the list of a tier, where it is linked; returns whether it was the first.
+    fn unlink_from(&mut self, ticket: Ticket, tier: usize, after: &mut After) -> bool {
+        let [small, large] = &mut self.places[ticket].links;
+        // It counts in the first list.
+        let (link, counts, other) = match small {
+            Some(link) if link.tier == tier => (small.take(), true, large),
+            _ => (large.take(), small.is_none(), small),
+        };
+        let (before, next, ask) = link.map_or((None, None, None), |link| {
+            (link.before, link.after, link.ask)
+        });
+        let list = &mut self.tiers[tier];
+        list.linked -= 1;
+        list.waiting -= usize::from(counts);
+        if before.is_none() {
+            list.first = next;
+            list.turns += 1;
+        }
+        if next.is_none() {
+            list.last = before;
+        }
+        if let Some(other) = other {
+            self.tiers[other.tier].waiting += usize::from(counts);
+        }
+        if let Some(ask) = ask {
+            withdraw(ask, other.as_ref(), after);
+        }
+        if let Some(before) = before {
+            self.link_mut(before, tier).after = next;
+        }
+        if let Some(next) = next {
+            self.link_mut(next, tier).before = before;
+        }
+        before.is_none()
+    }
+
+    /// A tier serves those no more that are `such`.
+    pub(crate) fn refuse(
+        &mut self,
+        tier: usize,
+        why: Refused,
+        such: impl Fn(&Wants) -> bool,
+        after: &mut After,
+    ) {
+        let mut next = self.tiers[tier].first;
+        while let Some(ticket) = next {
+            next = self.link(ticket, tier).and_then(|link| link.after);
+            if !such(&self.places[ticket].request) {
+                continue;
+            }
+            let lacked_bytes = self.link_mut(ticket, tier).lacked_bytes;
+            self.unlink_from(ticket, tier, after);
+            let place = &mut self.places[ticket];
+            if place.links.iter().all(Option::is_none) {
+                place.lacked_bytes = lacked_bytes;
+                let refused = State::Refused(tier, why);
+                if let State::Waiting(waker) = std::mem::replace(&mut place.state, refused) {
+                    after.wake(waker);
                 }
             }
         }
     }
-}
 
-/// The request that is served next. Dropped without [`hand`](Next::hand), it would wait for ever.
-#[must_use]
-pub(crate) struct Next<'a, W, T> {
-    queue: &'a mut Queue<W, T>,
-    number: usize,
-    entry: Entry<W>,
-}
-
-impl<W, T> Next<'_, W, T> {
-    /// Hands over what is made of the want; returns what to wake.
-    pub(crate) fn hand(self, thing: impl FnOnce(W) -> T) -> UserWaker {
-        let Entry { want, waker, .. } = self.entry;
-        self.queue.places[self.number].state = State::Handed(thing(want));
-        waker
-    }
-}
-
-impl<W, T> Queue<W, T> {
-    /// Whether no request waits. Those that have been handed something do not.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_none()
+    /// A tier serves none any more, and never will.
+    pub(crate) fn close(&mut self, tier: usize, after: &mut After) {
+        self.tiers[tier].closed = true;
+        self.refuse(tier, Refused::Closed, |_| true, after);
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed
-    }
-
-    /// Puts a request at the end of the queue. `counted` says whether it counts as waiting here.
-    pub(crate) fn join(
+    /// What became of a request. While it waits, it will be woken with `waker`, of which `fresh` is a clone if need be:
+    /// returns what it was woken with before, to be dropped after the lock has been let go, or that it needs one.
+    pub(crate) fn check(
         &mut self,
-        want: W,
-        waker: UserWaker,
-        claim: Option<Claim>,
-        counted: bool,
-    ) -> Ticket {
-        let place = Place {
-            state: State::Waiting(Entry { want, waker, claim }),
-            clock: self.clock(),
-            counted,
-            before: self.last,
-            after: None,
-        };
-        let number = match self.vacant {
-            Some(number) => {
-                self.vacant = self.places[number].after;
-                self.places[number] = place;
-                number
+        ticket: Ticket,
+        waker: &Waker,
+        fresh: &mut Option<UserWaker>,
+    ) -> Checked {
+        let place = &mut self.places[ticket];
+        if let State::Waiting(own) = &mut place.state {
+            if own.as_ref().is_some_and(|own| own.will_wake(waker)) {
+                return Checked::Is(Outcome::Waiting, None);
             }
-            None => {
-                self.places.push(place);
-                self.places.len() - 1
-            }
-        };
-        match self.last {
-            Some(last) => self.places[last].after = Some(number),
-            None => {
-                self.first = Some(number);
-                self.turns += 1;
-            }
+            return match fresh.take() {
+                Some(fresh) => Checked::Is(Outcome::Waiting, own.replace(fresh)),
+                None => Checked::NeedsWaker,
+            };
         }
-        self.last = Some(number);
-        self.occupied += 1;
-        self.waiting += usize::from(counted);
-        Ticket(number)
+        let waited = Waited {
+            clock: place.clock,
+            for_bytes: place.lacked_bytes,
+        };
+        let outcome = match std::mem::take(&mut place.state) {
+            State::Granted(tier, loan) => Outcome::Granted(tier, loan, waited),
+            State::Refused(tier, why) => Outcome::Refused(tier, why, waited),
+            State::Waiting(_) | State::Gone => Outcome::Waiting,
+        };
+        self.places.vacate(ticket);
+        Checked::Is(outcome, None)
     }
 
-    /// For a wait that begins now; `None` if it is not timed.
-    fn clock(&mut self) -> Option<Clock> {
-        let number = self.joined;
-        self.joined = number.wrapping_add(1);
-        let stands_for = match number {
-            0..TIMED_EACH => 1,
-            _ if number % TIMED == 0 => TIMED,
-            _ => return None,
+    /// Gives up a place.
+    pub(crate) fn leave(&mut self, ticket: Ticket, after: &mut After) -> Left {
+        let tiers = self.linked_in(ticket);
+        // Behind one that lacks bytes alone, it is bytes that it lacks.
+        let lacked = tiers.map(|tier| tier.map(|tier| (tier, self.lacks_bytes(tier))));
+        let led = self.unlink(ticket, after);
+        let mut left = Left {
+            granted: None,
+            tier: None,
+            refused: None,
+            led,
+            lacked,
+            waited: Waited {
+                clock: None,
+                for_bytes: false,
+            },
+            _waker: None,
         };
-        Some(Clock {
-            since: Instant::now(),
-            stands_for,
+        let Some(place) = self.places.get_mut(ticket) else {
+            return left;
+        };
+        left.waited = Waited {
+            clock: place.clock,
+            for_bytes: place.lacked_bytes,
+        };
+        match std::mem::take(&mut place.state) {
+            State::Granted(tier, loan) => (left.tier, left.granted) = (Some(tier), Some(loan)),
+            State::Refused(tier, why) => (left.tier, left.refused) = (Some(tier), Some(why)),
+            State::Waiting(waker) => {
+                left._waker = waker;
+                if let Some((tier, for_bytes)) = lacked.into_iter().flatten().next() {
+                    (left.tier, left.waited.for_bytes) = (Some(tier), for_bytes);
+                }
+            }
+            State::Gone => {}
+        }
+        self.places.vacate(ticket);
+        left
+    }
+
+    /// Whether the first of a tier lacks nothing but bytes.
+    pub(crate) fn lacks_bytes(&self, tier: usize) -> bool {
+        let first = self.tiers[tier].first;
+        let link = first.and_then(|first| self.link(first, tier));
+        link.is_some_and(|link| link.ask.is_some())
+    }
+
+    /// The tiers where a request asks for bytes.
+    pub(crate) fn asking(&mut self, ticket: Ticket) -> [Option<usize>; 2] {
+        let links = self
+            .places
+            .get_mut(ticket)
+            .map(|place| place.links.each_ref());
+        links.map_or([None; 2], |links| {
+            links.map(|link| {
+                link.as_ref()
+                    .filter(|link| link.ask.is_some())
+                    .map(|link| link.tier)
+            })
         })
     }
 
-    /// What the first request wants. Those that another queue has served are passed over, and what they wanted is added
-    /// to `passed_over`, to be dropped after the lock has been let go.
-    pub(crate) fn first_wants(&mut self, passed_over: &mut Vec<W>) -> Option<&mut W> {
-        while self
-            .first_entry()?
-            .claim
-            .as_ref()
-            .is_some_and(Claim::is_taken)
-        {
-            let number = self.first?;
-            self.unlink(number);
-            let state = &mut self.places[number].state;
-            // Only places that wait are linked.
-            if let State::Waiting(entry) = std::mem::replace(state, State::Closed) {
-                *state = State::Claimed(entry.waker);
-                passed_over.push(entry.want);
-            }
-        }
-        Some(&mut self.first_entry()?.want)
-    }
-
-    /// For how long, at least, the same request has been the first and been handed nothing, by what `has` says of what
-    /// it has; zero if none waits. Counted from the first call that finds it so: what waits need not look at the clock.
-    pub(crate) fn stalled(&mut self, has: impl Fn(&W) -> usize) -> Duration {
-        let turn = self.turns;
-        let Some(first) = self.first_entry() else {
+    /// For how long, at least, the same request has been the first of a tier and no buffer has come back, which has
+    /// happened so often; zero if none waits. Counted from the first call that finds it so: what waits need not look at
+    /// the clock.
+    pub(crate) fn stalled(&mut self, tier: usize, returns: u64) -> Duration {
+        let tier = &mut self.tiers[tier];
+        if tier.first.is_none() {
             return Duration::ZERO;
-        };
-        let has = has(&first.want);
-        match self.seen {
-            Some((seen, had, since)) if (seen, had) == (turn, has) => since.elapsed(),
+        }
+        match tier.seen {
+            Some((turn, came, since)) if (turn, came) == (tier.turns, returns) => since.elapsed(),
             _ => {
-                self.seen = Some((turn, has, Instant::now()));
+                tier.seen = Some((tier.turns, returns, Instant::now()));
                 Duration::ZERO
             }
         }
     }
+}
 
-    fn first_entry(&mut self) -> Option<&mut Entry<W>> {
-        match &mut self.places[self.first?].state {
-            State::Waiting(entry) => Some(entry),
-            _ => None,
-        }
+/// Withdraws what a tier asked for, unless the other tier of the request asks for it too.
+#[cold]
+fn withdraw(ask: Ask, other: Option<&Link>, after: &mut After) {
+    let others = other.and_then(|link| link.ask.as_ref());
+    if !others.is_some_and(|others| others.is(&ask)) {
+        ask.withdraw(after);
     }
+}
 
-    /// Takes the first request out of the list, to be handed what it wants. `None` if there is none, or another queue
-    /// has served it.
-    pub(crate) fn next(&mut self) -> Option<Next<'_, W, T>> {
-        let number = self.first?;
-        let claim = self.first_entry()?.claim.as_ref();
-        if !claim.is_none_or(Claim::take) {
-            return None;
-        }
-        self.unlink(number);
-        let state = &mut self.places[number].state;
-        match std::mem::replace(state, State::Closed) {
-            State::Waiting(entry) => Some(Next {
-                queue: self,
-                number,
-                entry,
-            }),
-            // Only places that wait are linked.
-            _ => None,
-        }
-    }
-
-    /// Gives up a place.
-    pub(crate) fn leave(&mut self, ticket: Ticket) -> Left<W, T> {
-        let number = ticket.0;
-        if matches!(self.places[number].state, State::Waiting(_)) {
-            self.unlink(number);
-        }
-        let clock = self.places[number].clock;
-        let (handed, state) = match self.vacate(number) {
-            State::Handed(thing) => (Some(thing), None),
-            state => (None, Some(state)),
-        };
-        Left {
-            handed,
-            clock,
-            _state: state,
-        }
-    }
-
-    /// No request waits any more, and none will. Returns what to wake, and the wants, to be dropped after the lock has
-    /// been let go.
-    pub(crate) fn close(&mut self) -> (Vec<UserWaker>, Vec<W>) {
-        self.closed = true;
-        self.close_where(|_| true)
-    }
-
-    /// There is nothing more to wait for, for those whose want is such. Returns what to wake, and the wants.
-    pub(crate) fn close_where(&mut self, such: impl Fn(&W) -> bool) -> (Vec<UserWaker>, Vec<W>) {
-        let (mut wakers, mut wants) = (Vec::new(), Vec::new());
-        let mut next = self.first;
-        while let Some(number) = next {
-            let place = &mut self.places[number];
-            next = place.after;
-            match std::mem::replace(&mut place.state, State::Closed) {
-                State::Waiting(entry) if such(&entry.want) => {
-                    self.unlink(number);
-                    wakers.push(entry.waker);
-                    wants.push(entry.want);
-                }
-                kept => self.places[number].state = kept,
-            }
-        }
-        (wakers, wants)
-    }
-
-    /// Takes a place that is not linked out of use.
-    fn vacate(&mut self, number: usize) -> State<W, T> {
-        let state = std::mem::replace(&mut self.places[number].state, State::Vacant);
-        self.waiting -= usize::from(self.places[number].counted);
-        self.occupied -= 1;
-        if self.occupied == 0 && self.places.len() > KEPT {
-            // After a crowd. What it waited with would else stay as long as the pool.
-            self.places = Vec::new();
-            self.vacant = None;
-        } else {
-            self.places[number].after = self.vacant;
-            self.vacant = Some(number);
-        }
-        state
-    }
-
-    fn unlink(&mut self, number: usize) {
-        let Place { before, after, .. } = self.places[number];
-        match before {
-            Some(before) => self.places[before].after = after,
-            None => {
-                self.first = after;
-                self.turns += 1;
-            }
-        }
-        match after {
-            Some(after) => self.places[after].before = before,
-            None => self.last = before,
-        }
-    }
+/// What came of [`Queue::check`].
+pub(crate) enum Checked {
+    /// With a waker to be dropped after the lock has been let go.
+    Is(Outcome, Option<UserWaker>),
+    /// It is to be asked again with a clone of the waker.
+    NeedsWaker,
 }
 
 #[cfg(all(test, not(any(poolbuf_loom, poolbuf_shuttle))))]
 mod tests {
+    use std::panic::Location;
+
     use super::*;
 
-    /// What a request wants is its name.
-    type Line = Waiters<char, u32>;
-
-    fn join(line: &Line, name: char) -> Ticket {
-        join_with(line, name, None)
+    fn queue(tiers: usize) -> Queue {
+        let mut queue = Queue::new();
+        (0..tiers).for_each(|tier| assert_eq!(queue.add_tier(), tier));
+        queue
     }
 
-    fn join_with(line: &Line, name: char, claim: Option<&Claim>) -> Ticket {
-        let waker = UserWaker::clone_of(Waker::noop());
-        line.lock().join(name, waker, claim.cloned(), true)
+    /// A request for `count`, by which it is known here.
+    fn join(queue: &mut Queue, count: u32, tiers: [Option<usize>; 2]) -> Ticket {
+        let wants = Wants {
+            count,
+            caller: Location::caller(),
+            room: Vec::new(),
+        };
+        queue.join(wants, tiers)
     }
 
-    /// Hands `thing` to the next request, and returns its name.
-    fn hand(line: &Line, thing: u32) -> Option<char> {
-        let mut name = None;
-        let mut queue = line.lock();
-        queue.first_wants(&mut Vec::new())?;
-        let waker = queue.next()?.hand(|first| {
-            name = Some(first);
-            thing
-        });
-        drop(queue);
-        drop(waker);
-        name
+    fn first(queue: &Queue, tier: usize) -> Option<u32> {
+        queue.first(tier).map(|(_, wants)| wants.count)
     }
 
-    /// What `ticket` was handed. It is void then.
-    fn handed(line: &Line, ticket: &Ticket) -> Option<u32> {
-        match line.check(ticket, Waker::noop()) {
-            Outcome::Handed(thing, _) => Some(thing),
-            _ => None,
-        }
+    /// Grants something to the first of a tier; returns what it is known by, and the other tier that it led.
+    fn grant(queue: &mut Queue, tier: usize) -> Option<(u32, Vec<usize>)> {
+        let (ticket, wants) = queue.first(tier)?;
+        let count = wants.count;
+        let (mut others, mut after) = (Vec::new(), After::default());
+        let loan = Loan::one(PooledBuf::try_from(vec![7]).ok()?);
+        queue.grant(ticket, tier, loan, &mut others, &mut after);
+        after.settle();
+        Some((count, others))
     }
 
-    /// Leaves the queue, and returns what it was handed.
-    fn leave(line: &Line, ticket: Ticket) -> Option<u32> {
-        let mut left = line.lock().leave(ticket);
-        left.handed.take()
+    fn leave(queue: &mut Queue, ticket: Ticket) -> Left {
+        let mut after = After::default();
+        let left = queue.leave(ticket, &mut after);
+        after.settle();
+        left
     }
 
     #[test]
     fn a_request_that_leaves_from_the_middle_leaves_the_order_of_the_others() {
-        let line = Line::new();
-        let [first, second, third, fourth] = ['a', 'b', 'c', 'd'].map(|name| join(&line, name));
-        assert_eq!(leave(&line, second), None);
-        assert_eq!(leave(&line, fourth), None);
-        // In a place that was left.
-        let fifth = join(&line, 'e');
+        let mut queue = queue(1);
+        let [one, two, three, four] = [1, 2, 3, 4].map(|id| join(&mut queue, id, [Some(0), None]));
+        assert_eq!(leave(&mut queue, two).led, [None; 2]);
+        assert_eq!(leave(&mut queue, four).led, [None; 2]);
+        join(&mut queue, 5, [Some(0), None]);
+        assert_eq!(queue.waiting(0), 3);
+        assert_eq!(leave(&mut queue, one).led, [Some(0), None]);
+        let granted = [(); 3].map(|()| grant(&mut queue, 0).map(|(id, _)| id));
+        assert_eq!(granted, [Some(3), Some(5), None]);
+        assert_eq!(queue.waiting(0), 0, "what was granted waits no more");
+        let left = leave(&mut queue, three);
+        assert!(left.granted.is_some() && left.led == [None; 2]);
+    }
+
+    #[test]
+    fn a_request_in_two_lists_leaves_both_at_once_and_counts_in_one() {
+        let mut queue = queue(3);
+        join(&mut queue, 1, [Some(0), Some(1)]);
+        join(&mut queue, 2, [Some(1), Some(2)]);
+        join(&mut queue, 3, [Some(0), None]);
+        let waiting = |queue: &Queue| [0, 1, 2].map(|tier| queue.waiting(tier));
+        let linked = |queue: &Queue| [0, 1, 2].map(|tier| queue.linked(tier));
+        assert_eq!((waiting(&queue), linked(&queue)), ([2, 1, 0], [2, 2, 1]));
         assert_eq!(
-            [1, 2, 3].map(|thing| hand(&line, thing)),
-            [Some('a'), Some('c'), Some('e')]
+            [0, 1, 2].map(|tier| first(&queue, tier)),
+            [Some(1), Some(1), Some(2)]
         );
-        assert_eq!(hand(&line, 4), None);
-        assert_eq!(line.waiting(), 3, "none has come for it");
-        for (ticket, thing) in [(fifth, 3), (third, 2), (first, 1)] {
-            assert_eq!(handed(&line, &ticket), Some(thing));
-        }
-        assert!(line.lock().is_empty());
-        assert_eq!(line.waiting(), 0);
+        assert_eq!(grant(&mut queue, 1), Some((1, vec![0])));
+        assert_eq!(
+            [0, 1, 2].map(|tier| first(&queue, tier)),
+            [Some(3), Some(2), Some(2)]
+        );
+        let mut after = After::default();
+        queue.close(1, &mut after);
+        after.settle();
+        // It waits on in the other, and counts there.
+        assert_eq!((waiting(&queue), linked(&queue)), ([1, 0, 1], [1, 0, 1]));
+        assert_eq!(grant(&mut queue, 2), Some((2, vec![])));
     }
 
     #[test]
-    fn a_request_in_two_queues_is_served_by_one_and_passed_over_by_the_other() {
-        let [one, other] = [Line::new(), Line::new()];
-        let claim = Claim::new();
-        let in_one = join_with(&one, 'a', Some(&claim));
-        let in_other = join_with(&other, 'a', Some(&claim));
-        let behind = join(&other, 'b');
-        assert_eq!(hand(&one, 1), Some('a'));
-        assert_eq!(hand(&other, 2), Some('b'));
-        assert!(matches!(
-            other.check(&in_other, Waker::noop()),
-            Outcome::Waiting
-        ));
-        // Closing means nothing to it any more.
-        assert!(other.lock().close().0.is_empty());
-        assert_eq!(handed(&one, &in_one), Some(1));
-        assert_eq!(leave(&other, in_other), None);
-        assert_eq!(handed(&other, &behind), Some(2));
-        assert_eq!((one.waiting(), other.waiting()), (0, 0));
-    }
-
-    #[test]
-    fn a_queue_of_requests_that_others_have_served_serves_none_and_is_empty() {
-        let [one, other] = [Line::new(), Line::new()];
-        let claims = [Claim::new(), Claim::new()];
-        let tickets = claims.each_ref().map(|claim| {
-            let _ = join_with(&one, 'a', Some(claim));
-            join_with(&other, 'a', Some(claim))
-        });
-        assert_eq!([hand(&one, 1), hand(&one, 2)], [Some('a'); 2]);
-        assert!(!other.lock().is_empty());
-        assert_eq!(hand(&other, 3), None);
-        assert!(other.lock().is_empty());
-        assert_eq!(tickets.map(|ticket| leave(&other, ticket)), [None; 2]);
-        assert_eq!(other.waiting(), 0);
-    }
-
-    #[test]
-    fn after_a_crowd_the_memory_of_its_places_is_given_back() {
-        let line = Line::new();
-        for crowd in [KEPT + 1, 10 * KEPT] {
-            let mut tickets: Vec<_> = (0..crowd).map(|_| join(&line, 'a')).collect();
-            assert!(line.lock().places.capacity() >= crowd);
-            // Some are served, some leave, one is told that nothing comes.
-            let last = tickets.pop().unwrap();
-            for (number, ticket) in tickets.into_iter().enumerate() {
-                match number % 2 {
-                    0 => {
-                        assert_eq!(hand(&line, 1), Some('a'));
-                        assert_eq!(handed(&line, &ticket), Some(1));
-                    }
-                    _ => assert_eq!(leave(&line, ticket), None),
-                }
+    fn only_who_wants_too_much_and_can_be_served_nowhere_else_is_refused() {
+        let mut queue = queue(2);
+        let alone = join(&mut queue, 9, [Some(0), None]);
+        let both = join(&mut queue, 8, [Some(0), Some(1)]);
+        let small = join(&mut queue, 2, [Some(0), None]);
+        let mut after = After::default();
+        queue.refuse(0, Refused::TooMany, |wants| wants.count > 2, &mut after);
+        after.settle();
+        let mut outcome = |ticket| {
+            let mut fresh = Some(UserWaker::clone_of(Waker::noop()));
+            match queue.check(ticket, Waker::noop(), &mut fresh) {
+                Checked::Is(Outcome::Refused(0, why, _), _) => Some(why),
+                Checked::Is(Outcome::Waiting, _) => None,
+                _ => unreachable!(),
             }
-            line.lock().close_where(|_| true);
-            assert!(handed(&line, &last).is_none());
-            assert_eq!(line.lock().places.capacity(), 0);
-        }
-        // A few are kept for the next requests.
-        let few: Vec<_> = (0..KEPT).map(|_| join(&line, 'a')).collect();
-        for ticket in few {
-            assert_eq!(leave(&line, ticket), None);
-        }
-        assert!(line.lock().places.capacity() >= KEPT);
+        };
+        assert_eq!(outcome(alone), Some(Refused::TooMany));
+        assert_eq!((outcome(both), outcome(small)), (None, None));
+        assert_eq!((first(&queue, 0), first(&queue, 1)), (Some(2), Some(8)));
     }
 
     #[test]
-    fn a_first_request_that_is_handed_nothing_is_stalled_until_another_is_first_or_it_gets_more() {
-        let line = Line::new();
-        let stalled = |had| line.lock().stalled(|_| had);
-        assert_eq!(stalled(0), Duration::ZERO);
-        let _first = join(&line, 'a');
-        assert_eq!(stalled(0), Duration::ZERO, "noted now");
+    fn the_first_is_stalled_until_another_is_first_or_a_buffer_comes_back() {
+        let mut queue = queue(1);
+        assert_eq!(queue.stalled(0, 5), Duration::ZERO, "none waits");
+        join(&mut queue, 1, [Some(0), None]);
+        assert_eq!(queue.stalled(0, 5), Duration::ZERO, "noted now");
         let since = Instant::now();
         while since.elapsed().is_zero() {}
-        assert!(stalled(0) > Duration::ZERO);
-        let _second = join(&line, 'b');
-        assert!(stalled(0) > Duration::ZERO, "the first is the same");
-        assert_eq!(stalled(1), Duration::ZERO, "it got one more");
-        hand(&line, 1);
-        assert_eq!(stalled(1), Duration::ZERO, "another is first");
-    }
-
-    #[test]
-    fn waits_that_are_not_timed_are_stood_for_by_those_that_are() {
-        let line = Line::new();
-        let mut queue = line.lock();
-        let waits = TIMED_EACH + 10 * TIMED;
-        let clocks = (0..waits).filter_map(|_| queue.clock());
-        assert_eq!(clocks.map(|clock| clock.stands_for).sum::<u64>(), waits);
-    }
-
-    #[test]
-    fn each_ending_of_a_wait_counts_as_itself_and_as_a_wait() {
-        let counts = WaitCounts::default();
-        let endings = [
-            Ending::Served,
-            Ending::TimedOut,
-            Ending::Abandoned,
-            Ending::Closed,
-        ];
-        for (number, ending) in endings.into_iter().enumerate() {
-            (0..=number).for_each(|_| counts.add(ending, None));
-        }
-        assert_eq!((counts.served(), counts.timed_out()), (1, 2));
-        assert_eq!((counts.abandoned(), counts.all()), (3, 10));
-        assert_eq!(counts.waited(), Duration::ZERO);
+        assert!(queue.stalled(0, 5) > Duration::ZERO);
+        join(&mut queue, 2, [Some(0), None]);
+        assert!(
+            queue.stalled(0, 5) > Duration::ZERO,
+            "the first is the same"
+        );
+        assert_eq!(queue.stalled(0, 6), Duration::ZERO, "one has come back");
+        grant(&mut queue, 0);
+        assert_eq!(queue.stalled(0, 6), Duration::ZERO, "another is first");
     }
 }

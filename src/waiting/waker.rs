@@ -35,10 +35,6 @@ impl Drop for UserWaker {
     }
 }
 
-pub(crate) fn wake_all(wakers: Vec<UserWaker>) {
-    wakers.into_iter().for_each(UserWaker::wake);
-}
-
 fn contain(users_code: impl FnOnce()) {
     // Nothing of ours is in there.
     let Err(panic) = catch_unwind(AssertUnwindSafe(users_code)) else {

@@ -6,12 +6,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use crate::pooled_buf::PooledBuf;
 use crate::sync::Instant;
-use crate::waiting::acquire::{Acquire, AcquireMany, Waits};
-use crate::waiting::acquire_chain::AcquireChain;
+use crate::waiting::acquire::Acquire;
+use crate::waiting::loan::Lent;
 
-/// A request that waits until a timer is ready: what [`Acquire::within`], [`AcquireMany::within`] and
-/// [`AcquireChain::within`] return.
+/// A request that waits until a timer is ready: what [`Acquire::within`] returns.
 ///
 /// The timer is any future, of any runtime, and what it returns does not matter. When it is ready first, the request
 /// ends with [`TimedOut`](crate::AcquireError::TimedOut) and counts as [that](crate::PoolStats::timed_out); a buffer
@@ -44,56 +44,34 @@ use crate::waiting::acquire_chain::AcquireChain;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a future does nothing until it is polled"]
-pub struct Within<R, T> {
-    request: R,
-    timer: Timer<T>,
+pub struct Within<'a, S, T = PooledBuf> {
+    request: Acquire<'a, T>,
+    timer: Timer<S>,
 }
 
-enum Timer<T> {
+enum Timer<S> {
     /// Not polled yet.
-    Set(T),
+    Set(S),
     /// The request has to wait.
     Running {
-        timer: Pin<Box<T>>,
+        timer: Pin<Box<S>>,
         since: Instant,
     },
     Over,
 }
 
-impl Acquire<'_> {
+impl<'a, T: Lent> Acquire<'a, T> {
     /// This request with a time limit: any future that is ready when the time is up, such as a sleep of the runtime's.
     /// See [`Within`].
-    pub fn within<T: Future>(self, timer: T) -> Within<Self, T> {
-        Within::new(self, timer)
-    }
-}
-
-impl AcquireMany<'_> {
-    /// This request with a time limit: any future that is ready when the time is up, such as a sleep of the runtime's.
-    /// See [`Within`].
-    pub fn within<T: Future>(self, timer: T) -> Within<Self, T> {
-        Within::new(self, timer)
-    }
-}
-
-impl AcquireChain<'_> {
-    /// This request with a time limit: any future that is ready when the time is up, such as a sleep of the runtime's.
-    /// See [`Within`].
-    pub fn within<T: Future>(self, timer: T) -> Within<Self, T> {
-        Within::new(self, timer)
-    }
-}
-
-impl<R, T: Future> Within<R, T> {
-    fn new(request: R, timer: T) -> Self {
+    pub fn within<S: Future>(self, timer: S) -> Within<'a, S, T> {
         Within {
-            request,
+            request: self,
             timer: Timer::Set(timer),
         }
     }
 }
 
-impl<T: Future> Timer<T> {
+impl<S: Future> Timer<S> {
     fn run(&mut self) {
         *self = match std::mem::replace(self, Timer::Over) {
             Timer::Set(timer) => Timer::Running {
@@ -106,20 +84,17 @@ impl<T: Future> Timer<T> {
 }
 
 // What is pinned is on the heap.
-impl<R, T> Unpin for Within<R, T> {}
+impl<S, T> Unpin for Within<'_, S, T> {}
 
-/// Never ready again after it has been ready once.
-impl<R: Waits + Unpin, T: Future> Future for Within<R, T> {
-    type Output = R::Output;
+/// Panics as [`Acquire`] does when it is polled after it was ready.
+impl<S: Future, T: Lent> Future for Within<'_, S, T> {
+    type Output = <Acquire<'static, T> as Future>::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Within { request, timer } = &mut *self;
         let output = match Pin::new(&mut *request).poll(context) {
             Poll::Ready(output) => output,
             Poll::Pending => {
-                if request.is_done() {
-                    return Poll::Pending;
-                }
                 timer.run();
                 let Timer::Running { timer, since } = timer else {
                     return Poll::Pending;
@@ -133,7 +108,7 @@ impl<R: Waits + Unpin, T: Future> Future for Within<R, T> {
     }
 }
 
-impl<R: fmt::Debug, T> fmt::Debug for Within<R, T> {
+impl<S, T> fmt::Debug for Within<'_, S, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Within").field(&self.request).finish()
     }

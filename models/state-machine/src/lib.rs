@@ -1,11 +1,12 @@
 //! Arbitrary operations on arbitrary pools, decoded from bytes. `one_thread` compares the pools with a model of them
-//! after each operation: beside what the crate's `tests/model.rs` does, waiting in the order of arrival, budgets,
-//! changes of max, trimming, closing, handles that go before their guards, and guards as `Bytes`. `several_threads` has
-//! no model; it checks what must be so whatever the others do. `chains` compares a chain with a queue of bytes.
+//! after each operation: beside what the crate's `tests/model.rs` does, waiting in the order of arrival, in one or two
+//! tiers, for one or for many, with a place in the line or without; budgets of several pools and tiers; changes of max,
+//! trimming, closing of pools and of single tiers, handles that go before their guards, and guards as `Bytes`.
+//! `several_threads` has no model; it checks what must be so whatever the others do. `chains` compares a chain with a queue of bytes.
 //! `frames` cuts a stream anywhere, and compares the frames with those of the whole.
 //!
 //! `fuzz/` runs them on the bytes of a fuzzer; `tests/state_machine.rs` on random ones, and on those that the fuzzer kept
-//! because they reach code that no other reaches.
+//! because they reach code that no other reaches; `examples/at_random.rs` on random ones for as long as one likes.
 
 mod any_pool;
 mod bell;
@@ -19,3 +20,6 @@ mod own_memory;
 mod request;
 mod setup;
 pub mod several_threads;
+
+/// Whether what fails says nothing of what it did.
+pub static QUIET: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);

@@ -1,25 +1,30 @@
 //! What the pools should be like, as far as one thread can tell: what is lent is a number for each size, and the
-//! requests that wait are a list.
+//! requests that wait are lists.
 //!
-//! Simple enough to be right, and slow: every question is answered by looking at everything.
+//! Simple enough to be right, and slow: every question is answered by looking at everything. What must have been served
+//! is said once more, whatever the order in which it was done, in [`Model::assert_none_is_overlooked`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::task::Poll;
 use std::time::Duration;
 
-use poolbuf::{AcquireError, BudgetStats, PoolStats};
+use poolbuf::{AcquireError, Budget, BudgetStats, PoolStats};
 
 use crate::setup::{Setup, Tier};
 
-/// All pools, their budget, and the requests that wait.
+/// All pools, their budgets, and the requests that wait.
 pub(crate) struct Model {
     pub(crate) pools: Vec<PoolModel>,
     /// Of all pools, side by side.
     pub(crate) tiers: Vec<TierModel>,
-    budget: Option<BudgetModel>,
+    budgets: Vec<BudgetModel>,
     requests: BTreeMap<usize, Request>,
     /// The next request's number.
     next: usize,
+    /// Requests that were granted what they want, ever.
+    granted: u64,
+    /// Budgets in whose queues another has become the first, or to which bytes have come back.
+    kicked: Vec<usize>,
 }
 
 /// One pool.
@@ -35,13 +40,13 @@ pub(crate) struct PoolModel {
 pub(crate) struct TierModel {
     pub(crate) setup: Tier,
     max: usize,
-    /// Lent, or collected for a request, or handed to one that has not been polled since, or waits for bytes.
+    /// Lent, or granted to a request that has not been polled since.
     pub(crate) in_use: usize,
-    /// Requests that wait, in the order in which they came.
-    queue: VecDeque<usize>,
+    /// Requests that wait and that it may serve, in the order in which they came.
+    line: VecDeque<usize>,
     closed: bool,
     high_water: usize,
-    lent: u64,
+    acquired: u64,
     refused: u64,
     over_budget: u64,
     waits: u64,
@@ -54,6 +59,8 @@ pub(crate) struct TierModel {
 struct BudgetModel {
     limit: usize,
     lent: usize,
+    /// Requests that lack nothing but bytes, in the order in which they came to that. Only the first may be served.
+    queue: VecDeque<usize>,
     /// The most that was lent at once.
     high_water: usize,
     refused: u64,
@@ -61,110 +68,118 @@ struct BudgetModel {
     granted: u64,
     timed_out: u64,
     abandoned: u64,
-    /// Requests that have their buffers and wait for the bytes, in the order in which they came.
-    queue: VecDeque<usize>,
 }
 
 /// A request that waits, or is about to.
 struct Request {
+    pool: usize,
     /// Buffers that it asks for.
     count: usize,
-    /// In the tier that fits, and the one that may serve in its place.
-    places: Vec<Place>,
-    /// A tier has handed it what it asks for: the other passes it over.
-    served: bool,
-    /// It has its buffers, of this tier, and waits for the bytes.
-    for_bytes: Option<(usize, Turn)>,
-    ready: bool,
-    /// Why it can never be served.
-    never: Option<AcquireError>,
+    /// Bytes that each is to hold.
+    len: usize,
+    state: State,
     /// How often its waker should have been woken.
     wakes: usize,
 }
 
-/// Where a request stands in a tier.
-#[derive(Clone, Copy)]
-struct Place {
-    tier: usize,
-    turn: Turn,
-    /// Whether the request counts as waiting in this tier: it does in one.
-    counted: bool,
-    /// Buffers that the request has of those that it asks for. Only the first in the queue has any.
-    collected: usize,
+enum State {
+    /// It has not been polled.
+    New,
+    /// In the lines of one or two tiers.
+    Waiting(Vec<Link>),
+    /// It has what it wants, and has not come for it.
+    Granted(Outcome),
+    /// No tier serves it any more, and it does not know that yet.
+    Refused(Outcome, Refused),
 }
 
-/// How far a request has got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
-    New,
-    Waiting,
-    /// It has left the queue without knowing it, since the other tier has served it.
-    PassedOver,
-    /// It has what it waited for, and has not come for it.
-    Handed,
-    /// There is nothing more to wait for, and it does not know that yet.
+/// Where a request stands in a line.
+#[derive(Clone, Copy)]
+struct Link {
+    tier: usize,
+    /// It lacks nothing but bytes here, and is in the queue of the tier's budget.
+    asks: bool,
+    /// It did so at some time.
+    lacked_bytes: bool,
+}
+
+/// What became of a request: in which tier, and whether it lacked nothing but bytes there at some time.
+#[derive(Clone, Copy)]
+struct Outcome {
+    tier: usize,
+    for_bytes: bool,
+}
+
+/// Why a tier serves a request no more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refused {
     Closed,
-    /// It stands here no more.
-    Gone,
+    TooMany,
 }
 
 /// How a wait ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Ending {
     Served,
     TimedOut,
     Abandoned,
-    Closed,
+    Refused,
 }
 
-/// What came of asking a tier.
-enum Asked {
-    Lent(usize),
-    /// It has lent the buffers, and the request waits for the bytes.
-    ForBytes,
-    /// The request has lost what it had, and all its places.
-    Lost(AcquireError),
-    /// The request stands here no more.
-    Refused(AcquireError),
-    /// Nothing new.
-    Waits,
-}
-
-/// Why a tier lends nothing.
+/// Why a tier lends nothing to a request that does not wait.
 #[derive(Clone, Copy)]
 enum Refusal {
-    InUse,
-    OverBudget,
+    /// Too few are free, or what is free is owed.
+    Exhausted,
+    /// Too few bytes are left, or those that are left are owed.
+    OverBudget {
+        owed: bool,
+    },
     Closed,
 }
 
 /// The number of the tier, or why there is no buffer.
 type Lent = Result<usize, AcquireError>;
 
-/// The error without its pool's name, which the model leaves out: whether it is that of a tier, and of which, depends
-/// on which was asked last.
-pub(crate) fn unnamed(mut error: AcquireError) -> AcquireError {
+/// The error without what the model leaves out: its pool's name, what holds the buffers, and how long it waited.
+pub(crate) fn plain(mut error: AcquireError) -> AcquireError {
     match &mut error {
         AcquireError::TooLarge { pool, .. }
         | AcquireError::TooMany { pool, .. }
-        | AcquireError::Exhausted { pool, .. }
         | AcquireError::OverBudget { pool, .. }
-        | AcquireError::TimedOut { pool, .. }
+        | AcquireError::TooManyWaiting { pool, .. }
+        | AcquireError::WaitingOff { pool }
         | AcquireError::Closed { pool } => *pool = "".into(),
+        AcquireError::Exhausted { pool, held_by, .. } => (*pool, *held_by) = ("".into(), None),
+        AcquireError::TimedOut { pool, waited, why } => {
+            (*pool, *waited) = ("".into(), Duration::ZERO);
+            *why = why.take().map(|why| Box::new(plain(*why)));
+        }
         _ => {}
     }
     error
 }
 
-/// What `refused` is together with a tier that is exhausted too.
-fn exhausted_both(
-    mut refused: AcquireError,
-    in_use_there: usize,
-    max_there: usize,
-) -> AcquireError {
-    if let AcquireError::Exhausted { in_use, max, .. } = &mut refused {
+/// What `refused` is together with that of the next tier, if both are exhausted.
+fn both(mut refused: AcquireError, next: AcquireError) -> AcquireError {
+    if let (
+        AcquireError::Exhausted {
+            in_use,
+            max,
+            first_wants,
+            ..
+        },
+        AcquireError::Exhausted {
+            in_use: in_use_there,
+            max: max_there,
+            first_wants: first_wants_there,
+            ..
+        },
+    ) = (&mut refused, next)
+    {
         *in_use += in_use_there;
         *max += max_there;
+        *first_wants = first_wants_there.max(*first_wants);
     }
     refused
 }
@@ -174,7 +189,7 @@ fn closed() -> AcquireError {
 }
 
 impl Model {
-    pub(crate) fn new(setup: &Setup, budget: Option<usize>) -> Self {
+    pub(crate) fn new(setup: &Setup, budgets: &[Budget]) -> Self {
         let mut tiers = Vec::new();
         let mut pools = Vec::new();
         for (number, own) in setup.tiers().into_iter().enumerate() {
@@ -188,19 +203,11 @@ impl Model {
         Model {
             pools,
             tiers,
-            budget: budget.map(|limit| BudgetModel {
-                limit,
-                lent: 0,
-                high_water: 0,
-                refused: 0,
-                waits: 0,
-                granted: 0,
-                timed_out: 0,
-                abandoned: 0,
-                queue: VecDeque::new(),
-            }),
+            budgets: budgets.iter().map(BudgetModel::new).collect(),
             requests: BTreeMap::new(),
             next: 0,
+            granted: 0,
+            kicked: Vec::new(),
         }
     }
 
@@ -225,27 +232,13 @@ impl Model {
         Ok(serving)
     }
 
-    /// Those of the tiers that serve `len` that can lend `count` buffers at once.
-    fn serving_many(
-        &self,
-        pool: usize,
-        count: usize,
-        len: usize,
-    ) -> Result<Vec<usize>, AcquireError> {
-        let serving = self.serving(pool, len)?;
-        let may_lend = |tier: &usize| count <= self.most_at_once(*tier);
-        let able: Vec<_> = serving.iter().copied().filter(may_lend).collect();
-        match able.is_empty() {
-            true => Err(self.too_many(serving[0], count)),
-            false => Ok(able),
-        }
-    }
-
     /// Buffers that the tier can lend at one time.
     fn most_at_once(&self, tier: usize) -> usize {
-        let one = &self.tiers[tier];
-        let by_budget = self.budget.as_ref().map(|it| it.limit / one.setup.size);
-        by_budget.unwrap_or(usize::MAX).min(one.max)
+        let TierModel { setup, max, .. } = &self.tiers[tier];
+        let by_budget = setup
+            .budget
+            .map(|budget| self.budgets[budget].limit / setup.size);
+        by_budget.unwrap_or(usize::MAX).min(*max)
     }
 
     fn too_many(&self, tier: usize, requested: usize) -> AcquireError {
@@ -256,56 +249,71 @@ impl Model {
         }
     }
 
-    /// A request for `count` buffers, at least 1, that does not wait.
-    pub(crate) fn acquire(&mut self, pool: usize, count: usize, len: usize) -> Lent {
-        let serving = self.serving_many(pool, count, len)?;
-        let home = serving[0];
-        let refusal = match (self.take_charged(home, count), serving.get(1)) {
-            (Ok(()), _) => return Ok(self.lend(home, count)),
-            (Err(refusal @ (Refusal::InUse | Refusal::Closed)), Some(&next)) => {
-                match (self.take_charged(next, count), refusal) {
-                    (Ok(()), _) => return Ok(self.lend(next, count)),
-                    (Err(in_next), Refusal::Closed) => {
-                        return Err(self.refuse(next, in_next, count));
-                    }
-                    (Err(Refusal::InUse), refusal) => {
-                        let refused = self.refuse(home, refusal, count);
-                        let there = self.in_use(next);
-                        return Err(exhausted_both(refused, there, self.tiers[next].max));
-                    }
-                    (Err(_), refusal) => refusal,
-                }
-            }
-            (Err(refusal), _) => refusal,
-        };
-        Err(self.refuse(home, refusal, count))
+    /// A request for no buffers.
+    pub(crate) fn acquire_none(&self, pool: usize, len: usize) -> Result<(), AcquireError> {
+        let home = self.serving(pool, len)?[0];
+        match self.tiers[home].closed {
+            true => Err(closed()),
+            false => Ok(()),
+        }
     }
 
-    /// Takes `count` free buffers of the tier and their bytes, or nothing.
-    fn take_charged(&mut self, tier: usize, count: usize) -> Result<(), Refusal> {
-        let one = &mut self.tiers[tier];
+    /// A request for `count` buffers, at least 1, that does not wait.
+    pub(crate) fn acquire(&mut self, pool: usize, count: usize, len: usize) -> Lent {
+        let mut serving = self.serving(pool, len)?;
+        let fitting = serving[0];
+        serving.retain(|tier| count <= self.most_at_once(*tier));
+        let Some(&home) = serving.first() else {
+            return Err(self.too_many(fitting, count));
+        };
+        let Err(in_home) = self.take_if_free(home, count) else {
+            return Ok(home);
+        };
+        let next = serving.get(1).copied();
+        let next = next.filter(|next| match in_home {
+            // A larger buffer would cost more of the same budget.
+            Refusal::OverBudget { .. } => self.budget_of(*next) != self.budget_of(home),
+            Refusal::Exhausted | Refusal::Closed => true,
+        });
+        let Some(next) = next else {
+            return Err(self.refuse(home, in_home, count));
+        };
+        match (in_home, self.take_if_free(next, count)) {
+            (_, Ok(())) => Ok(next),
+            (Refusal::Closed, Err(in_next)) => Err(self.refuse(next, in_next, count)),
+            (_, Err(Refusal::Exhausted)) => {
+                let refused = self.refuse(home, in_home, count);
+                Err(both(refused, self.exhausted(next)))
+            }
+            (_, Err(_)) => Err(self.refuse(home, in_home, count)),
+        }
+    }
+
+    /// Takes `count` free buffers of the tier and their bytes, or nothing; nothing while others wait for them.
+    fn take_if_free(&mut self, tier: usize, count: usize) -> Result<(), Refusal> {
+        let one = &self.tiers[tier];
         if one.closed {
             return Err(Refusal::Closed);
         }
-        let has_free = one.has_free(count);
-        let bytes = one.setup.size * count;
-        if let Some(budget) = &mut self.budget {
+        if let Some(budget) = one.setup.budget.map(|budget| &self.budgets[budget]) {
             // Before the buffers: if both are lacking, it is the bytes that are.
-            if !budget.charge(bytes) {
-                return Err(Refusal::OverBudget);
-            }
-            if !has_free {
-                budget.lent -= bytes;
+            let fits = budget.fits(one.setup.size * count);
+            if !fits || !budget.queue.is_empty() {
+                return Err(Refusal::OverBudget { owed: fits });
             }
         }
-        if !has_free {
-            return Err(Refusal::InUse);
+        if !one.line.is_empty() || one.free() < count {
+            return Err(Refusal::Exhausted);
         }
-        one.take(count);
-        if let Some(budget) = &mut self.budget {
-            budget.note_lent();
+        if let Some(budget) = one.setup.budget {
+            self.budgets[budget].charge(one.setup.size * count);
         }
+        self.tiers[tier].take(count);
         Ok(())
+    }
+
+    fn budget_of(&self, tier: usize) -> Option<usize> {
+        self.tiers[tier].setup.budget
     }
 
     /// The error of a request that does not wait, counted where it is one that counts.
@@ -313,172 +321,257 @@ impl Model {
         let one = &mut self.tiers[tier];
         match refusal {
             Refusal::Closed => closed(),
-            Refusal::OverBudget => {
+            Refusal::OverBudget { owed } => {
                 one.refused += 1;
                 one.over_budget += 1;
-                let budget = self.budget.as_mut().unwrap();
+                let budget = &mut self.budgets[one.setup.budget.unwrap()];
                 budget.refused += 1;
-                AcquireError::OverBudget {
-                    pool: "".into(),
-                    requested: one.setup.size * count,
-                    lent: budget.lent,
-                    budget: budget.limit,
-                }
+                let waiting = if owed { budget.queue.len() } else { 0 };
+                self.over_budget(tier, count, waiting)
             }
-            Refusal::InUse => {
+            Refusal::Exhausted => {
                 one.refused += 1;
-                let max = one.max;
-                AcquireError::Exhausted {
-                    pool: "".into(),
-                    in_use: self.in_use(tier),
-                    max,
-                    held_by: None,
-                }
+                self.exhausted(tier)
             }
         }
     }
 
-    /// What a refusal says that the tier has in use.
-    fn in_use(&self, tier: usize) -> usize {
+    fn exhausted(&self, tier: usize) -> AcquireError {
         let one = &self.tiers[tier];
-        match one.queue.is_empty() {
-            true => one.in_use,
-            // While others wait, the buffers are theirs, however many there are.
-            false => one.max,
+        let first = one.line.front().map(|first| self.requests[first].count);
+        AcquireError::Exhausted {
+            pool: "".into(),
+            in_use: one.in_use,
+            max: one.max,
+            first_wants: match one.free() {
+                0 => 0,
+                _ => first.unwrap_or(0) as u32,
+            },
+            held_by: None,
         }
     }
 
-    fn lend(&mut self, tier: usize, count: usize) -> usize {
-        self.tiers[tier].lent += count as u64;
-        tier
-    }
-
-    /// Lends buffers to a request that waited for them, or for their bytes.
-    fn lend_after_wait(&mut self, tier: usize, count: usize, for_bytes: bool) -> usize {
-        self.count_wait(tier, Ending::Served, for_bytes);
-        self.tiers[tier].handed_over += count as u64;
-        self.lend(tier, count)
-    }
-
-    /// Counts a wait that has ended.
-    fn count_wait(&mut self, tier: usize, ending: Ending, for_bytes: bool) {
-        let in_vain = matches!(ending, Ending::TimedOut | Ending::Abandoned);
-        // It waited for a buffer that others have, which wait for their bytes.
-        let behind_such = in_vain && self.for_bytes_in(tier) > 0;
-        let one = &mut self.tiers[tier];
-        one.waits += 1;
-        one.timed_out += u64::from(ending == Ending::TimedOut);
-        one.abandoned += u64::from(ending == Ending::Abandoned);
-        if for_bytes || behind_such {
-            one.waits_for_bytes += 1;
-            one.over_budget += u64::from(in_vain);
-            let budget = self.budget.as_mut().unwrap();
-            budget.waits += 1;
-            budget.granted += u64::from(ending == Ending::Served);
-            budget.timed_out += u64::from(ending == Ending::TimedOut);
-            budget.abandoned += u64::from(ending == Ending::Abandoned);
+    fn over_budget(&self, tier: usize, count: usize, waiting: usize) -> AcquireError {
+        let setup = &self.tiers[tier].setup;
+        let budget = &self.budgets[setup.budget.unwrap()];
+        AcquireError::OverBudget {
+            pool: "".into(),
+            requested: setup.size * count,
+            lent: budget.lent,
+            budget: budget.limit,
+            waiting: waiting as u32,
         }
-    }
-
-    /// Requests that have buffers of the tier and wait for the bytes, as far as they know.
-    fn for_bytes_in(&self, tier: usize) -> usize {
-        let here = |request: &&Request| request.for_bytes.is_some_and(|(of, _)| of == tier);
-        self.requests.values().filter(here).count()
     }
 
     /// A guard is dropped.
     pub(crate) fn release(&mut self, tier: usize) {
-        self.refund(self.tiers[tier].setup.size);
-        self.give_back(tier);
+        self.come_back(tier);
+        self.settle();
     }
 
-    /// A buffer comes back, and goes to the request that has waited longest.
-    fn give_back(&mut self, tier: usize) {
-        let one = &self.tiers[tier];
-        let mut left_behind = 0;
-        // Not while more are out than there may be.
-        if one.in_use > one.max || !self.hand(tier, &mut left_behind) {
-            self.tiers[tier].in_use -= 1;
-        }
-        self.give_back_all(tier, left_behind);
-    }
-
-    fn give_back_all(&mut self, tier: usize, count: usize) {
-        for _ in 0..count {
-            self.give_back(tier);
-        }
-    }
-
-    /// Gives a buffer to the request that has waited longest, of those that the other tier has not served; false if
-    /// there is none. Adds to `left_behind` what was collected for those that it has: it is to be given back.
-    fn hand(&mut self, tier: usize, left_behind: &mut usize) -> bool {
-        while let Some(&first) = self.tiers[tier].queue.front() {
-            let request = self.requests.get_mut(&first).unwrap();
-            let (count, served) = (request.count, request.served);
-            let place = request.place(tier);
-            if served {
-                place.turn = Turn::PassedOver;
-                *left_behind += std::mem::take(&mut place.collected);
-                self.tiers[tier].queue.pop_front();
-                continue;
+    fn come_back(&mut self, tier: usize) {
+        self.tiers[tier].in_use -= 1;
+        if let Some(number) = self.budget_of(tier) {
+            let budget = &mut self.budgets[number];
+            budget.lent -= self.tiers[tier].setup.size;
+            if !budget.queue.is_empty() {
+                self.kick(number);
             }
-            place.collected += 1;
-            if place.collected == count {
-                place.collected = 0;
-                place.turn = Turn::Handed;
-                request.served = true;
+        }
+        // Where the first lacks nothing but bytes, those alone decide, and they may serve it in a smaller tier.
+        if !self.lacks_bytes(tier) {
+            self.look_at(vec![tier]);
+        }
+    }
+
+    /// Whether the first of the tier's line lacks nothing but bytes.
+    fn lacks_bytes(&self, tier: usize) -> bool {
+        let first = self.tiers[tier].line.front();
+        let links = first.map_or(&[][..], |first| self.links(*first));
+        links.iter().any(|link| link.tier == tier && link.asks)
+    }
+
+    /// Serves the first of each tier's line until it can't be served; and of the other tiers where that makes another the
+    /// first.
+    fn look_at(&mut self, tiers: Vec<usize>) {
+        let mut tiers = VecDeque::from(tiers);
+        while let Some(tier) = tiers.pop_front() {
+            while let Some(&first) = self.tiers[tier].line.front() {
+                let count = self.requests[&first].count;
+                if self.tiers[tier].free() < count {
+                    self.ask_no_more(first, tier);
+                    break;
+                }
+                if !self.charge_or_ask(first, tier) {
+                    break;
+                }
+                self.tiers[tier].take(count);
+                let for_bytes = self.link(first, tier).lacked_bytes;
+                let changed = self.unlink(first);
+                tiers.extend(changed.into_iter().filter(|other| *other != tier));
+                let request = self.requests.get_mut(&first).unwrap();
+                request.state = State::Granted(Outcome { tier, for_bytes });
                 request.wakes += 1;
-                self.tiers[tier].queue.pop_front();
+                self.granted += 1;
+            }
+        }
+    }
+
+    /// Charges the tier's budget for a request, whose buffers are free. If it can't, the request asks for the bytes.
+    fn charge_or_ask(&mut self, number: usize, tier: usize) -> bool {
+        let Some(of) = self.budget_of(tier) else {
+            return true;
+        };
+        let bytes = self.tiers[tier].setup.size * self.requests[&number].count;
+        let budget = &mut self.budgets[of];
+        let asked = budget.queue.contains(&number);
+        if (budget.queue.front()).is_none_or(|first| *first == number) && budget.fits(bytes) {
+            budget.charge(bytes);
+            if asked {
+                self.withdraw(number, of);
             }
             return true;
         }
+        if !asked {
+            budget.queue.push_back(number);
+        }
+        let link = self.link(number, tier);
+        (link.asks, link.lacked_bytes) = (true, true);
         false
     }
 
-    fn refund(&mut self, bytes: usize) {
-        if let Some(budget) = &mut self.budget {
-            budget.lent -= bytes;
-            self.grant();
+    /// The request asks for no bytes in a tier.
+    fn ask_no_more(&mut self, number: usize, tier: usize) {
+        let link = self.link(number, tier);
+        if !std::mem::take(&mut link.asks) {
+            return;
+        }
+        let of = self.budget_of(tier).unwrap();
+        let mut links = self.links(number).iter();
+        if !links.any(|link| link.asks && self.budget_of(link.tier) == Some(of)) {
+            self.withdraw(number, of);
         }
     }
 
-    /// The request that has waited longest for bytes gets them, if there are enough; and then the next.
-    fn grant(&mut self) {
-        let Some(budget) = &mut self.budget else {
-            return;
+    /// The request is in a budget's queue no more.
+    fn withdraw(&mut self, number: usize, of: usize) {
+        let State::Waiting(links) = &mut self.requests.get_mut(&number).unwrap().state else {
+            unreachable!("it asks for bytes")
         };
-        while let Some(first) = budget.queue.front() {
-            let request = self.requests.get_mut(first).unwrap();
-            let (tier, turn) = request.for_bytes.as_mut().unwrap();
-            let size = self.tiers[*tier].setup.size * request.count;
-            if budget.lent + size > budget.limit {
-                break;
-            }
-            budget.lent += size;
-            budget.note_lent();
-            *turn = Turn::Handed;
-            request.wakes += 1;
-            budget.queue.pop_front();
+        for link in links {
+            link.asks &= self.tiers[link.tier].setup.budget != Some(of);
         }
+        let queue = &mut self.budgets[of].queue;
+        let was_first = queue.front() == Some(&number);
+        queue.retain(|other| *other != number);
+        if was_first && !queue.is_empty() {
+            self.kick(of);
+        }
+    }
+
+    fn kick(&mut self, budget: usize) {
+        if !self.kicked.contains(&budget) {
+            self.kicked.push(budget);
+        }
+    }
+
+    /// Serves those that lack nothing but bytes, while there are enough for the first. Which of several budgets comes
+    /// first is not promised.
+    fn settle(&mut self) {
+        while let Some(budget) = self.kicked.pop() {
+            while let Some(&first) = self.budgets[budget].queue.front() {
+                let granted = self.granted;
+                let asks = self.links(first).iter().filter(|link| link.asks);
+                self.look_at(asks.map(|link| link.tier).collect());
+                let now = self.budgets[budget].queue.front();
+                if self.granted == granted && now == Some(&first) {
+                    break;
+                }
+            }
+        }
+        self.assert_none_is_overlooked();
+    }
+
+    /// The first of each line lacks buffers, or it is in its budget's queue, and the first there lacks bytes. No other
+    /// is in a budget's queue, and none holds anything.
+    fn assert_none_is_overlooked(&self) {
+        let counts = |tier: usize| {
+            let granted = self.requests.values().filter_map(|one| match one.state {
+                State::Granted(outcome) if outcome.tier == tier => Some(one.count),
+                _ => None,
+            });
+            granted.sum::<usize>()
+        };
+        let mut asking = vec![Vec::new(); self.budgets.len()];
+        for (number, tier) in self.tiers.iter().enumerate() {
+            assert!(counts(number) <= tier.in_use);
+            let Some(first) = tier.line.front() else {
+                continue;
+            };
+            let count = self.requests[first].count;
+            if tier.free() < count {
+                continue;
+            }
+            let of = tier.setup.budget.expect("it lacks nothing");
+            let budget = &self.budgets[of];
+            let is_first = budget.queue.front() == Some(first);
+            assert!(!is_first || !budget.fits(tier.setup.size * count));
+            asking[of].push(*first);
+        }
+        for (budget, mut asking) in self.budgets.iter().zip(asking) {
+            asking.sort_unstable();
+            asking.dedup();
+            let mut queue = Vec::from(budget.queue.clone());
+            queue.sort_unstable();
+            assert_eq!(queue, asking);
+        }
+    }
+
+    fn links(&self, number: usize) -> &[Link] {
+        match &self.requests[&number].state {
+            State::Waiting(links) => links,
+            _ => &[],
+        }
+    }
+
+    /// The request is in the line of that tier.
+    fn link(&mut self, number: usize, tier: usize) -> &mut Link {
+        let State::Waiting(links) = &mut self.requests.get_mut(&number).unwrap().state else {
+            unreachable!("it waits")
+        };
+        links.iter_mut().find(|link| link.tier == tier).unwrap()
+    }
+
+    /// Takes a request out of all lines. Returns the tiers where it was the first.
+    fn unlink(&mut self, number: usize) -> Vec<usize> {
+        let mut tiers: Vec<_> = self.links(number).iter().map(|link| link.tier).collect();
+        tiers.retain(|tier| self.unlink_from(number, *tier));
+        tiers
+    }
+
+    /// Returns whether it was the first there.
+    fn unlink_from(&mut self, number: usize, tier: usize) -> bool {
+        self.ask_no_more(number, tier);
+        if let State::Waiting(links) = &mut self.requests.get_mut(&number).unwrap().state {
+            links.retain(|link| link.tier != tier);
+        }
+        let line = &mut self.tiers[tier].line;
+        let was_first = line.front() == Some(&number);
+        line.retain(|other| *other != number);
+        was_first
     }
 
     /// A request for `count` buffers, at least 1, that may wait. Returns its number.
     pub(crate) fn request(&mut self, pool: usize, count: usize, len: usize) -> usize {
-        let (serving, never) = match self.serving_many(pool, count, len) {
-            Ok(serving) => (serving, None),
-            Err(error) => (Vec::new(), Some(error)),
-        };
         let number = self.next;
         self.next += 1;
         self.requests.insert(
             number,
             Request {
+                pool,
                 count,
-                places: serving.into_iter().map(Place::new).collect(),
-                served: false,
-                for_bytes: None,
-                ready: false,
-                never,
+                len,
+                state: State::New,
                 wakes: 0,
             },
         );
@@ -495,227 +588,184 @@ impl Model {
         self.requests.get_mut(&request).unwrap().wakes = 0;
     }
 
+    /// The request is gone once it is ready.
     pub(crate) fn poll(&mut self, number: usize) -> Poll<Lent> {
-        let request = self.requests.get_mut(&number).unwrap();
-        if request.ready {
-            return Poll::Pending;
-        }
-        let answer = self.poll_places(number);
-        if answer.is_ready() {
-            let request = self.requests.get_mut(&number).unwrap();
-            request.ready = true;
-        }
-        answer
-    }
-
-    fn poll_places(&mut self, number: usize) -> Poll<Lent> {
-        let request = &self.requests[&number];
-        let count = request.count;
-        if let Some(error) = request.never.clone() {
-            return Poll::Ready(Err(error));
-        }
-        match request.for_bytes {
-            None => {}
-            Some((tier, Turn::Handed)) => {
-                self.requests.get_mut(&number).unwrap().for_bytes = None;
-                return Poll::Ready(Ok(self.lend_after_wait(tier, count, true)));
-            }
-            Some((tier, Turn::Closed)) => {
-                self.requests.get_mut(&number).unwrap().for_bytes = None;
-                self.count_wait(tier, Ending::Closed, true);
-                return Poll::Ready(Err(closed()));
-            }
-            Some(_) => return Poll::Pending,
-        }
-        let mut refused = None;
-        for place in 0..request.places.len() {
-            match self.poll_place(number, place) {
-                Asked::Lent(tier) => {
-                    // It needs none of the others.
-                    self.leave_places(number);
-                    return Poll::Ready(Ok(tier));
-                }
-                Asked::ForBytes => {
-                    self.leave_places(number);
-                    return Poll::Pending;
-                }
-                Asked::Lost(error) => {
-                    self.leave_places(number);
-                    return Poll::Ready(Err(refused.unwrap_or(error)));
-                }
-                // That one is closed says less than that another never lends so many.
-                Asked::Refused(AcquireError::Closed { .. }) if refused.is_some() => {}
-                Asked::Refused(error) => refused = Some(error),
-                Asked::Waits => {}
-            }
-        }
-        let mut turns = self.requests[&number].places.iter().map(|place| place.turn);
-        match refused {
-            Some(error) if turns.all(|turn| turn == Turn::Gone) => Poll::Ready(Err(error)),
-            _ => Poll::Pending,
-        }
-    }
-
-    /// Asks one tier.
-    fn poll_place(&mut self, number: usize, place: usize) -> Asked {
-        let request = &self.requests[&number];
-        let (count, places) = (request.count, &request.places);
-        let is_gone = |other: &Place| other.turn == Turn::Gone;
-        let counted = places[..place].iter().all(is_gone);
-        let tier = places[place].tier;
-        let alone = places.iter().filter(|other| !is_gone(other)).count() == 1;
-        let turn = places[place].turn;
-        let (after, asked) = match turn {
-            Turn::New => match self.take_charged(tier, count) {
-                Ok(()) => return Asked::Lent(self.lend(tier, count)),
-                Err(Refusal::Closed) => (Turn::Gone, Asked::Refused(closed())),
-                Err(Refusal::OverBudget) if self.tiers[tier].has_free(count) => {
-                    self.tiers[tier].take(count);
-                    self.wait_for_bytes(number, tier);
-                    (Turn::Gone, Asked::ForBytes)
-                }
-                // The max has been lowered since the request was made.
-                Err(_) if count > self.tiers[tier].max => {
-                    (Turn::Gone, Asked::Refused(self.too_many(tier, count)))
-                }
-                Err(_) => {
-                    // The first takes what is free.
-                    let one = &mut self.tiers[tier];
-                    if one.queue.is_empty() {
-                        let free = one.max.saturating_sub(one.in_use);
-                        one.take(free);
-                        self.place(number, place).collected = free;
-                    }
-                    self.tiers[tier].queue.push_back(number);
-                    (Turn::Waiting, Asked::Waits)
-                }
+        let Request {
+            pool,
+            count,
+            len,
+            ref state,
+            ..
+        } = self.requests[&number];
+        let lent = match *state {
+            State::New => match self.lend_or_join(number, (pool, count, len)) {
+                Some(lent) => lent,
+                None => return Poll::Pending,
             },
-            Turn::Handed => {
-                let one = &self.tiers[tier];
-                let (bytes, is_closed) = (one.setup.size * count, one.closed);
-                let mut budget = self.budget.as_mut();
-                let charged = budget.as_mut().is_none_or(|budget| budget.charge(bytes));
-                self.place(number, place).turn = Turn::Gone;
-                if charged {
-                    if let Some(budget) = &mut self.budget {
-                        budget.note_lent();
-                    }
-                    return Asked::Lent(self.lend_after_wait(tier, count, false));
-                }
-                if is_closed {
-                    // As if it had been closed while the request waited for the bytes.
-                    self.give_back_all(tier, count);
-                    self.count_wait(tier, Ending::Closed, true);
-                    return Asked::Lost(closed());
-                }
-                self.wait_for_bytes(number, tier);
-                (Turn::Gone, Asked::ForBytes)
+            State::Waiting(_) => return Poll::Pending,
+            State::Granted(Outcome { tier, for_bytes }) => {
+                self.count_wait(tier, Ending::Served, for_bytes);
+                self.tiers[tier].handed_over += count as u64;
+                Ok(tier)
             }
-            Turn::Closed => {
-                let lowered = !self.tiers[tier].closed;
-                if lowered && count <= self.tiers[tier].max {
-                    // And has been raised again: it begins anew.
-                    self.place(number, place).turn = Turn::New;
-                    return self.poll_place(number, place);
-                }
-                if alone {
-                    self.count_wait(tier, Ending::Closed, false);
-                }
-                let error = match lowered {
-                    true => self.too_many(tier, count),
-                    false => closed(),
-                };
-                (Turn::Gone, Asked::Refused(error))
+            State::Refused(Outcome { tier, for_bytes }, why) => {
+                self.count_wait(tier, Ending::Refused, for_bytes);
+                Err(match why {
+                    Refused::Closed => closed(),
+                    Refused::TooMany => self.too_many(tier, count),
+                })
             }
-            Turn::Waiting | Turn::PassedOver | Turn::Gone => (turn, Asked::Waits),
         };
-        let place = self.place(number, place);
-        place.counted |= counted && place.turn == Turn::New;
-        place.turn = after;
-        asked
+        self.requests.remove(&number);
+        Poll::Ready(lent)
     }
 
-    fn place(&mut self, number: usize, place: usize) -> &mut Place {
-        &mut self.requests.get_mut(&number).unwrap().places[place]
-    }
-
-    fn wait_for_bytes(&mut self, number: usize, tier: usize) {
-        self.requests.get_mut(&number).unwrap().for_bytes = Some((tier, Turn::Waiting));
-        self.budget.as_mut().unwrap().queue.push_back(number);
-    }
-
-    /// Stands in no queue of a tier any more; what it has been handed goes to the next. Returns the first tier in which
-    /// it waited.
-    fn leave_places(&mut self, number: usize) -> Option<usize> {
-        let request = self.requests.get_mut(&number).unwrap();
-        let places = std::mem::take(&mut request.places);
-        let count = request.count;
-        for place in &places {
-            let tier = place.tier;
-            match place.turn {
-                Turn::Waiting => {
-                    self.tiers[tier].queue.retain(|other| *other != number);
-                    self.give_back_all(tier, place.collected);
-                }
-                Turn::Handed => self.give_back_all(tier, count),
-                Turn::New | Turn::PassedOver | Turn::Closed | Turn::Gone => {}
+    /// Lends what is free; `None` if the request waits.
+    fn lend_or_join(
+        &mut self,
+        number: usize,
+        (pool, count, len): (usize, usize, usize),
+    ) -> Option<Lent> {
+        let serving = match self.serving(pool, len) {
+            Ok(serving) => serving,
+            Err(error) => return Some(Err(error)),
+        };
+        if self.tiers[serving[0]].setup.waiting.is_none() {
+            return Some(Err(AcquireError::WaitingOff { pool: "".into() }));
+        }
+        let waited_for = |tier: &usize| self.tiers[*tier].setup.waiting.is_some();
+        let serving: Vec<_> = serving.into_iter().filter(waited_for).collect();
+        let able = |tier: &usize| count <= self.most_at_once(*tier);
+        let able: Vec<_> = serving.iter().copied().filter(able).collect();
+        for tier in &able {
+            if self.take_if_free(*tier, count).is_ok() {
+                return Some(Ok(*tier));
             }
         }
-        let mut waited = places.iter().filter(|place| place.waits());
-        waited.next().map(|place| place.tier)
+        let mut links = Vec::new();
+        // Why which tier will not serve it.
+        let mut refused = Vec::new();
+        for (place, tier) in serving.into_iter().enumerate() {
+            let one = &self.tiers[tier];
+            let most = one.setup.waiting.unwrap();
+            if !able.contains(&tier) {
+                // That the next one lends fewer says nothing of the one that fits.
+                if place == 0 {
+                    refused.push((tier, self.too_many(tier, count)));
+                }
+            } else if one.closed {
+                refused.push((tier, closed()));
+            } else if one.line.len() >= most {
+                let error = AcquireError::TooManyWaiting {
+                    pool: "".into(),
+                    waiting: most,
+                };
+                refused.push((tier, error));
+            } else {
+                links.push(Link {
+                    tier,
+                    asks: false,
+                    lacked_bytes: false,
+                });
+            }
+        }
+        if links.is_empty() {
+            // What ends the soonest is said.
+            refused.sort_by_key(|(_, error)| match error {
+                AcquireError::TooManyWaiting { .. } => 0,
+                AcquireError::TooMany { .. } => 1,
+                _ => 2,
+            });
+            let (tier, error) = refused.remove(0);
+            if let AcquireError::TooManyWaiting { .. } = error {
+                self.tiers[tier].refused += 1;
+            }
+            return Some(Err(error));
+        }
+        let mut leads = Vec::new();
+        for link in &links {
+            let line = &mut self.tiers[link.tier].line;
+            line.push_back(number);
+            if line.len() == 1 {
+                leads.push(link.tier);
+            }
+        }
+        self.requests.get_mut(&number).unwrap().state = State::Waiting(links);
+        self.look_at(leads);
+        self.settle();
+        // It would have been lent what is free.
+        assert!(!self.links(number).is_empty());
+        None
+    }
+
+    /// Counts a wait that has ended.
+    fn count_wait(&mut self, tier: usize, ending: Ending, for_bytes: bool) {
+        let one = &mut self.tiers[tier];
+        one.waits += 1;
+        one.timed_out += u64::from(ending == Ending::TimedOut);
+        one.abandoned += u64::from(ending == Ending::Abandoned);
+        if for_bytes {
+            one.waits_for_bytes += 1;
+            one.over_budget += u64::from(matches!(ending, Ending::TimedOut | Ending::Abandoned));
+            let budget = &mut self.budgets[one.setup.budget.unwrap()];
+            budget.waits += 1;
+            budget.granted += u64::from(ending == Ending::Served);
+            budget.timed_out += u64::from(ending == Ending::TimedOut);
+            budget.abandoned += u64::from(ending == Ending::Abandoned);
+        }
     }
 
     /// The request is dropped, at whatever moment.
     pub(crate) fn cancel(&mut self, number: usize) {
-        if let Some((tier, for_bytes)) = self.end(number) {
-            self.count_wait(tier, Ending::Abandoned, for_bytes);
-        }
+        self.leave(number, Ending::Abandoned);
     }
 
-    /// The request goes. Returns the tier in which its wait counts, if it was one, and whether it was for bytes.
-    fn end(&mut self, number: usize) -> Option<(usize, bool)> {
-        let mut waited = self.leave_places(number).map(|tier| (tier, false));
-        let request = self.requests.get_mut(&number).unwrap();
-        if let Some((tier, turn)) = request.for_bytes.take() {
-            waited = Some((tier, true));
-            let count = request.count;
-            let size = self.tiers[tier].setup.size * count;
-            match turn {
-                // It has no buffer any more.
-                Turn::Closed => {}
-                Turn::Handed => {
-                    self.refund(size);
-                    self.give_back_all(tier, count);
-                }
-                _ => {
-                    let budget = self.budget.as_mut().unwrap();
-                    budget.queue.retain(|other| *other != number);
-                    // Those behind it may want less.
-                    self.grant();
-                    self.give_back_all(tier, count);
+    /// Returns what it lacked, if it waited.
+    fn leave(&mut self, number: usize, ending: Ending) -> Option<AcquireError> {
+        // Behind one that lacks bytes alone, it is bytes that it lacks.
+        let tiers = self.links(number).iter().map(|link| link.tier);
+        let lacked: Vec<_> = tiers.map(|tier| (tier, self.lacks_bytes(tier))).collect();
+        let changed = self.unlink(number);
+        let Request { count, state, .. } = self.requests.remove(&number).unwrap();
+        self.look_at(changed);
+        self.settle();
+        match state {
+            State::New => {}
+            State::Waiting(_) => {
+                let (tier, for_bytes) = lacked[0];
+                self.count_wait(tier, ending, for_bytes);
+            }
+            State::Granted(Outcome { tier, for_bytes }) => {
+                self.count_wait(tier, ending, for_bytes);
+                for _ in 0..count {
+                    self.release(tier);
                 }
             }
+            State::Refused(Outcome { tier, for_bytes }, _) => {
+                self.count_wait(tier, ending, for_bytes);
+            }
         }
-        self.requests.remove(&number);
-        waited
+        let shortages = lacked.into_iter().map(|(tier, for_bytes)| match for_bytes {
+            true => {
+                let budget = &self.budgets[self.budget_of(tier).unwrap()];
+                self.over_budget(tier, count, budget.queue.len())
+            }
+            false => self.exhausted(tier),
+        });
+        shortages.reduce(both)
     }
 
     /// A request for `count` buffers, at least 1, that waits for no time at all.
     pub(crate) fn acquire_timeout(&mut self, pool: usize, count: usize, len: usize) -> Lent {
         let number = self.request(pool, count, len);
-        let polled = self.poll(number);
-        let waited = self.end(number);
-        let Poll::Ready(result) = polled else {
-            let (tier, for_bytes) = waited.unwrap();
-            self.count_wait(tier, Ending::TimedOut, for_bytes);
-            return Err(AcquireError::TimedOut {
+        match self.poll(number) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(AcquireError::TimedOut {
                 pool: "".into(),
                 waited: Duration::ZERO,
-                why: None,
-            });
-        };
-        assert_eq!(waited, None);
-        result
+                why: self.leave(number, Ending::TimedOut).map(Box::new),
+            }),
+        }
     }
 
     /// Closes all tiers of the pool.
@@ -726,79 +776,52 @@ impl Model {
     }
 
     pub(crate) fn close_tier(&mut self, tier: usize) {
-        let one = &mut self.tiers[tier];
-        one.closed = true;
-        let mut buffers = self.tell_waiters_for_more_than(tier, 0);
-        if let Some(budget) = &mut self.budget {
-            budget.queue.retain(|number| {
-                let request = self.requests.get_mut(number).unwrap();
-                let (of, turn) = request.for_bytes.as_mut().unwrap();
-                if *of == tier {
-                    *turn = Turn::Closed;
-                    request.wakes += 1;
-                    buffers += request.count;
-                }
-                *of != tier
-            });
-            self.grant();
-        }
-        // What was collected, and what those had that waited for bytes.
-        self.give_back_all(tier, buffers);
+        self.tiers[tier].closed = true;
+        self.refuse_waiters_for_more_than(0, tier, Refused::Closed);
+        self.settle();
     }
 
-    /// Those that wait in the tier for more than `max` buffers wait in vain. Returns how many they had collected.
-    fn tell_waiters_for_more_than(&mut self, tier: usize, max: usize) -> usize {
-        let mut collected = 0;
-        self.tiers[tier].queue.retain(|number| {
-            let request = self.requests.get_mut(number).unwrap();
-            if request.count <= max {
-                return true;
+    /// The tier serves none any more that wants more than `max` buffers.
+    fn refuse_waiters_for_more_than(&mut self, max: usize, tier: usize, why: Refused) {
+        for number in self.tiers[tier].line.clone() {
+            if self.requests[&number].count <= max {
+                continue;
             }
-            let place = request.place(tier);
-            place.turn = Turn::Closed;
-            collected += std::mem::take(&mut place.collected);
-            request.wakes += 1;
-            false
-        });
-        collected
+            let for_bytes = self.link(number, tier).lacked_bytes;
+            self.unlink_from(number, tier);
+            if self.links(number).is_empty() {
+                let request = self.requests.get_mut(&number).unwrap();
+                request.state = State::Refused(Outcome { tier, for_bytes }, why);
+                request.wakes += 1;
+            }
+        }
     }
 
     /// The max before, or what was asked for and what it can be raised to.
     pub(crate) fn set_max(&mut self, tier: usize, after: usize) -> Result<usize, (usize, usize)> {
-        let one = &mut self.tiers[tier];
-        let before = one.max;
-        let reserve = one.setup.reserve.unwrap();
+        let reserve = self.tiers[tier].setup.reserve.unwrap();
         if !(1..=reserve).contains(&after) {
             return Err((after, reserve));
         }
-        one.max = after;
-        let collected = self.tell_waiters_for_more_than(tier, after);
-        self.give_back_all(tier, collected);
-        let mut left_behind = 0;
-        while self.tiers[tier].in_use < after && !self.tiers[tier].queue.is_empty() {
-            self.tiers[tier].take(1);
-            if !self.hand(tier, &mut left_behind) {
-                self.tiers[tier].in_use -= 1;
-            }
-        }
-        self.give_back_all(tier, left_behind);
+        self.refuse_waiters_for_more_than(after, tier, Refused::TooMany);
+        let before = std::mem::replace(&mut self.tiers[tier].max, after);
+        self.look_at(vec![tier]);
+        self.settle();
         Ok(before)
     }
 
-    /// What closing the pool says of the buffers that are out: what was handed over, and not fetched yet, is held too.
+    /// What closing the pool says of the buffers that are out: what was granted, and not fetched yet, is held too.
     pub(crate) fn outstanding(&self, pool: usize) -> usize {
         let tiers = self.pools[pool].tiers.iter();
         tiers.map(|tier| self.tiers[*tier].in_use).sum()
     }
 
-    /// Compares the figures of the budget.
-    pub(crate) fn check_budget(&self, stats: &BudgetStats) {
-        let budget = self.budget.as_ref().unwrap();
-        let waits = |request: &&Request| request.for_bytes.is_some();
-        let waiting = self.requests.values().filter(waits).count();
+    /// Compares the figures of a budget.
+    pub(crate) fn check_budget(&self, number: usize, stats: &BudgetStats) {
+        let budget = &self.budgets[number];
         assert_eq!((stats.limit, stats.lent), (budget.limit, budget.lent));
         assert_eq!(stats.high_water, budget.high_water, "high water: {stats:?}");
-        assert_eq!(stats.waiting, waiting, "waiting: {stats:?}");
+        assert_eq!(stats.waiting, budget.queue.len(), "waiting: {stats:?}");
         assert_eq!(stats.refused, budget.refused, "refused: {stats:?}");
         assert_eq!(stats.waits, budget.waits, "waits: {stats:?}");
         assert_eq!(stats.granted, budget.granted, "granted: {stats:?}");
@@ -821,15 +844,20 @@ impl Model {
         assert_eq!(stats.in_use, sum(|stats| stats.in_use));
         assert_eq!(stats.total, sum(|stats| stats.total));
         assert_eq!(stats.max, sum(|stats| stats.max));
+        assert_eq!(stats.waiting, sum(|stats| stats.waiting));
     }
 
     fn check_tier(&self, number: usize, stats: &PoolStats) {
         let tier = &self.tiers[number];
         let total = tier.high_water.max(tier.setup.initial);
-        let places = self.requests.values().flat_map(|request| &request.places);
-        let here = |place: &&Place| place.tier == number && place.counted && place.waits();
-        let waiting = places.filter(here).count() + self.for_bytes_in(number);
+        // A request counts in the first of the tiers that may serve it.
+        let counts_here = |request: &&usize| {
+            let first = self.links(**request).first();
+            first.is_some_and(|link| link.tier == number)
+        };
+        let waiting = self.requests.keys().filter(counts_here).count();
         assert_eq!(stats.buffer_size, tier.setup.size);
+        assert_eq!(stats.closed, tier.closed, "closed: {stats:?}");
         assert_eq!(stats.max, tier.max, "max: {stats:?}");
         assert_eq!(stats.in_use, tier.in_use, "in use: {stats:?}");
         assert_eq!(stats.high_water, tier.high_water, "high water: {stats:?}");
@@ -852,7 +880,7 @@ impl Model {
             stats.waits_for_bytes, tier.waits_for_bytes,
             "waits for bytes: {stats:?}"
         );
-        assert_eq!(stats.acquired, tier.lent, "acquired: {stats:?}");
+        assert_eq!(stats.acquired, tier.acquired, "acquired: {stats:?}");
     }
 }
 
@@ -862,10 +890,10 @@ impl TierModel {
             max: setup.max,
             setup,
             in_use: 0,
-            queue: VecDeque::new(),
+            line: VecDeque::new(),
             closed: false,
             high_water: 0,
-            lent: 0,
+            acquired: 0,
             refused: 0,
             over_budget: 0,
             waits: 0,
@@ -876,14 +904,15 @@ impl TierModel {
         }
     }
 
-    /// Whether a new request for so many is served at once: not if others wait.
-    fn has_free(&self, count: usize) -> bool {
-        !self.closed && self.queue.is_empty() && self.in_use + count <= self.max
+    /// Buffers that may be lent; more may be in use than the max, where that was lowered.
+    fn free(&self) -> usize {
+        self.max.saturating_sub(self.in_use)
     }
 
     fn take(&mut self, count: usize) {
         self.in_use += count;
         self.high_water = self.high_water.max(self.in_use);
+        self.acquired += count as u64;
     }
 
     pub(crate) fn max(&self) -> usize {
@@ -892,38 +921,26 @@ impl TierModel {
 }
 
 impl BudgetModel {
-    /// Whether there are so many bytes, and no request waits for them.
-    fn charge(&mut self, bytes: usize) -> bool {
-        let fits = self.queue.is_empty() && self.lent + bytes <= self.limit;
-        self.lent += if fits { bytes } else { 0 };
-        fits
-    }
-
-    /// What was charged is lent.
-    fn note_lent(&mut self) {
-        self.high_water = self.high_water.max(self.lent);
-    }
-}
-
-impl Request {
-    fn place(&mut self, tier: usize) -> &mut Place {
-        let mut places = self.places.iter_mut();
-        places.find(|place| place.tier == tier).unwrap()
-    }
-}
-
-impl Place {
-    fn new(tier: usize) -> Self {
-        Place {
-            tier,
-            turn: Turn::New,
-            counted: false,
-            collected: 0,
+    fn new(budget: &Budget) -> Self {
+        BudgetModel {
+            limit: budget.limit(),
+            lent: 0,
+            queue: VecDeque::new(),
+            high_water: 0,
+            refused: 0,
+            waits: 0,
+            granted: 0,
+            timed_out: 0,
+            abandoned: 0,
         }
     }
 
-    /// Whether the request waits here, as far as it knows.
-    fn waits(&self) -> bool {
-        !matches!(self.turn, Turn::New | Turn::Gone)
+    fn fits(&self, bytes: usize) -> bool {
+        self.lent + bytes <= self.limit
+    }
+
+    fn charge(&mut self, bytes: usize) {
+        self.lent += bytes;
+        self.high_water = self.high_water.max(self.lent);
     }
 }

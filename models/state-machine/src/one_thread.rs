@@ -3,6 +3,7 @@
 use std::future::{self, Future};
 use std::mem::ManuallyDrop;
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -10,10 +11,11 @@ use arbitrary::{Arbitrary, Unstructured};
 use bytes::Bytes;
 use poolbuf::{AcquireError, Budget, PooledBuf, Wipe};
 
+use crate::QUIET;
 use crate::any_pool::AnyPool;
 use crate::bell::Bell;
 use crate::held::{Held, Stamps, Unwritten};
-use crate::model::{Model, unnamed};
+use crate::model::{Model, plain};
 use crate::operation::{Contended, Operation, choose};
 use crate::own_memory::OwnMemory;
 use crate::request::Request;
@@ -33,8 +35,8 @@ pub fn run(data: &[u8]) {
     play::<Operation>(&setup, &mut unstructured);
 }
 
-/// As `run`, with two pools of several sizes whose few buffers, and whose budget, are soon used up, and with those
-/// operations alone that make requests wait and end their waits.
+/// As `run`, with pools whose few buffers, and whose budgets, are soon used up, and with those operations alone that make
+/// requests wait and end their waits.
 pub fn run_contended(data: &[u8]) {
     let mut unstructured = Unstructured::new(data);
     if let Ok(setup) = Setup::arbitrary(&mut unstructured) {
@@ -59,8 +61,8 @@ struct OnPanic<'a>(&'a Setup, &'a [Operation]);
 
 impl Drop for OnPanic<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{:#?}", self.0);
+        if std::thread::panicking() && !QUIET.load(Ordering::Relaxed) {
+            eprintln!("{}", self.0);
             for (number, operation) in self.1.iter().enumerate() {
                 eprintln!("{number}: {operation:?}");
             }
@@ -79,7 +81,7 @@ fn at_once<F: Future>(future: F) -> F::Output {
 /// All that a user has, beside the pools and the requests that borrow them.
 struct Run {
     model: Model,
-    budget: Option<Budget>,
+    budgets: Vec<Budget>,
     own_memory: OwnMemory,
     /// More handles, with the number of their pool.
     handles: Vec<(usize, Box<dyn AnyPool>)>,
@@ -126,10 +128,10 @@ struct Waiting<'p> {
 
 impl Run {
     fn new(setup: &Setup) -> Self {
-        let budget = setup.budget();
+        let budgets = setup.budgets();
         Run {
-            model: Model::new(setup, budget.as_ref().map(Budget::limit)),
-            budget,
+            model: Model::new(setup, &budgets),
+            budgets,
             own_memory: OwnMemory::new(),
             handles: Vec::new(),
             held: Vec::new(),
@@ -140,7 +142,7 @@ impl Run {
     }
 
     fn play(mut self, setup: &Setup, operations: &[Operation]) {
-        let pools = setup.build(self.budget.as_ref());
+        let pools = setup.build(&self.budgets);
         let mut pools: Vec<_> = pools.into_iter().map(Some).collect();
         let mut rest = operations;
         while let Some(pool) = self.until_a_handle_goes(&pools, &mut rest) {
@@ -241,7 +243,7 @@ impl Run {
                 let (count, len) = (count.buffers(), len.of(self.model.max_len(pool)));
                 let result = handle.acquire_many(count, len);
                 if count == 0 {
-                    assert_eq!(result.unwrap().len(), 0);
+                    self.lent_none(pool, len, result);
                     return None;
                 }
                 let expected = self.model.acquire(pool, count, len);
@@ -259,7 +261,7 @@ impl Run {
                     }
                 };
                 if count == 0 {
-                    assert_eq!(result.unwrap().len(), 0);
+                    self.lent_none(pool, len, result);
                     return None;
                 }
                 let expected = self.model.acquire_timeout(pool, count, len);
@@ -269,12 +271,8 @@ impl Run {
                 let (pool, handle) = find(pool)?;
                 let len = len.of(self.model.max_len(pool));
                 let number = self.model.request(pool, 1, len);
-                // By either of the two ways.
-                let future = Request::One(match number % 2 {
-                    0 => handle.acquire_async(len),
-                    _ => handle.acquire_owned(len),
-                });
-                waiting.push(self.begin(pool, number, 1, future, polled));
+                let future = Request::one(handle, len, number % 2 == 0);
+                waiting.extend(self.begin(pool, number, 1, future, polled));
             }
             Operation::RequestMany {
                 pool,
@@ -286,12 +284,14 @@ impl Run {
                 let count = count.buffers().max(1);
                 let len = len.of(self.model.max_len(pool));
                 let number = self.model.request(pool, count, len);
-                let future = Request::Many(handle.acquire_many_async(count, len));
-                waiting.push(self.begin(pool, number, count, future, polled));
+                let future = Request::many(handle, count, len, number % 2 == 0);
+                waiting.extend(self.begin(pool, number, count, future, polled));
             }
             Operation::Poll { which, new_waker } => {
                 let which = choose(which, waiting.len())?;
-                self.poll(&mut waiting[which], new_waker);
+                let one = waiting.remove(which);
+                let waits = self.poll(one, new_waker);
+                waiting.splice(which..which, waits);
             }
             Operation::Cancel { which } => {
                 let which = choose(which, waiting.len())?;
@@ -401,7 +401,7 @@ impl Run {
         None
     }
 
-    /// A request for `count` buffers that may be polled at once.
+    /// A request for `count` buffers that may be polled at once; it is returned unless it is ready then.
     fn begin<'p>(
         &mut self,
         pool: usize,
@@ -409,18 +409,24 @@ impl Run {
         count: usize,
         future: Request<'p>,
         polled: bool,
-    ) -> Waiting<'p> {
-        let mut one = Waiting {
+    ) -> Option<Waiting<'p>> {
+        let one = Waiting {
             future,
             pool,
             number,
             count,
             bell: Bell::default(),
         };
-        if polled {
-            self.poll(&mut one, false);
+        match polled {
+            true => self.poll(one, false),
+            false => Some(one),
         }
-        one
+    }
+
+    /// Compares the result of a request for no buffers.
+    fn lent_none(&self, pool: usize, len: usize, result: Result<Vec<PooledBuf>, AcquireError>) {
+        let result = result.map(|none| assert_eq!(none.len(), 0)).map_err(plain);
+        assert_eq!(result, self.model.acquire_none(pool, len));
     }
 
     fn lent_one(
@@ -445,50 +451,39 @@ impl Run {
                 assert_eq!(bufs.len(), count);
                 bufs.into_iter().for_each(|buf| self.keep(pool, tier, buf));
             }
-            (Err(AcquireError::TimedOut { .. }), Err(AcquireError::TimedOut { .. })) => {}
-            (
-                Err(AcquireError::Exhausted {
-                    pool: name,
-                    in_use,
-                    max,
-                    held_by,
-                }),
-                expected,
-            ) => {
-                assert!(name.starts_with(self.model.pools[pool].name));
-                let untracked = AcquireError::Exhausted {
-                    pool: "".into(),
-                    in_use,
-                    max,
-                    held_by: None,
-                };
-                assert_eq!(expected, Err(untracked));
-                // Of the tier that fits, and of the next if it was tried: of those with such a max.
-                let known = held_by.map_or(0, |held_by| held_by.buffers());
-                let tiers = &self.model.pools[pool].tiers;
-                let one_or_two = tiers.chunks(1).chain(tiers.windows(2));
-                assert!(one_or_two.into_iter().any(|asked| {
-                    let asked = asked.iter().map(|tier| &self.model.tiers[*tier]);
-                    let (mut of, mut tracked) = (0, 0);
-                    for tier in asked {
-                        of += tier.max();
-                        tracked += if tier.setup.track_holders {
-                            tier.in_use
-                        } else {
-                            0
-                        };
-                    }
-                    of == max && known <= tracked && (known > 0) == (tracked > 0)
-                }));
-            }
             (result, expected) => {
-                let error = result.err().map(|error| {
+                let error = result.err();
+                if let Some(error) = &error {
                     assert!(error.pool().starts_with(self.model.pools[pool].name));
-                    unnamed(error)
-                });
-                assert_eq!(error, expected.err());
+                    self.check_holders(pool, error);
+                }
+                assert_eq!(error.map(plain), expected.err());
             }
         }
+    }
+
+    /// Compares what an error says of those that hold the pool's buffers.
+    fn check_holders(&self, pool: usize, error: &AcquireError) {
+        let AcquireError::Exhausted { max, held_by, .. } = error else {
+            return;
+        };
+        // Of the tier that fits, and of the next if it was tried: of those with such a max.
+        let known = held_by.as_ref().map_or(0, |held_by| held_by.buffers());
+        let tiers = &self.model.pools[pool].tiers;
+        let one_or_two = tiers.chunks(1).chain(tiers.windows(2));
+        assert!(one_or_two.into_iter().any(|asked| {
+            let asked = asked.iter().map(|tier| &self.model.tiers[*tier]);
+            let (mut of, mut tracked) = (0, 0);
+            for tier in asked {
+                of += tier.max();
+                tracked += if tier.setup.track_holders {
+                    tier.in_use
+                } else {
+                    0
+                };
+            }
+            of == *max && known <= tracked && (known > 0) == (tracked > 0)
+        }));
     }
 
     /// A new guard, of a buffer of that tier.
@@ -509,7 +504,8 @@ impl Run {
         self.held.push((Lender::Tier(tier), held));
     }
 
-    fn poll(&mut self, waiting: &mut Waiting<'_>, new_waker: bool) {
+    /// Returns the request if it still waits.
+    fn poll<'p>(&mut self, mut waiting: Waiting<'p>, new_waker: bool) -> Option<Waiting<'p>> {
         if new_waker {
             waiting.bell = Bell::default();
             self.model.new_waker(waiting.number);
@@ -521,8 +517,12 @@ impl Run {
         match (result, expected) {
             (Poll::Ready(result), Poll::Ready(expected)) => {
                 self.lent(pool, waiting.count, result, expected);
+                None
             }
-            (result, expected) => assert_eq!(result.is_pending(), expected.is_pending()),
+            (result, expected) => {
+                assert_eq!(result.is_pending(), expected.is_pending());
+                Some(waiting)
+            }
         }
     }
 
@@ -589,15 +589,15 @@ impl Run {
                 self.model.check(number, &pool.stats());
             }
         }
-        if let Some(budget) = &self.budget {
-            self.model.check_budget(&budget.stats());
+        for (number, budget) in self.budgets.iter().enumerate() {
+            self.model.check_budget(number, &budget.stats());
         }
         self.own_memory.check();
     }
 
     /// Everything is back: each tier can lend as many as its max again, one after the other.
     fn assert_whole(mut self, pools: &[Option<Box<dyn AnyPool>>]) {
-        if let Some(budget) = &self.budget {
+        for budget in &self.budgets {
             assert_eq!((budget.lent(), budget.waiting()), (0, 0));
         }
         for (number, pool) in pools.iter().enumerate() {

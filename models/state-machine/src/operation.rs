@@ -216,9 +216,12 @@ pub(crate) enum End {
 pub(crate) struct Max(u8);
 
 impl Max {
-    /// The number, so small that it often is one that can be.
+    /// The number, so small that it mostly is one that can be.
     pub(crate) fn buffers(self) -> usize {
-        usize::from(self.0 % 12)
+        match self.0 {
+            few @ 0..=191 => usize::from(few % 5),
+            more @ 192..=255 => usize::from(more % 12),
+        }
     }
 }
 

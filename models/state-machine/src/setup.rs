@@ -1,6 +1,7 @@
 //! Which pools there are, and how they are configured: chosen by arbitrary bytes, and always valid.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
@@ -11,12 +12,12 @@ use poolbuf::{
 
 use crate::any_pool::AnyPool;
 
-/// Two pools, which may share a budget.
+/// Three pools, whose tiers may share budgets.
 #[derive(Arbitrary, Clone, Debug)]
 pub(crate) struct Setup {
-    pools: [PoolSetup; 2],
-    /// Bytes beyond those of the largest buffer, if there is a budget.
-    budget: Option<u16>,
+    pools: [PoolSetup; 3],
+    /// Bytes beyond those of the largest buffer, of each budget that there is.
+    budgets: [Option<u16>; 2],
     /// In the end, the handles of the pools go before the guards.
     pub(crate) handles_go_first: bool,
 }
@@ -57,7 +58,17 @@ struct TierSetup {
     initial: u8,
     max: u8,
     reserve: u8,
+    budget: BudgetChoice,
+    waiting: Waiting,
 }
+
+/// Mostly the same for all, so that it is shared.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+struct BudgetChoice(u8);
+
+/// How many requests may wait: mostly any number; few; none, since the pool is not made to be waited for.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+struct Waiting(u8);
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
 enum WipeSetup {
@@ -87,35 +98,47 @@ pub(crate) struct Tier {
     pub(crate) wipe: Wipe,
     pub(crate) alignment: usize,
     pub(crate) track_holders: bool,
+    /// The number of the budget that it is charged to.
+    pub(crate) budget: Option<usize>,
+    /// Requests that may wait at most; `None` if it is not waited for.
+    pub(crate) waiting: Option<usize>,
 }
 
 impl Setup {
-    /// Both pools of several sizes, of which a request may take the next, with a buffer or two of each, and a budget.
+    /// Few buffers, and budgets that are soon used up; two of the pools have several sizes, of which a request may take
+    /// the next.
     pub(crate) fn contended(mut self) -> Self {
-        for pool in &mut self.pools {
+        for pool in &mut self.pools[1..] {
             pool.kind = Kind::MultiSize {
                 climb: true,
                 reserve: 4,
             };
-            for tier in &mut pool.tiers {
-                tier.max %= 2;
-            }
         }
-        self.budget.get_or_insert(0);
+        for tier in self.pools.iter_mut().flat_map(|pool| &mut pool.tiers) {
+            tier.max %= 3;
+            // So that several fit, and a few of them are all.
+            tier.size = 20 + tier.size % 40;
+        }
+        for budget in &mut self.budgets {
+            *budget = Some(budget.unwrap_or(0) % 200);
+        }
         self
     }
 
-    /// The budget that the pools share, if they do.
-    pub(crate) fn budget(&self) -> Option<Budget> {
+    /// The budgets that the tiers share.
+    pub(crate) fn budgets(&self) -> Vec<Budget> {
         let tiers = self.tiers().into_iter().flatten();
         let largest = tiers.map(|tier| tier.size).max().unwrap();
-        self.budget
-            .map(|more| Budget::new(largest + usize::from(more) % (3 * largest)))
+        let limit = |more: &u16| largest + usize::from(*more) % (3 * largest);
+        let budgets = self.budgets.iter().flatten().map(limit);
+        budgets.map(Budget::new).collect()
     }
 
     /// The tiers of each pool, smallest first.
     pub(crate) fn tiers(&self) -> Vec<Vec<Tier>> {
-        self.pools.iter().map(PoolSetup::tiers).collect()
+        let budgets = self.budgets.iter().flatten().count();
+        let tiers = |pool: &PoolSetup| pool.tiers(budgets);
+        self.pools.iter().map(tiers).collect()
     }
 
     /// Whether a request that finds its tier of the pool empty may be served by the next.
@@ -134,13 +157,35 @@ impl Setup {
     }
 
     /// The pools themselves.
-    pub(crate) fn build(&self, budget: Option<&Budget>) -> Vec<Box<dyn AnyPool>> {
-        self.pools.iter().map(|pool| pool.build(budget)).collect()
+    pub(crate) fn build(&self, budgets: &[Budget]) -> Vec<Box<dyn AnyPool>> {
+        self.pools.iter().map(|pool| pool.build(budgets)).collect()
+    }
+}
+
+impl fmt::Display for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "handles go first: {}", self.handles_go_first)?;
+        for (number, budget) in self.budgets().iter().enumerate() {
+            writeln!(f, "budget {number}: {}", budget.limit())?;
+        }
+        for (number, tiers) in self.tiers().into_iter().enumerate() {
+            let pool = &self.pools[number];
+            let (kind, magazine, decay) = (pool.kind, pool.magazine, pool.decay);
+            writeln!(
+                f,
+                "pool {number}: {kind:?}, magazine: {magazine:?}, decay: {decay}"
+            )?;
+            for tier in tiers {
+                writeln!(f, "  {tier:?}")?;
+            }
+        }
+        Ok(())
     }
 }
 
 impl PoolSetup {
-    fn tiers(&self) -> Vec<Tier> {
+    /// Where there are so many budgets.
+    fn tiers(&self, budgets: usize) -> Vec<Tier> {
         let plain = |setup: &TierSetup, reserve: Option<usize>| {
             let max = 1 + usize::from(setup.max) % 6;
             let reserve = reserve.unwrap_or(usize::from(setup.reserve) % 12);
@@ -152,6 +197,8 @@ impl PoolSetup {
                 wipe: self.wipe(),
                 alignment: 16,
                 track_holders: self.track_holders,
+                budget: setup.budget.of(budgets),
+                waiting: setup.waiting.at_most(),
             }
         };
         let single = plain(&self.tiers[0], None);
@@ -172,6 +219,8 @@ impl PoolSetup {
                     initial: usize::from(self.tiers[0].initial) % (max + 1),
                     max,
                     reserve: None,
+                    // Else it lends fewer at once.
+                    waiting: single.waiting.or(Some(0)),
                     ..single
                 }]
             }
@@ -194,7 +243,7 @@ impl PoolSetup {
         }
     }
 
-    fn build(&self, budget: Option<&Budget>) -> Box<dyn AnyPool> {
+    fn build(&self, budgets: &[Budget]) -> Box<dyn AnyPool> {
         let magazine = match self.magazine {
             Magazine::None => 0,
             Magazine::One => 1,
@@ -208,9 +257,13 @@ impl PoolSetup {
                 .reserve(tier.reserve.unwrap_or(tier.max))
                 .wipe(tier.wipe)
                 .magazine(magazine)
-                .track_holders(tier.track_holders);
-            if let Some(budget) = budget {
-                config = config.budget(budget);
+                .track_holders(tier.track_holders)
+                .waiting(tier.waiting.is_some());
+            if let Some(most) = tier.waiting {
+                config = config.max_waiting(most);
+            }
+            if let Some(budget) = tier.budget {
+                config = config.budget(&budgets[budget]);
             }
             if self.decay {
                 // So short that a generation has ended whenever the pool looks.
@@ -218,7 +271,7 @@ impl PoolSetup {
             }
             config
         };
-        let tiers = self.tiers();
+        let tiers = self.tiers(budgets.len());
         if let Kind::MultiSize { climb, .. } = self.kind {
             let overflow = match climb {
                 true => Overflow::NextTier,
@@ -244,6 +297,28 @@ impl PoolSetup {
                 Buffers::Sixteen => Box::new(LockFreePool::<16>::with_config(config).unwrap()),
                 Buffers::SixtyFour => Box::new(LockFreePool::<64>::with_config(config).unwrap()),
             },
+        }
+    }
+}
+
+impl BudgetChoice {
+    /// One of `budgets`, if there are any; often the first, now and then none.
+    fn of(self, budgets: usize) -> Option<usize> {
+        match self.0 {
+            0..=159 => Some(0),
+            160..=223 => Some(1),
+            224..=255 => None,
+        }
+        .filter(|budget| *budget < budgets)
+    }
+}
+
+impl Waiting {
+    fn at_most(self) -> Option<usize> {
+        match self.0 {
+            0..=191 => Some(usize::MAX),
+            few @ 192..=239 => Some(usize::from(few) % 6),
+            240..=255 => None,
         }
     }
 }

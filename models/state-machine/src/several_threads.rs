@@ -112,7 +112,7 @@ enum Operation {
 
 /// What all threads share.
 struct Shared {
-    budget: Option<Budget>,
+    budgets: Vec<Budget>,
     /// Whether a thread has closed the pool, or is about to.
     closed: Vec<AtomicBool>,
     /// How requests to the pool ended.
@@ -125,8 +125,9 @@ struct Shared {
 
 #[derive(Default)]
 struct Counts {
-    /// Buffers.
+    /// Buffers; and those that may have been granted to a request that was dropped.
     lent: AtomicU64,
+    perhaps_lent: AtomicU64,
     refused: AtomicU64,
     timed_out: AtomicU64,
     abandoned: AtomicU64,
@@ -169,10 +170,10 @@ pub fn run(data: &[u8]) {
         };
         operations[usize::from(thread) % threads].push(operation);
     }
-    let budget = setup.budget();
-    let pools = setup.build(budget.as_ref());
+    let budgets = setup.budgets();
+    let pools = setup.build(&budgets);
     let shared = Shared {
-        budget,
+        budgets,
         closed: pools.iter().map(|_| AtomicBool::new(false)).collect(),
         counts: pools.iter().map(|_| Counts::default()).collect(),
         inboxes: (0..threads).map(|_| Mutex::new(Vec::new())).collect(),
@@ -203,16 +204,16 @@ pub fn run(data: &[u8]) {
             held.check();
         }
     }
-    if let Some(budget) = &shared.budget {
+    for budget in &shared.budgets {
         assert_eq!((budget.lent(), budget.waiting()), (0, 0));
     }
     if let Some(pools) = &pools {
-        assert_budget_agrees(&shared, pools);
+        assert_budgets_agree(&shared, pools);
     }
     for (number, pool) in pools.iter().flatten().enumerate() {
         shared.counts[number].assert_exact(&pool.stats());
         let closed = shared.closed[number].load(Ordering::Relaxed);
-        assert_whole(pool.as_ref(), closed || shared.budget.is_some());
+        assert_whole(pool.as_ref(), closed || !shared.budgets.is_empty());
     }
 }
 
@@ -221,9 +222,11 @@ impl Counts {
     fn count(&self, result: &Result<Vec<PooledBuf>, AcquireError>) {
         let (counter, count) = match result {
             Ok(bufs) => (&self.lent, bufs.len() as u64),
-            Err(AcquireError::Exhausted { .. } | AcquireError::OverBudget { .. }) => {
-                (&self.refused, 1)
-            }
+            Err(
+                AcquireError::Exhausted { .. }
+                | AcquireError::OverBudget { .. }
+                | AcquireError::TooManyWaiting { .. },
+            ) => (&self.refused, 1),
             Err(AcquireError::TimedOut { .. }) => (&self.timed_out, 1),
             Err(_) => return,
         };
@@ -233,13 +236,19 @@ impl Counts {
     fn assert_exact(&self, stats: &PoolStats) {
         let Counts {
             lent,
+            perhaps_lent,
             refused,
             timed_out,
             abandoned,
         } = self;
-        let [lent, refused, timed_out, abandoned] =
-            [lent, refused, timed_out, abandoned].map(|counter| counter.load(Ordering::Relaxed));
-        assert_eq!(stats.acquired, lent, "acquired: {stats:?}");
+        let counters = [lent, perhaps_lent, refused, timed_out, abandoned];
+        let [lent, perhaps_lent, refused, timed_out, abandoned] =
+            counters.map(|counter| counter.load(Ordering::Relaxed));
+        let acquired = lent..=lent + perhaps_lent;
+        assert!(
+            acquired.contains(&stats.acquired),
+            "{acquired:?}: {stats:?}"
+        );
         assert_eq!(stats.refused, refused, "refused: {stats:?}");
         assert_eq!(stats.timed_out, timed_out, "timed out: {stats:?}");
         assert_eq!(stats.abandoned, abandoned, "abandoned: {stats:?}");
@@ -250,15 +259,16 @@ impl Counts {
     }
 }
 
-/// What the pools count as for want of bytes is what the budget counts.
-fn assert_budget_agrees(shared: &Shared, pools: &[Box<dyn AnyPool>]) {
-    let Some(budget) = &shared.budget else { return };
-    let all: Vec<_> = pools.iter().map(|pool| pool.stats()).collect();
-    let sum = |figure: fn(&PoolStats) -> u64| all.iter().map(figure).sum::<u64>();
-    let stats = budget.stats();
-    let over_budget = stats.refused + stats.timed_out + stats.abandoned;
-    assert_eq!(sum(|pool| pool.over_budget), over_budget, "{stats:?}");
-    assert_eq!(sum(|pool| pool.waits_for_bytes), stats.waits, "{stats:?}");
+/// What the pools count as for want of bytes is what the budgets count.
+fn assert_budgets_agree(shared: &Shared, pools: &[Box<dyn AnyPool>]) {
+    let pools: Vec<_> = pools.iter().map(|pool| pool.stats()).collect();
+    let budgets: Vec<_> = shared.budgets.iter().map(Budget::stats).collect();
+    let in_pools = |figure: fn(&PoolStats) -> u64| pools.iter().map(figure).sum::<u64>();
+    let in_budgets = |figure: fn(&BudgetStats) -> u64| budgets.iter().map(figure).sum::<u64>();
+    let over_budget = in_budgets(|it| it.refused + it.timed_out + it.abandoned);
+    let waits = in_budgets(|it| it.waits);
+    assert_eq!(in_pools(|it| it.over_budget), over_budget, "{budgets:?}");
+    assert_eq!(in_pools(|it| it.waits_for_bytes), waits, "{budgets:?}");
 }
 
 /// What never goes down.
@@ -339,9 +349,9 @@ struct Thread<'a> {
     more_handles: Vec<Box<dyn AnyPool>>,
     held: Vec<Held>,
     stamps: u8,
-    /// The counters of each pool, and those of the budget, when it last looked.
+    /// The counters of each pool, and those of each budget, when it last looked.
     seen: Vec<[u64; 9]>,
-    seen_of_budget: [u64; 7],
+    seen_of_budgets: Vec<[u64; 7]>,
 }
 
 impl<'a> Thread<'a> {
@@ -356,7 +366,7 @@ impl<'a> Thread<'a> {
             shared,
             operations,
             seen: handles.iter().map(|_| [0; 9]).collect(),
-            seen_of_budget: [0; 7],
+            seen_of_budgets: shared.budgets.iter().map(|_| [0; 7]).collect(),
             handles,
             more_handles: Vec::new(),
             held: Vec::new(),
@@ -374,7 +384,7 @@ impl<'a> Thread<'a> {
         for &operation in self.operations {
             self.apply(operation, &handles, &mut waiting);
             self.held.iter().for_each(Held::check);
-            if let Some(budget) = &self.shared.budget {
+            for budget in &self.shared.budgets {
                 assert!(budget.lent() <= budget.limit());
             }
         }
@@ -431,11 +441,7 @@ impl<'a> Thread<'a> {
                 let (pool, handle) = find(pool);
                 // What is too large is tried without waiting.
                 let len = len.of(handle.max_len()).min(handle.max_len());
-                // By either of the two ways.
-                let request = Request::One(match waiting.len() % 2 {
-                    0 => handle.acquire_async(len),
-                    _ => handle.acquire_owned(len),
-                });
+                let request = Request::one(handle, len, waiting.len() % 2 == 0);
                 let count = 1;
                 waiting.push(Waiting {
                     request,
@@ -448,7 +454,10 @@ impl<'a> Thread<'a> {
                 let (pool, handle) = find(pool);
                 let len = len.of(handle.max_len()).min(handle.max_len());
                 let count = count.buffers();
-                let request = Request::Many(handle.acquire_many_async(count, len));
+                let request = match count {
+                    0 => Request::Many(handle.acquire_many_async(count, len)),
+                    _ => Request::many(handle, count, len, waiting.len() % 2 == 0),
+                };
                 waiting.push(Waiting {
                     request,
                     pool,
@@ -522,9 +531,8 @@ impl<'a> Thread<'a> {
                 let stats = handle.stats();
                 assert!(stats.available <= stats.total, "{stats:?}");
                 assert_not_less(&mut self.seen[pool], counters(&stats));
-                if let Some(budget) = &self.shared.budget {
-                    let now = counters_of_budget(&budget.stats());
-                    assert_not_less(&mut self.seen_of_budget, now);
+                for (seen, budget) in self.seen_of_budgets.iter_mut().zip(&self.shared.budgets) {
+                    assert_not_less(seen, counters_of_budget(&budget.stats()));
                 }
                 drop(handle.holders());
             }
@@ -550,9 +558,11 @@ impl<'a> Thread<'a> {
 
     /// The request is dropped.
     fn abandon(&self, one: Waiting<'_>) {
-        let abandoned = &self.shared.counts[one.pool].abandoned;
+        let counts = &self.shared.counts[one.pool];
+        let count = one.count as u64;
         drop(one);
-        abandoned.fetch_add(1, Ordering::Relaxed);
+        counts.abandoned.fetch_add(1, Ordering::Relaxed);
+        counts.perhaps_lent.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Keeps `count` buffers, which must be empty and show nothing of others; or sees whether the error is one that can be.
@@ -592,8 +602,8 @@ impl<'a> Thread<'a> {
             Err(AcquireError::OverBudget {
                 requested, budget, ..
             }) => {
-                let limit = self.shared.budget.as_ref().map(Budget::limit);
-                assert!(requested <= budget && limit == Some(budget));
+                let mut limits = self.shared.budgets.iter().map(Budget::limit);
+                assert!(requested <= budget && limits.any(|limit| limit == budget));
             }
             Err(_) => {}
         }

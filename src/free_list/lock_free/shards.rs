@@ -10,33 +10,52 @@
 //! two walks lies a moment when all shards were empty. (The double collect of Y. Afek et al., *Atomic
 //! Snapshots of Shared Memory*, 1993.)
 //!
-//! *Many at once.* If one shard has as many as are wanted, they are taken there by one compare-and-swap. If not, they
-//! are gathered from several shards, which takes more than one step, and if there turn out to be too few, all are put
-//! back. Meanwhile they are missing to others: so a thread says that it gathers, under a lock by which those that
-//! gather take turns, and a request that has found nothing while one gathered waits for the end of that and looks
-//! again. What sees an index gone that was gathered sees also that a thread gathers. So if at the end of the first of
-//! the two walks none did, then between the walks nothing was missing that is not lent.
+//! *Freezing.* To have all shards to itself for a moment, a thread takes the lock and *freezes* them
+//! ([`treiber::frozen`]): each head then says so, and what others would take or put back goes to the lock. So many are
+//! taken from several shards, and pages are given back; and while requests wait, the shards stay frozen, since what is
+//! free is owed to them. Beside the heads there is one word, [`State::phase`], which says why they are frozen:
 //!
-//! Lock-free, unless many are gathered: a walk is repeated only when a head has changed, and then another thread has
+//! | phase | what finds a frozen head, and wants to take | and to put back |
+//! |---|---|---|
+//! | open: about to be thawed | looks again under the lock | tries again under the lock |
+//! | counting: for a moment | the same, which waits for the end of the moment | the same |
+//! | waiting | is refused without the lock | puts it on the frozen shard under the lock, or is told that it is wanted |
+//! | closed | is told so | is told so |
+//!
+//! *The order.* The phase is `counting` before the first head is frozen, becomes `waiting` only after a look under the
+//! lock that could not serve those that wait, and `open` before the first head is thawed. So what is refused by `waiting`
+//! has found it while the first in the line lacked something; and what has found a head thawed, or has put a buffer
+//! there, is refused by nothing from before. (Were there a flag beside the heads alone, asked after the
+//! walk, a pop could be refused though a buffer was free all the time: it finds the shards empty before they are filled,
+//! and the flag set afterwards.)
+//!
+//! Lock-free, unless they are frozen: a walk is repeated only when a head has changed, and then another thread has
 //! taken or put back a buffer.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
 
 use crate::faults::{Fault, injected};
-use crate::free_list::lock_free::treiber::many::Gathered;
-use crate::free_list::lock_free::treiber::{EmptyHead, Node, Stack, State, TreiberStack};
-use crate::free_list::{Counts, Demand, Empty, FreeList, Inlet, Limits, NotTaken, Slot};
+use crate::free_list::lock_free::tagged_index::TaggedIndex;
+use crate::free_list::lock_free::treiber::{EmptyHead, Node, Stack, TreiberStack};
+use crate::free_list::{
+    Counts, Demand, Empty, FreeList, Held, Inlet, Limits, NotTaken, Slot, reserve,
+};
 use crate::memory::trim_plan::Trimming;
 use crate::memory::{OutOfMemory, vec_for};
-use crate::sync::{IN_MODEL, next_thread_number, static_thread_local};
+use crate::sync::{
+    AtomicU8, IN_MODEL, Mutex, MutexGuard, Ordering, next_thread_number, static_thread_local,
+};
 
 /// See the module. `N` is the number of buffers.
 pub(crate) struct Shards<const N: usize> {
     stacks: Box<[Stack]>,
     /// Of all indices of the list.
     nodes: Box<[Node]>,
-    state: Box<State>,
+    state: Box<State<N>>,
+    /// Many at once may come from several shards. Not where none may wait: there nothing is ever frozen for a request,
+    /// and so none that takes or puts back one waits for a lock.
+    across: bool,
 }
 
 /// The list, as references to atomics and locks alone: see [`Inlet`].
@@ -44,7 +63,44 @@ pub(crate) struct Shards<const N: usize> {
 pub(crate) struct ShardsInlet<'a, const N: usize> {
     stacks: &'a [Stack],
     nodes: &'a [Node],
-    state: &'a State,
+    state: &'a State<N>,
+}
+
+/// What is beside the stacks.
+struct State<const N: usize> {
+    /// [`OPEN`], [`COUNTING`], [`WAITING`] or [`CLOSED`]. Changed under the lock only.
+    phase: AtomicU8,
+    frozen: Mutex<Frozen<N>>,
+}
+
+const OPEN: u8 = 0;
+const COUNTING: u8 = 1;
+const WAITING: u8 = 2;
+const CLOSED: u8 = 3;
+
+/// What is known under the lock.
+struct Frozen<const N: usize> {
+    /// What is on top of each shard, while they are frozen.
+    tops: Option<[TaggedIndex<N>; MOST]>,
+    demand: Demand,
+    /// How often a buffer came back while they were frozen.
+    returns: u64,
+    closed: bool,
+}
+
+/// All shards are frozen, and the lock is held.
+pub(crate) struct HeldShards<'a, const N: usize> {
+    shards: ShardsInlet<'a, N>,
+    frozen: MutexGuard<'a, Frozen<N>>,
+    tops: [TaggedIndex<N>; MOST],
+    home: usize,
+}
+
+/// Why a walk has found no buffer.
+enum Walked {
+    AllTaken,
+    /// Some are frozen.
+    Frozen,
 }
 
 /// Most shards of a list.
@@ -81,7 +137,6 @@ impl<'a, const N: usize> ShardsInlet<'a, N> {
         TreiberStack {
             stack: &self.stacks[place],
             nodes: self.nodes,
-            state: self.state,
             first,
             indices,
         }
@@ -102,22 +157,192 @@ impl<'a, const N: usize> ShardsInlet<'a, N> {
     }
 }
 
+impl<'a, const N: usize> ShardsInlet<'a, N> {
+    /// The shard that an index belongs to.
+    #[inline]
+    fn shard_of(self, index: u32) -> TreiberStack<'a, N> {
+        self.shard(index as usize / Self::SHARE)
+    }
+
+    /// Takes a buffer from the first shard that has one, this thread's own first.
+    fn walk(self) -> Result<Slot, Walked> {
+        let mut seen: [Option<EmptyHead<N>>; MOST] = [None; MOST];
+        loop {
+            let (mut same, mut frozen) = (true, false);
+            for (place, shard) in self.home_first() {
+                match shard.pop() {
+                    Ok(slot) => return Ok(slot),
+                    Err(head) => {
+                        frozen |= head.is_frozen();
+                        same &= seen[place] == Some(head);
+                        seen[place] = Some(head);
+                    }
+                }
+            }
+            if frozen {
+                return Err(Walked::Frozen);
+            }
+            if same {
+                return Err(Walked::AllTaken);
+            }
+        }
+    }
+
+    /// Takes a buffer where a walk has found that shards are frozen.
+    #[cold]
+    fn pop_slow(self) -> Result<Slot, Empty> {
+        match self.state.phase() {
+            CLOSED => return Err(Empty::Closed),
+            WAITING => return Err(Empty::Owed),
+            _ => {}
+        }
+        let frozen = self.state.frozen.lock();
+        if frozen.closed {
+            return Err(Empty::Closed);
+        }
+        if frozen.tops.is_some() {
+            return Err(Empty::Owed);
+        }
+        // Nobody freezes them while this has the lock. `N` fits a `u32`.
+        self.walk().map_err(|_| Empty::AllInUse(N as u32))
+    }
+
+    /// Puts a buffer back whose shard is frozen.
+    #[cold]
+    fn push_slow(self, slot: Slot) -> Result<(), NotTaken> {
+        let mut frozen = self.state.frozen.lock();
+        if frozen.closed {
+            return Err(NotTaken::Closed(slot));
+        }
+        let Some(mut tops) = frozen.tops else {
+            // Nobody freezes it while this has the lock.
+            return self
+                .shard_of(slot.index())
+                .push(slot)
+                .map_err(NotTaken::Wanted);
+        };
+        if let Demand::At(count) = frozen.demand {
+            if self.depth(&tops) + 1 >= count {
+                return Err(NotTaken::Wanted(slot));
+            }
+        }
+        let place = slot.index() as usize / Self::SHARE;
+        self.shard(place).put_frozen(&mut tops[place], slot);
+        frozen.tops = Some(tops);
+        frozen.returns += 1;
+        Ok(())
+    }
+
+    /// How many buffers lie in all shards, which are frozen.
+    fn depth(self, tops: &[TaggedIndex<N>; MOST]) -> u32 {
+        let shards = self.shards().zip(tops);
+        shards.map(|(shard, top)| shard.frozen_depth(*top)).sum()
+    }
+
+    /// Freezes the shards, if they are not frozen. The list is not closed, unless by the caller.
+    fn freeze(self, mut frozen: MutexGuard<'a, Frozen<N>>) -> HeldShards<'a, N> {
+        let phase = if frozen.closed { CLOSED } else { COUNTING };
+        // Before the first head: see the module. What has been frozen all along stays so.
+        if frozen.tops.is_none() || frozen.closed {
+            self.state.phase.store(phase, Ordering::Relaxed);
+        }
+        let tops = frozen.tops.take().unwrap_or_else(|| {
+            let mut tops = [TaggedIndex::new(None); MOST];
+            for (shard, top) in self.shards().zip(&mut tops) {
+                *top = shard.freeze();
+            }
+            tops
+        });
+        HeldShards {
+            shards: self,
+            frozen,
+            tops,
+            home: thread_number(),
+        }
+    }
+
+    /// As `freeze`, for one that does not wait. Fails if requests wait.
+    fn try_hold(self) -> Result<HeldShards<'a, N>, Empty> {
+        let frozen = self.state.frozen.lock();
+        if frozen.closed {
+            return Err(Empty::Closed);
+        }
+        if frozen.demand != Demand::None {
+            return Err(Empty::Owed);
+        }
+        Ok(self.freeze(frozen))
+    }
+}
+
+impl<const N: usize> State<N> {
+    /// Relaxed: what has found a frozen head, by Acquire, sees no phase from before it was frozen, and needs no more.
+    fn phase(&self) -> u8 {
+        self.phase.load(Ordering::Relaxed)
+    }
+}
+
+impl<const N: usize> Held for HeldShards<'_, N> {
+    fn allowed(&self) -> u32 {
+        self.shards.depth(&self.tops)
+    }
+
+    fn take(&mut self) -> Slot {
+        let count = ShardsInlet::<N>::SHARDS;
+        let places = (0..count).map(|step| self.home.wrapping_add(step) % count);
+        let slot = places
+            .map(|place| (self.shards.shard(place)).take_frozen(&mut self.tops[place]))
+            .find_map(|slot| slot);
+        slot.unwrap_or_else(|| unreachable!("as many are taken as were counted"))
+    }
+
+    fn put(&mut self, slot: Slot) {
+        let place = slot.index() as usize / ShardsInlet::<N>::SHARE;
+        let shard = self.shards.shard(place);
+        shard.put_frozen(&mut self.tops[place], slot);
+        self.frozen.returns += 1;
+    }
+
+    fn set_demand(&mut self, demand: Demand) {
+        self.frozen.demand = demand;
+    }
+}
+
+/// Thaws the shards, unless requests wait or the list is closed.
+impl<const N: usize> Drop for HeldShards<'_, N> {
+    fn drop(&mut self) {
+        let state = self.shards.state;
+        if self.frozen.closed || self.frozen.demand != Demand::None {
+            self.frozen.tops = Some(self.tops);
+            if !self.frozen.closed {
+                // After a look that could not serve those that wait: see the module.
+                state.phase.store(WAITING, Ordering::Relaxed);
+            }
+            return;
+        }
+        // Before the first head, which is stored with Release: see the module.
+        state.phase.store(OPEN, Ordering::Relaxed);
+        for (shard, top) in self.shards.shards().zip(self.tops) {
+            shard.thaw(top);
+        }
+    }
+}
+
 impl<const N: usize> Inlet for ShardsInlet<'_, N> {
     #[inline(always)]
     fn push_fast(self, slot: Slot) -> Result<(), Slot> {
-        self.push(slot).map_err(|not_taken| match not_taken {
-            NotTaken::Closed(slot) | NotTaken::Wanted(slot) => slot,
-        })
+        self.shard_of(slot.index()).try_push(slot)
     }
 
     #[inline]
     fn push(self, slot: Slot) -> Result<(), NotTaken> {
-        self.shard(slot.index as usize / Self::SHARE).push(slot)
+        let pushed = self.shard_of(slot.index()).push(slot);
+        pushed.or_else(|slot| self.push_slow(slot))
     }
 }
 
 impl<const N: usize> FreeList for Shards<N> {
     type Inlet<'a> = ShardsInlet<'a, N>;
+    type Held<'a> = HeldShards<'a, N>;
 
     fn new(limits: &Limits) -> Result<Self, OutOfMemory> {
         debug_assert_eq!(limits.max as usize, N);
@@ -131,43 +356,32 @@ impl<const N: usize> FreeList for Shards<N> {
         Ok(Shards {
             stacks: stacks.into(),
             nodes: nodes.into(),
-            state: Box::new(State::new()),
+            state: Box::new(State {
+                phase: AtomicU8::new(OPEN),
+                frozen: Mutex::new(Frozen {
+                    tops: None,
+                    demand: Demand::None,
+                    returns: 0,
+                    closed: false,
+                }),
+            }),
+            across: limits.waiting,
         })
     }
 
     fn pop(&self) -> Result<Slot, Empty> {
-        let inlet = self.inlet();
-        let mut seen: [Option<EmptyHead>; MOST] = [None; MOST];
-        loop {
-            let mut same = true;
-            for (place, shard) in inlet.home_first() {
-                match shard.pop() {
-                    Ok(slot) => return Ok(slot),
-                    Err(head) => {
-                        same &= seen[place] == Some(head);
-                        seen[place] = Some(head);
-                    }
-                }
-            }
-            if self.state.wait_for_gathering() {
-                seen = [None; MOST];
-            } else if same {
-                break;
-            }
-        }
-        // If they are being closed, their buffers need not all be in use.
-        if self.state.is_closed() {
-            return Err(Empty::Closed);
-        }
-        // `N` fits a `u32`.
-        Err(Empty::AllInUse(N as u32))
+        self.inlet().walk().or_else(|walked| match walked {
+            // `N` fits a `u32`.
+            Walked::AllTaken => Err(Empty::AllInUse(N as u32)),
+            Walked::Frozen => self.inlet().pop_slow(),
+        })
     }
 
     /// From this thread's own shard.
     #[inline(always)]
     fn pop_fast(&self) -> Option<Slot> {
         let (_, home) = self.inlet().home_first().next()?;
-        home.pop().ok()
+        home.try_pop()
     }
 
     fn pop_many<T>(
@@ -175,25 +389,39 @@ impl<const N: usize> FreeList for Shards<N> {
         count: u32,
         out: &mut Vec<T>,
         make: impl Fn(Slot) -> T,
-        put_back: impl FnMut(Slot),
     ) -> Result<(), Empty> {
-        // From the first that is not empty, or else what has been lent before would be left for what has not.
         for (_, shard) in self.inlet().home_first() {
-            if shard.pop_many(count, out, &make) {
+            if shard.pop_many(count, out, &make)? {
                 return Ok(());
             }
-            if !shard.looks_empty() {
+            // From the first that is not empty, or else what has been lent before would be left for what has not.
+            if self.across && !shard.looks_empty() {
                 break;
             }
         }
-        self.gather(count, out, make, put_back)
+        if !self.across {
+            return Err(match self.state.phase() {
+                CLOSED => Empty::Closed,
+                _ => Empty::AllInUse(self.inlet().shards().map(TreiberStack::in_use).sum()),
+            });
+        }
+        let mut held = self.inlet().try_hold()?;
+        let allowed = held.allowed();
+        if allowed < count {
+            return Err(Empty::AllInUse(N as u32 - allowed));
+        }
+        reserve(out, count)?;
+        let from = out.len();
+        out.extend((0..count).map(|_| make(held.take())));
+        out[from..].reverse();
+        Ok(())
     }
 
     /// From this thread's own shard.
     #[inline]
     fn pop_many_fast<T>(&self, count: u32, out: &mut Vec<T>, make: impl Fn(Slot) -> T) -> bool {
         let home = self.inlet().home_first().next();
-        home.is_some_and(|(_, home)| home.pop_many(count, out, make))
+        home.is_some_and(|(_, home)| home.pop_many(count, out, make) == Ok(true))
     }
 
     #[inline(always)]
@@ -205,52 +433,53 @@ impl<const N: usize> FreeList for Shards<N> {
         }
     }
 
-    /// Shard by shard. What is put back meanwhile lies in a shard that is looked at later, by a `pop` that begins
-    /// after this.
-    fn start_waiting(&self) {
-        self.state.set_demand(Demand::Joining);
-        self.inlet().shards().for_each(TreiberStack::notice_demand);
+    fn hold(&self) -> HeldShards<'_, N> {
+        self.inlet().freeze(self.state.frozen.lock())
     }
 
-    fn confirm_waiting(&self) {
-        self.state.set_demand(Demand::Waiting);
+    fn is_wanted(&self) -> bool {
+        self.state.phase() == WAITING
     }
 
-    fn stop_waiting(&self) {
-        self.state.set_demand(Demand::None);
+    /// What is released finds the mark in the head anyway.
+    fn wants_one(&self) -> bool {
+        false
     }
 
-    fn demand(&self) -> Demand {
-        self.state.demand()
-    }
-
-    /// One shard after the other. A buffer put back meanwhile is free if its shard has yet to be emptied and counts
-    /// as in use if not, and is then counted by what put it back.
+    /// Freezes all shards for good. A buffer that is put back from then on is not taken.
     fn close(&self) -> u32 {
-        if self.state.close() {
+        let mut frozen = self.state.frozen.lock();
+        if frozen.closed {
             return 0;
         }
-        self.inlet().shards().map(TreiberStack::close).sum()
+        frozen.closed = true;
+        N as u32 - self.inlet().freeze(frozen).allowed()
     }
 
     fn is_closed(&self) -> bool {
-        self.state.is_closed()
+        self.state.frozen.lock().closed
     }
 
     fn counts(&self) -> Counts {
-        let shards = self.inlet().shards().map(TreiberStack::counts);
+        let frozen = self.state.frozen.lock();
+        let shards = self.inlet().shards().enumerate();
+        let counts = shards.map(|(place, shard)| shard.counts(frozen.tops.map(|tops| tops[place])));
         let none = Counts {
             in_use: Some(0),
             high_water: 0,
             acquired: 0,
             given_back: 0,
         };
-        shards.fold(none, |sum, shard| Counts {
+        let sum = counts.fold(none, |sum, shard| Counts {
             in_use: sum.in_use.zip(shard.in_use).map(|(sum, shard)| sum + shard),
             high_water: sum.high_water + shard.high_water,
             acquired: sum.acquired + shard.acquired,
             given_back: sum.given_back.saturating_add(shard.given_back),
-        })
+        });
+        Counts {
+            in_use: sum.in_use.filter(|_| !frozen.closed),
+            ..sum
+        }
     }
 
     fn max(&self) -> u32 {
@@ -258,78 +487,39 @@ impl<const N: usize> FreeList for Shards<N> {
         N as u32
     }
 
-    /// One shard after the other.
-    fn trim(&self, trimming: &mut Trimming<'_>, put_back: &mut dyn FnMut(Slot)) -> usize {
-        (self.inlet().shards())
-            .map(|shard| shard.trim(trimming, put_back))
-            .sum()
+    fn most_at_once(&self) -> u32 {
+        match self.across {
+            true => N as u32,
+            // The first has as many as any other.
+            false => ShardsInlet::<N>::part(0).1,
+        }
     }
-}
 
-impl<const N: usize> Shards<N> {
-    /// Does what `pop_many` does, from several shards.
-    #[cold]
-    fn gather<T>(
-        &self,
-        count: u32,
-        out: &mut Vec<T>,
-        make: impl Fn(Slot) -> T,
-        put_back: impl FnMut(Slot),
-    ) -> Result<(), Empty> {
-        let inlet = self.inlet();
-        let gathering = self.state.begin_to_gather();
-        let mut gathered = Gathered::none(inlet.nodes);
-        // How many of each shard, and how many of its indices were taken then.
-        let mut parts = [(0, 0); MOST];
-        let mut missing = count;
-        let mut seen: [Option<EmptyHead>; MOST] = [None; MOST];
-        let mut same = false;
-        // As `pop` does.
-        while !same && missing > 0 {
-            same = true;
-            for (place, shard) in inlet.home_first() {
-                match shard.gather(missing) {
-                    Ok(run) => {
-                        gathered.add(&run);
-                        missing -= run.count;
-                        parts[place] = (parts[place].0 + run.count, run.in_use);
-                        seen[place] = None;
-                        same = false;
-                        if missing == 0 {
-                            break;
-                        }
-                    }
-                    Err(head) => {
-                        same &= seen[place] == Some(head);
-                        seen[place] = Some(head);
-                    }
+    fn returns(&self) -> u64 {
+        self.state.frozen.lock().returns
+    }
+
+    /// One shard after the other; all are frozen for each window.
+    fn trim(&self, trimming: &mut Trimming<'_>) -> usize {
+        let hold = || {
+            let frozen = self.state.frozen.lock();
+            (!frozen.closed).then(|| self.inlet().freeze(frozen))
+        };
+        let trim_shard = |(place, shard): (usize, TreiberStack<'_, N>)| {
+            let Some(held) = hold() else { return 0 };
+            let Some(mut trim) = shard.begin_trim(held.tops[place], trimming) else {
+                return 0;
+            };
+            let mut next = Some(held);
+            while let Some(held) = next.take() {
+                if shard.trim_window(held.tops[place], &mut trim, trimming) {
+                    drop(held);
+                    next = hold();
                 }
             }
-        }
-        if missing == 0 {
-            drop(gathering);
-            for ((count, in_use), shard) in parts.into_iter().zip(inlet.shards()) {
-                if count > 0 {
-                    shard.keep(count, in_use);
-                }
-            }
-            out.extend(gathered.map(make));
-            return Ok(());
-        }
-        let mut left_over = Gathered::none(inlet.nodes);
-        for slot in gathered {
-            let place = slot.index as usize / ShardsInlet::<N>::SHARE;
-            inlet.shard(place).ungather(slot, &mut left_over);
-        }
-        // Before what is wanted is put back: that may take locks of the caller's, whose holder may look for a buffer
-        // here.
-        drop(gathering);
-        left_over.for_each(put_back);
-        match self.state.is_closed() {
-            true => Err(Empty::Closed),
-            // `N` fits a `u32`.
-            false => Err(Empty::AllInUse(N as u32 - (count - missing))),
-        }
+            shard.end_trim(trim)
+        };
+        self.inlet().shards().enumerate().map(trim_shard).sum()
     }
 }
 

@@ -5,19 +5,20 @@
 //! was taken off and put back is not mistaken for one that was never touched.
 #![forbid(unsafe_code)]
 
-/// An index below `N`, or none, in as few low bits as hold the values `0..=N`; all the other bits are
-/// the tag. `N` = 65,535 leaves a tag of 48 bits.
+/// An index below `N`, or none, or that the stack is frozen, in as few low bits as hold the values `0..=N + 1`; all the
+/// other bits are the tag. `N` = 65,534 leaves a tag of 48 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TaggedIndex<const N: usize>(u64);
 
 impl<const N: usize> TaggedIndex<N> {
-    /// Bits that the values `0..=N` need; `N` itself stands for "no index". No pool has an `N` that needs
+    /// Bits that the values `0..=N + 1` need; `N` itself stands for "no index". No pool has an `N` that needs
     /// more than 32, but the type may be named with any.
     const INDEX_BITS: u32 = {
-        let bits = usize::BITS - N.leading_zeros();
+        let bits = usize::BITS - N.saturating_add(1).leading_zeros();
         if bits < 32 { bits } else { 32 }
     };
     const INDEX_MASK: u64 = (1 << Self::INDEX_BITS) - 1;
+    const FROZEN: u64 = N as u64 + 1;
 
     /// The word that holds `index` and the tag 0.
     pub(crate) fn new(index: Option<u32>) -> Self {
@@ -34,8 +35,18 @@ impl<const N: usize> TaggedIndex<N> {
 
     pub(crate) fn index(self) -> Option<u32> {
         let code = self.0 & Self::INDEX_MASK;
-        // The code came from a `u32` or is `N`, which the caller keeps below `u32::MAX`.
-        (code != N as u64).then_some(code as u32)
+        // The code came from a `u32`.
+        (code < N as u64).then_some(code as u32)
+    }
+
+    /// What is on top is not said here.
+    pub(crate) fn is_frozen(self) -> bool {
+        self.0 & Self::INDEX_MASK == Self::FROZEN
+    }
+
+    /// Frozen, under the same tag.
+    pub(crate) fn frozen(self) -> Self {
+        TaggedIndex((self.0 & !Self::INDEX_MASK) | Self::FROZEN)
     }
 
     pub(crate) fn tag(self) -> u64 {
@@ -71,10 +82,12 @@ mod tests {
 
     #[test]
     fn the_index_takes_only_the_bits_that_it_needs() {
-        assert_eq!(TaggedIndex::<1>::INDEX_BITS, 1);
-        assert_eq!(TaggedIndex::<3>::INDEX_BITS, 2);
-        assert_eq!(TaggedIndex::<4>::INDEX_BITS, 3);
-        assert_eq!(TaggedIndex::<65_535>::INDEX_BITS, 16);
+        assert_eq!(TaggedIndex::<1>::INDEX_BITS, 2);
+        assert_eq!(TaggedIndex::<2>::INDEX_BITS, 2);
+        assert_eq!(TaggedIndex::<3>::INDEX_BITS, 3);
+        assert_eq!(TaggedIndex::<65_534>::INDEX_BITS, 16);
+        assert_eq!(TaggedIndex::<65_535>::INDEX_BITS, 17);
+        assert_eq!(TaggedIndex::<4_294_967_294>::INDEX_BITS, 32);
     }
 
     #[test]
@@ -91,10 +104,16 @@ mod tests {
 
     #[test]
     fn a_tag_that_wraps_leaves_the_index_alone() {
-        let last = TaggedIndex::<65_535>::from_word(u64::MAX);
-        assert_eq!(last.index(), None);
-        assert_eq!(last.tag(), (1 << 48) - 1);
-        let wrapped = last.with_index_and_next_tag(Some(65_534));
-        assert_eq!((wrapped.index(), wrapped.tag()), (Some(65_534), 0));
+        let last = TaggedIndex::<65_534>::from_word(u64::MAX);
+        assert!(last.is_frozen());
+        assert_eq!((last.index(), last.tag()), (None, (1 << 48) - 1));
+        let wrapped = last.with_index_and_next_tag(Some(65_533));
+        assert_eq!((wrapped.index(), wrapped.tag()), (Some(65_533), 0));
+        assert!(!wrapped.is_frozen());
+        assert!(wrapped.frozen().is_frozen());
+        assert_eq!(
+            (wrapped.frozen().index(), wrapped.frozen().tag()),
+            (None, 0)
+        );
     }
 }

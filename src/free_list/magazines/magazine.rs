@@ -149,6 +149,10 @@ impl Magazine {
         if length + usize::from(front.is_some()) < count {
             return false;
         }
+        if out.capacity() == 0 {
+            // Takes fewer instructions than to let it grow.
+            *out = Vec::with_capacity(count);
+        }
         if let Some(front) = front {
             // There is room: both together are at most `LARGEST`.
             self.word(length).store(front.word(), Ordering::Relaxed);
@@ -191,16 +195,14 @@ impl Magazine {
             return Ok(slot);
         }
         let most = self.half();
-        // Before the depot counts as lent what will lie here: so the sum of both is at no moment too high.
-        self.count(1 - most as i64);
         let mut length = 0;
-        let taken = depot.pop_many(most, |slot| {
+        // Under the depot's lock, so that what moves from there to here is seen in one place.
+        depot.pop_many(most, |slot| {
             self.word(length).store(slot.word(), Ordering::Relaxed);
             length += 1;
-        });
-        self.set_length(length);
-        self.count(most as i64 - 1 - length as i64);
-        taken
+            self.set_length(length);
+            self.count(-1);
+        })
     }
 
     /// Takes `count` buffers, at least 1, those that are here and the rest from `depot`: all or none.
@@ -216,7 +218,9 @@ impl Magazine {
         }
         // Fewer than `count`. From the depot first: if that has too few, none has been taken.
         let resting = self.resting();
-        depot.pop_exactly(count - resting as u32, out, &make)?;
+        // At most `LARGEST`.
+        let beside = resting as u32;
+        depot.pop_exactly(count - beside, beside, out, &make)?;
         if resting > 0 {
             self.pop_many(resting, out, make);
         }
@@ -248,14 +252,15 @@ impl Magazine {
         let length = self.length();
         let word = |place| self.word(place).load(Ordering::Relaxed);
         let moved = count.min(length);
-        if !depot.push_many((0..moved).map(|place| Slot::from_word(word(place)))) {
+        let slots = (0..moved).map(|place| Slot::from_word(word(place)));
+        // Under the depot's lock, as in `pop_or_refill`.
+        if !depot.push_many(slots, || self.set_length(length - moved)) {
             return;
         }
         for place in moved..length {
             self.word(place - moved)
                 .store(word(place), Ordering::Relaxed);
         }
-        self.set_length(length - moved);
         if moved < count && self.front().is_some_and(|front| depot.push(front).is_ok()) {
             self.clear_front();
         }

@@ -28,13 +28,15 @@ mod thread;
 use std::ptr;
 use std::sync::Arc;
 
+use crate::free_list::magazines::depot::HeldDepot;
 use crate::free_list::magazines::hand::NO_PLACE;
 use crate::free_list::magazines::magazine::Magazine;
-use crate::free_list::magazines::registry::{MagazineCounts, Shared};
+use crate::free_list::magazines::registry::{MagazineCounts, Registry, Shared};
 use crate::free_list::magazines::thread::{ThreadMagazines, with_open_magazine, with_own};
-use crate::free_list::{Counts, Demand, Empty, FreeList, Inlet, Limits, NotTaken, Resizable, Slot};
+use crate::free_list::{Counts, Empty, FreeList, Inlet, Limits, NotTaken, Resizable, Slot};
 use crate::memory::OutOfMemory;
 use crate::memory::trim_plan::Trimming;
+use crate::sync::MutexGuard;
 
 /// See the module.
 pub(crate) struct Magazines {
@@ -43,6 +45,10 @@ pub(crate) struct Magazines {
     has_magazines: bool,
     shared: Arc<Shared>,
 }
+
+/// The depot, held; and the registry where no demand keeps the magazines shut, or else one could be opened before there
+/// is one.
+type HeldMagazines<'a> = HeldDepot<'a, Option<MutexGuard<'a, Registry>>>;
 
 /// The pool as one thread uses it.
 #[derive(Clone, Copy)]
@@ -56,6 +62,7 @@ pub(crate) struct MagazineInlet<'a> {
 
 impl FreeList for Magazines {
     type Inlet<'a> = MagazineInlet<'a>;
+    type Held<'a> = HeldMagazines<'a>;
 
     fn new(limits: &Limits) -> Result<Self, OutOfMemory> {
         let shared = Shared::new(limits)?;
@@ -87,17 +94,16 @@ impl FreeList for Magazines {
         count: u32,
         out: &mut Vec<T>,
         make: impl Fn(Slot) -> T,
-        _put_back: impl FnMut(Slot),
     ) -> Result<(), Empty> {
         let depot = &self.shared.depot;
         let popped = (self.inlet())
             .with_magazine(|magazine| magazine.pop_many_with(depot, count, out, &make));
-        match popped.unwrap_or_else(|| depot.pop_exactly(count, out, &make)) {
+        match popped.unwrap_or_else(|| depot.pop_exactly(count, 0, out, &make)) {
             // As `reclaim` does for one.
             Err(Empty::AllInUse(_)) if self.has_magazines => {
                 let mut registry = self.shared.lock();
                 registry.revoke_for(self, false);
-                depot.pop_exactly(count, out, make)
+                depot.pop_exactly(count, 0, out, make)
             }
             result => result,
         }
@@ -121,26 +127,24 @@ impl FreeList for Magazines {
         }
     }
 
-    /// Shuts all magazines, and keeps them shut: then what is released comes to the depot.
-    fn start_waiting(&self) {
-        // Under this lock none is opened between the two steps. The depot takes what rests in magazines only before it
-        // is told.
-        let mut registry = self.shared.lock();
-        registry.revoke_for(self, false);
-        self.shared.depot.set_demand(Demand::Joining);
-    }
-
-    fn confirm_waiting(&self) {
-        self.shared.depot.set_demand(Demand::Waiting);
-    }
-
-    fn stop_waiting(&self) {
-        self.shared.depot.set_demand(Demand::None);
+    /// Before there is a demand, what rests in magazines is moved to the depot, and none is opened until there is; while
+    /// there is one they stay shut, so what is released comes to the depot.
+    fn hold(&self) -> HeldMagazines<'_> {
+        let registry = (!self.is_wanted()).then(|| {
+            let mut registry = self.shared.lock();
+            registry.revoke_for(self, false);
+            registry
+        });
+        self.shared.depot.hold(registry)
     }
 
     #[inline]
-    fn demand(&self) -> Demand {
-        self.shared.depot.demand()
+    fn is_wanted(&self) -> bool {
+        self.shared.depot.is_wanted()
+    }
+
+    fn wants_one(&self) -> bool {
+        self.shared.depot.wants_one()
     }
 
     fn close(&self) -> u32 {
@@ -160,12 +164,10 @@ impl FreeList for Magazines {
 
     fn counts(&self) -> Counts {
         let registry = self.shared.lock();
-        // The depot first: an owner counts what it takes from there as not lent before it takes it.
-        let depot = self.shared.depot.counts();
-        let MagazineCounts { resting, balance } = registry.counts();
+        let (depot, magazines) = self.shared.depot.counts(|| registry.counts());
+        let MagazineCounts { resting, balance } = magazines;
         Counts {
-            // At most `max` buffers exist, so what rests fits a `u32`; but while owners are at their magazines it may
-            // seem to be more.
+            // What rests fits a `u32`; while owners are at their magazines it may seem to be more than is taken.
             in_use: depot
                 .in_use
                 .map(|in_use| in_use.saturating_sub(u32::try_from(resting).unwrap_or(u32::MAX))),
@@ -178,12 +180,13 @@ impl FreeList for Magazines {
         self.shared.depot.max()
     }
 
-    fn may_lend_again(&self) -> bool {
-        self.shared.depot.may_lend_again()
+    fn returns(&self) -> u64 {
+        let registry = self.shared.lock();
+        self.shared.depot.returns() + registry.openings()
     }
 
     /// Also what rests in magazines.
-    fn trim(&self, trimming: &mut Trimming<'_>, _put_back: &mut dyn FnMut(Slot)) -> usize {
+    fn trim(&self, trimming: &mut Trimming<'_>) -> usize {
         self.shared.lock().revoke_for(self, false);
         self.shared.depot.trim(trimming)
     }
@@ -197,20 +200,18 @@ impl FreeList for Magazines {
 }
 
 impl Resizable for Magazines {
-    fn set_max(&self, max: u32) -> u32 {
+    fn set_max(&self, max: u32, meanwhile: impl FnOnce(&mut HeldMagazines<'_>)) -> u32 {
         let mut registry = self.shared.lock();
-        let before = self.shared.depot.set_max(max);
-        if max < before {
+        if max < self.max() {
             // What rests in magazines counts as taken, and could be lent from there beyond the new max.
             registry.revoke_for(self, false);
         }
+        let mut held = self.shared.depot.hold(None);
+        let before = held.set_max(max);
+        meanwhile(&mut held);
+        drop(held);
         registry.deal(max);
         before
-    }
-
-    fn returns(&self) -> u64 {
-        let registry = self.shared.lock();
-        self.shared.depot.returns() + registry.openings()
     }
 }
 
@@ -229,7 +230,7 @@ impl Magazines {
     }
 }
 
-impl registry::Registry {
+impl Registry {
     /// Shuts all magazines of `pool`, whose registry this is, and moves what rests there to the depot.
     fn revoke_for(&mut self, pool: &Magazines, for_good: bool) {
         let own = with_own(|own| Arc::as_ptr(own.hand())).unwrap_or(ptr::null());
@@ -306,7 +307,7 @@ impl Drop for Magazines {
 mod tests {
     use crate::faults::{Fault, injected};
     use crate::free_list::magazines::{Magazines, barrier};
-    use crate::free_list::{FreeList, Inlet, Limits};
+    use crate::free_list::{Demand, Empty, FreeList, Held, Inlet, Limits, NotTaken};
 
     /// Beyond what can be seen from outside: that the fast path is taken.
     #[test]
@@ -322,18 +323,23 @@ mod tests {
             max: 8,
             reserve: 8,
             magazine: usize::MAX,
+            waiting: true,
         })
         .unwrap();
         let slot = magazines.pop().unwrap();
-        let index = slot.index;
+        let index = slot.index();
         assert_eq!(magazines.inlet().push_fast(slot), Ok(()));
         let again = magazines.pop_fast().unwrap();
-        assert_eq!(again.index, index);
+        assert_eq!(again.index(), index);
         // Shut while a request waits.
-        magazines.start_waiting();
+        magazines.hold().set_demand(Demand::At(8));
         let again = magazines.inlet().push_fast(again).unwrap_err();
-        assert!(magazines.inlet().push(again).is_err());
-        magazines.stop_waiting();
+        assert_eq!(magazines.pop(), Err(Empty::Owed));
+        assert!(matches!(
+            magazines.inlet().push(again),
+            Err(NotTaken::Wanted(_))
+        ));
+        magazines.hold().set_demand(Demand::None);
         assert_eq!(magazines.close(), 1);
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Shared {
 }
 
 /// See the module.
-pub(super) struct Registry {
+pub(crate) struct Registry {
     key: RegistryKey,
     /// All threads that used the pool and have not ended. None after closing.
     members: Vec<Member>,

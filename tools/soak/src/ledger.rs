@@ -30,6 +30,8 @@ pub(crate) struct Features {
     /// No more buffers are asked for than there are, so no request may be refused.
     pub(crate) roomy: bool,
     pub(crate) tracked: bool,
+    /// Requests that may wait at most for buffers of a size, if there is a limit.
+    pub(crate) max_waiting: Option<usize>,
     pub(crate) account: Option<Arc<Account>>,
 }
 
@@ -57,6 +59,8 @@ pub(crate) struct Ledger {
     pub(crate) tiers: Vec<Tier>,
     /// Buffers that were lent, and requests that were refused, refused for the sake of the budget, and late.
     pub(crate) served: AtomicU64,
+    /// Buffers that may have been granted to a request just before that was dropped.
+    pub(crate) perhaps_granted: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) over_budget: AtomicU64,
     pub(crate) timed_out: AtomicU64,
@@ -164,6 +168,7 @@ impl Ledger {
             tiers: features.tiers.iter().map(tier).collect(),
             features,
             served: AtomicU64::new(0),
+            perhaps_granted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             over_budget: AtomicU64::new(0),
             timed_out: AtomicU64::new(0),
@@ -240,6 +245,17 @@ impl Ledger {
         }
     }
 
+    /// Counts a request that was dropped while it waited, or perhaps waited.
+    pub(crate) fn count_dropped(&self, request: &Request, waited: bool) {
+        let dropped = match waited {
+            true => &self.abandoned,
+            false => &self.perhaps_abandoned,
+        };
+        dropped.fetch_add(1, Relaxed);
+        self.perhaps_granted
+            .fetch_add(request.count as u64, Relaxed);
+    }
+
     /// Ends a request whose future was dropped.
     pub(crate) fn cancel(&self, request: &Request) {
         if let Some(home) = request.home {
@@ -259,7 +275,9 @@ impl Ledger {
                 self.served.fetch_add(buffers, Relaxed);
                 return;
             }
-            Err(AcquireError::Exhausted { .. }) => &self.refused,
+            Err(AcquireError::Exhausted { .. } | AcquireError::TooManyWaiting { .. }) => {
+                &self.refused
+            }
             Err(AcquireError::OverBudget { .. }) => {
                 self.over_budget.fetch_add(1, Relaxed);
                 if let Some(account) = &self.features.account {
@@ -366,11 +384,15 @@ impl Ledger {
         let refuses = may_be_out && (request.how == How::Now || !features.waits);
         // Where the next size may serve too, it speaks too; or alone, where the one that fits is closed already.
         let speaks = 1 + usize::from(features.next_tier);
-        // Of many, all may be free: they are too few where the max has just been lowered.
-        let fewest = usize::from(request.count == 1);
+        let speaking = |home: usize| self.tiers[home..].iter().take(speaks);
         let counts = |home: usize| -> RangeInclusive<usize> {
-            let tiers = self.tiers[home..].iter().take(speaks);
-            fewest..=tiers.map(|tier| tier.reserve).sum()
+            0..=speaking(home).map(|tier| tier.reserve).sum()
+        };
+        // Where no max has been changed meanwhile, so many are free as are too few in each, or else they are owed.
+        let too_few = |home: usize, free: usize, first_wants: u32| {
+            let mut seen = speaking(home).map(Tier::seen).zip(request.before);
+            let settled = seen.all(|((now, _), (before, _))| now % 2 == 0 && now == before);
+            !settled || first_wants > 0 || free < speaks * request.count
         };
         let allowed = match error {
             &AcquireError::TooLarge { requested, max, .. } => {
@@ -389,21 +411,41 @@ impl Ledger {
             AcquireError::Exhausted {
                 in_use,
                 max,
+                first_wants,
                 held_by,
                 ..
             } => {
                 let counts = request.home.map_or(0..=0, counts);
+                let free = max.saturating_sub(*in_use);
                 refuses
                     && counts.contains(in_use)
                     && counts.contains(max)
+                    && (request.home).is_some_and(|home| too_few(home, free, *first_wants))
+                    // One of two may have more in use than its max, which was lowered, and the other free ones.
+                    && (free > 0 || *first_wants == 0 || features.next_tier)
                     && (features.tracked || held_by.is_none())
             }
-            &AcquireError::OverBudget { lent, budget, .. } => {
+            &AcquireError::OverBudget {
+                requested,
+                lent,
+                budget,
+                waiting,
+                ..
+            } => {
                 let limit = features.account.as_ref().map(|it| it.budget.limit());
-                refuses && limit == Some(budget) && lent <= budget
+                let lacks = waiting > 0 || lent + requested > budget;
+                refuses && limit == Some(budget) && lent <= budget && lacks
             }
-            &AcquireError::TimedOut { waited, .. } => {
-                may_be_out && matches!(request.how, How::Within(limit) if waited >= limit)
+            &AcquireError::TooManyWaiting { waiting, .. } => {
+                may_be_out && request.how != How::Now && features.max_waiting == Some(waiting)
+            }
+            AcquireError::TimedOut { waited, why, .. } => {
+                let known = matches!(
+                    why.as_deref(),
+                    Some(AcquireError::Exhausted { .. } | AcquireError::OverBudget { .. }) | None
+                );
+                let late = matches!(request.how, How::Within(limit) if *waited >= limit);
+                may_be_out && known && late
             }
             _ => false,
         };

@@ -57,6 +57,7 @@ struct Choice {
     decay: Option<Duration>,
     tracked: bool,
     roomy: bool,
+    max_waiting: Option<usize>,
     account: Option<Arc<Account>>,
 }
 
@@ -71,6 +72,7 @@ impl Choice {
             decay: random.once_in(4).then(|| random.choose(&decays)),
             tracked: random.once_in(4),
             roomy,
+            max_waiting: (!roomy && random.once_in(4)).then(|| random.choose(&[0, 1, 3])),
             account: with_budget.then(|| Arc::clone(account)),
         }
     }
@@ -96,6 +98,9 @@ impl Choice {
         }
         if let Some(decay) = self.decay {
             config = config.decay(decay);
+        }
+        if let Some(most) = self.max_waiting {
+            config = config.max_waiting(most);
         }
         if let Some(account) = &self.account {
             config = config.budget(&account.budget);
@@ -164,6 +169,7 @@ pub(crate) fn open(
             alignment = 1;
             choice.wipe = Wipe::Never;
             choice.tracked = false;
+            choice.max_waiting = None;
             choice.account = None;
             tiers[0] = (size, max, max);
             Arc::new(RecycledPool::new(size, max))
@@ -179,6 +185,7 @@ pub(crate) fn open(
         numbered: kind != Kind::Recycled,
         roomy: choice.roomy,
         tracked: choice.tracked,
+        max_waiting: choice.max_waiting,
         account: choice.account,
     }));
     Ok(Entry { pool, ledger })
@@ -196,6 +203,9 @@ fn describe(kind: Kind, number: u64, choice: &Choice, tiers: &[(usize, usize, us
             Some(magazine) => text.push_str(&format!(", magazines of {magazine}")),
             None => text.push_str(", magazines"),
         }
+    }
+    if let Some(most) = choice.max_waiting {
+        text.push_str(&format!(", {most} wait at most"));
     }
     for (chosen, word) in [
         (choice.decay.is_some(), ", decay"),

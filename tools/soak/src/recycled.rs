@@ -77,6 +77,7 @@ impl Pool for RecycledPool {
                 pool,
                 in_use: state.in_use,
                 max: store.max,
+                first_wants: 0,
                 held_by: None,
             });
         }

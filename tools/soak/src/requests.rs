@@ -4,14 +4,13 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use poolbuf::{Acquire, AcquireError};
+use poolbuf::{Acquire, AcquireError, PooledBuf, PooledChain};
 
 use crate::held::Guard;
 use crate::ledger::{How, Request};
@@ -80,10 +79,10 @@ pub(crate) fn request_many(
         let chain = match how {
             How::Now => pool.acquire_chain(bytes),
             How::Within(limit) if random.once_in(2) => pool.acquire_chain_timeout(bytes, limit),
-            How::Within(limit) => {
-                drive_within(limit, |until| pool.acquire_chain_async(bytes).within(until))
-            }
-            How::Polled => drive(pool.acquire_chain_async(bytes), Signal::wait),
+            How::Within(limit) => drive_within(limit, |until| {
+                acquire_chain(entry, bytes, random).within(until)
+            }),
+            How::Polled => drive(acquire_chain(entry, bytes, random), Signal::wait),
         };
         chain.map(|chain| chain.into_iter().collect())
     } else {
@@ -91,9 +90,9 @@ pub(crate) fn request_many(
             How::Now => pool.acquire_many(count, len),
             How::Within(limit) if random.once_in(2) => pool.acquire_many_timeout(count, len, limit),
             How::Within(limit) => drive_within(limit, |until| {
-                pool.acquire_many_async(count, len).within(until)
+                acquire_many(entry, count, len, random).within(until)
             }),
-            How::Polled => drive(pool.acquire_many_async(count, len), Signal::wait),
+            How::Polled => drive(acquire_many(entry, count, len, random), Signal::wait),
         }
     };
     Guard::of_many(ledger, &request, result, random)
@@ -116,6 +115,31 @@ fn acquire<'a>(entry: &'a Entry, len: usize, random: &mut Random) -> Acquire<'a>
     match random.once_in(2) {
         true => entry.pool.acquire_async(len),
         false => entry.pool.acquire_owned(len),
+    }
+}
+
+/// As `acquire`, for many.
+fn acquire_many<'a>(
+    entry: &'a Entry,
+    count: usize,
+    len: usize,
+    random: &mut Random,
+) -> Acquire<'a, Vec<PooledBuf>> {
+    match random.once_in(2) {
+        true => entry.pool.acquire_many_async(count, len),
+        false => entry.pool.acquire_many_owned(count, len),
+    }
+}
+
+/// As `acquire`, for a chain.
+fn acquire_chain<'a>(
+    entry: &'a Entry,
+    bytes: usize,
+    random: &mut Random,
+) -> Acquire<'a, PooledChain> {
+    match random.once_in(2) {
+        true => entry.pool.acquire_chain_async(bytes),
+        false => entry.pool.acquire_chain_owned(bytes),
     }
 }
 
@@ -185,7 +209,7 @@ pub(crate) fn cancel_many(
     let Some(request) = entry.ledger.begin_many(len, count, How::Polled) else {
         return Vec::new();
     };
-    let future = entry.pool.acquire_many_async(count, len);
+    let future = acquire_many(entry, count, len, random);
     match poll_and_leave(entry, &request, future, random, meanwhile) {
         Some(result) => Guard::of_many(&entry.ledger, &request, result, random),
         None => Vec::new(),
@@ -225,11 +249,9 @@ fn poll_and_leave<T>(
         }
     }
     drop(future);
-    match (waits, panicked) {
-        (_, true) => entry.ledger.perhaps_abandoned.fetch_add(1, Relaxed),
-        (true, false) => entry.ledger.abandoned.fetch_add(1, Relaxed),
-        (false, false) => 0,
-    };
+    if waits || panicked {
+        entry.ledger.count_dropped(request, !panicked);
+    }
     entry.ledger.cancel(request);
     None
 }

@@ -288,12 +288,9 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// Gives memory of free buffers back. Not of a roomy pool: a lock-free pool's buffers count as lent meanwhile.
+/// Gives memory of free buffers back.
 fn trim(entry: &Entry) {
     let ledger = &entry.ledger;
-    if ledger.features.roomy {
-        return;
-    }
     // At most a cache line and the alignment between two buffers, and half a page at either end.
     let between = ledger.features.alignment + 64;
     let bytes = ledger

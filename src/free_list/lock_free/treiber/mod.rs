@@ -4,17 +4,19 @@
 //! Lock-free: whenever one thread's compare-and-swap fails, another's has succeeded.
 #![forbid(unsafe_code)]
 
-pub(crate) mod many;
+mod frozen;
+mod many;
 mod trim;
 
 use crossbeam_utils::CachePadded;
 
 use crate::free_list::lock_free::tagged_index::TaggedIndex;
-use crate::free_list::{Counts, Demand, NotTaken, Slot};
-use crate::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Backoff, Mutex, Ordering};
+use crate::free_list::lock_free::treiber::trim::Trimmed;
+use crate::free_list::{Counts, Slot};
+use crate::sync::{AtomicU32, AtomicU64, Backoff, Mutex, Ordering};
 
-/// A stack, the nodes of its indices, and what it shares with the other stacks of its list: references to atomics and
-/// locks alone, see [`Inlet`](crate::free_list::Inlet). It has the indices `first..first + indices` of the list's `N`.
+/// A stack and the nodes of its indices: references to atomics and locks alone, see
+/// [`Inlet`](crate::free_list::Inlet). It has the indices `first..first + indices` of the list's `N`.
 ///
 /// How the fields are ordered among threads:
 ///
@@ -22,7 +24,8 @@ use crate::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Backoff, Mutex, Or
 ///   `head` (Acquire) before they read the link of the index that it names, so they see the link, and all
 ///   that the releasing thread did before. Every change of `head` is a read-modify-write, so each push
 ///   heads a release sequence that all later values of `head` belong to: it does not matter how many
-///   operations lie between the push of an index and the pop that returns it.
+///   operations lie between the push of an index and the pop that returns it. (The one plain store, of what thaws a
+///   stack, follows the read-modify-write that froze it, and nothing else changes `head` between the two.)
 /// - A link read may already be a later one, if the index was taken and put back meanwhile. Then the tag
 ///   has gone up, and the compare-and-swap that would use the link fails. It would succeed wrongly only if
 ///   the tag came round to the same value: if exactly a multiple of 2^(tag bits) pops happened between one
@@ -32,7 +35,6 @@ pub(crate) struct TreiberStack<'a, const N: usize> {
     pub(super) stack: &'a Stack,
     /// Of the whole list.
     pub(super) nodes: &'a [Node],
-    pub(super) state: &'a State,
     pub(super) first: u32,
     pub(super) indices: u32,
 }
@@ -43,56 +45,10 @@ pub(crate) struct Stack {
     head: CachePadded<AtomicU64>,
     /// Most indices in use since the last trim. Read by each pop, seldom written.
     high_water: AtomicU32,
-    /// How often the tag went up though no buffer was lent. Goes up before the tag does.
+    /// How often the tag went up though no buffer was taken. Goes up before the tag does.
     marks: AtomicU64,
-    /// Indices that a trim has taken, or a thread that gathers many.
-    held: AtomicU32,
-    /// Held for as long as a trim takes; not needed to take or put back an index.
-    trimmed: Mutex<trim::Trimmed>,
-}
-
-/// What all stacks of a list share. A change is followed by a change of every head, so whatever reads a later head sees
-/// it.
-pub(crate) struct State {
-    closed: AtomicBool,
-    /// A [`Demand`].
-    demand: AtomicU8,
-    /// A thread gathers indices that it may put back.
-    is_gathering: AtomicBool,
-    /// Held by that thread.
-    gathering_turn: Mutex<()>,
-}
-
-impl State {
-    pub(super) fn new() -> Self {
-        State {
-            closed: AtomicBool::new(false),
-            demand: AtomicU8::new(Demand::None as u8),
-            is_gathering: AtomicBool::new(false),
-            gathering_turn: Mutex::new(()),
-        }
-    }
-
-    /// Relaxed: `close` stores the flag before it swaps a `head`, and a caller that has found the stack empty
-    /// has read `head` with Acquire: if it is what `close` left, the flag is seen.
-    #[cold]
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
-    }
-
-    /// Returns whether it was closed before.
-    pub(super) fn close(&self) -> bool {
-        self.closed.swap(true, Ordering::Relaxed)
-    }
-
-    /// Relaxed: as for `is_closed`, since a demand is stored before the heads are marked.
-    pub(super) fn demand(&self) -> Demand {
-        Demand::from_u8(self.demand.load(Ordering::Relaxed))
-    }
-
-    pub(super) fn set_demand(&self, demand: Demand) {
-        self.demand.store(demand as u8, Ordering::Relaxed);
-    }
+    /// Of earlier trims. Locked while the list is held, or for a moment by what reads statistics.
+    trimmed: Mutex<Trimmed>,
 }
 
 /// What is known of an index while it is in the stack.
@@ -103,9 +59,16 @@ pub(crate) struct Node {
     exposed: AtomicU32,
 }
 
-/// A stack that was empty when its head was this word: as long as the word is the same, it is empty still.
+/// A stack that was empty, or frozen, when its head was this word: as long as the word is the same, it is so still.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct EmptyHead(u64);
+pub(crate) struct EmptyHead<const N: usize>(TaggedIndex<N>);
+
+impl<const N: usize> EmptyHead<N> {
+    /// What is free there then is not said.
+    pub(crate) fn is_frozen(self) -> bool {
+        self.0.is_frozen()
+    }
+}
 
 /// What lies below an index in the stack.
 ///
@@ -160,8 +123,7 @@ impl Stack {
             head: CachePadded::new(AtomicU64::new(TaggedIndex::<N>::new(top).word())),
             high_water: AtomicU32::new(0),
             marks: AtomicU64::new(0),
-            held: AtomicU32::new(0),
-            trimmed: Mutex::new(trim::Trimmed::new(initial)),
+            trimmed: Mutex::new(Trimmed::new(initial)),
         }
     }
 }
@@ -198,75 +160,84 @@ impl<const N: usize> TreiberStack<'_, N> {
             .map_err(TaggedIndex::from_word)
     }
 
+    /// Takes the index on top, unless there is none, or another thread is at the stack at the same time. No loop, so
+    /// that it is short where it is inlined, and needs few registers.
+    #[inline(always)]
+    pub(crate) fn try_pop(self) -> Option<Slot> {
+        self.try_take(self.load_head()).ok()?.ok()
+    }
+
     /// Takes the index on top.
     #[inline]
-    pub(crate) fn pop(self) -> Result<Slot, EmptyHead> {
-        let (slot, in_use) = self.take()?;
-        self.note_in_use(in_use);
-        Ok(slot)
+    pub(crate) fn pop(self) -> Result<Slot, EmptyHead<N>> {
+        let backoff = Backoff::new();
+        let mut head = self.load_head();
+        loop {
+            match self.try_take(head)? {
+                Ok(slot) => return Ok(slot),
+                Err(changed) => head = changed,
+            }
+            backoff.spin();
+        }
+    }
+
+    /// As `pop`, if the head is still `head`; else says what it is now.
+    #[inline(always)]
+    fn try_take(self, head: TaggedIndex<N>) -> Result<Result<Slot, TaggedIndex<N>>, EmptyHead<N>> {
+        let Some(index) = head.index() else {
+            return Err(EmptyHead(head));
+        };
+        let link = self.link(index);
+        // Release on success, though a pop hands nothing on: pairs with the Acquire of a thread that finds the
+        // stack without this index, and looks for others elsewhere. It then sees what this thread has put
+        // back elsewhere before.
+        if let Err(changed) = self.swap_head(
+            head,
+            head.with_index_and_next_tag(link.below),
+            Ordering::Release,
+        ) {
+            return Ok(Err(changed));
+        }
+        self.note_in_use(self.indices - (link.depth - 1));
+        Ok(Ok(self.slot(index)))
     }
 
     /// Raises the high water if so many indices are taken.
     #[inline]
     fn note_in_use(self, in_use: u32) {
         if in_use > self.stack.high_water.load(Ordering::Relaxed) {
-            let in_use = in_use.saturating_sub(self.stack.held.load(Ordering::Relaxed));
             self.stack.high_water.fetch_max(in_use, Ordering::Relaxed);
         }
     }
 
-    /// Takes the index on top; says also how many are taken then.
+    /// The slot of an index that the caller has just taken.
     #[inline]
-    fn take(self) -> Result<(Slot, u32), EmptyHead> {
-        let backoff = Backoff::new();
-        let mut head = self.load_head();
-        let (index, link) = loop {
-            let Some(top) = head.index() else {
-                return Err(EmptyHead(head.word()));
-            };
-            let link = self.link(top);
-            // Release on success, though a pop hands nothing on: pairs with the Acquire of a thread that finds the
-            // stack without this index, and looks for others elsewhere. It then sees what this thread has put
-            // back elsewhere before.
-            match self.swap_head(
-                head,
-                head.with_index_and_next_tag(link.below),
-                Ordering::Release,
-            ) {
-                Ok(()) => break (top, link),
-                Err(changed) => head = changed,
-            }
-            backoff.spin();
-        };
-        let in_use = self.indices - (link.depth - 1);
+    fn slot(self, index: u32) -> Slot {
         let exposed = self.nodes[index as usize].exposed.load(Ordering::Relaxed);
-        Ok((Slot { index, exposed }, in_use))
+        Slot::new(index, exposed)
     }
 
-    /// Puts an index on top. The caller has it from `pop`.
+    /// Puts an index on top, unless the stack is frozen, or another thread is at it at the same time. The caller has it
+    /// from `pop`. No loop, as in `try_pop`.
+    #[inline(always)]
+    pub(crate) fn try_push(self, slot: Slot) -> Result<(), Slot> {
+        let head = self.load_head();
+        if head.is_frozen() {
+            return Err(slot);
+        }
+        self.try_put(&slot, head).map_err(|_| slot)
+    }
+
+    /// Puts an index on top. The caller has it from `pop`. It has it still if the stack is frozen.
     #[inline]
-    pub(crate) fn push(self, slot: Slot) -> Result<(), NotTaken> {
+    pub(crate) fn push(self, slot: Slot) -> Result<(), Slot> {
         let backoff = Backoff::new();
-        let node = &self.nodes[slot.index as usize];
-        node.exposed.store(slot.exposed, Ordering::Relaxed);
         let mut head = self.load_head();
         loop {
-            let top = head.index();
-            if top.is_none() {
-                if self.state.is_closed() {
-                    return Err(NotTaken::Closed(slot));
-                }
-                if self.state.demand() != Demand::None {
-                    return Err(NotTaken::Wanted(slot));
-                }
+            if head.is_frozen() {
+                return Err(slot);
             }
-            let link = Link {
-                below: top,
-                depth: self.depth(top) + 1,
-            };
-            node.link.store(link.word(), Ordering::Relaxed);
-            // Release: pairs with the Acquire of what reads this head, or a later one; see the type.
-            match self.swap_head(head, head.with_index(Some(slot.index)), Ordering::Release) {
+            match self.try_put(&slot, head) {
                 Ok(()) => return Ok(()),
                 Err(changed) => head = changed,
             }
@@ -274,52 +245,40 @@ impl<const N: usize> TreiberStack<'_, N> {
         }
     }
 
-    /// Empties the stack, whose [`State`] says that it is closed, so that no push succeeds any more. Returns how many
-    /// indices were in use then.
-    ///
-    /// A push that read `head` before fails its compare-and-swap, since the tag has gone up even if the
-    /// stack was empty already, and then sees the flag.
-    pub(crate) fn close(self) -> u32 {
-        let head = self.mark(|_| None);
-        self.indices - self.depth(head)
+    /// Puts an index on top, if the head, which is not frozen, is still `head`; else says what it is now.
+    #[inline(always)]
+    fn try_put(self, slot: &Slot, head: TaggedIndex<N>) -> Result<(), TaggedIndex<N>> {
+        self.write_node(slot, head.index());
+        // Release: pairs with the Acquire of what reads this head, or a later one; see the type.
+        self.swap_head(head, head.with_index(Some(slot.index())), Ordering::Release)
     }
 
-    /// From now on, while the [`State`] says that there is a demand, nothing is pushed on the stack while it is empty.
-    /// A push that read `head` before fails its compare-and-swap, since the tag goes up, and then sees the flag, as
-    /// does one that reads any later head.
-    pub(crate) fn notice_demand(self) {
-        self.mark(|index| index);
+    /// Writes down what is to lie on top of `below`.
+    #[inline(always)]
+    fn write_node(self, slot: &Slot, below: Option<u32>) {
+        let depth = self.depth(below) + 1;
+        let link = Link { below, depth };
+        let node = &self.nodes[slot.index() as usize];
+        node.exposed.store(slot.exposed(), Ordering::Relaxed);
+        node.link.store(link.word(), Ordering::Relaxed);
     }
 
-    /// Counts the tag up, and puts `index` of what is on top there; returns what was.
-    fn mark(self, index: impl Fn(Option<u32>) -> Option<u32>) -> Option<u32> {
-        self.stack.marks.fetch_add(1, Ordering::Relaxed);
-        let mut head = self.load_head();
-        loop {
-            let marked = head.with_index_and_next_tag(index(head.index()));
-            // Release: pairs with the Acquire of whatever reads this head, or a later one, and asks for the state.
-            match self.swap_head(head, marked, Ordering::Release) {
-                Ok(()) => return head.index(),
-                Err(changed) => head = changed,
-            }
-        }
+    /// How many indices are taken at about this moment; all of them, as far as this knows, in a frozen stack.
+    pub(crate) fn in_use(self) -> u32 {
+        self.indices - self.depth(self.load_head().index())
     }
 
-    /// What it knows about its past and present: the indices in use (`None` after `close`), the most that
-    /// ever were, and how often one was taken. A head and the link of its index, read one after the other: the
-    /// depth is that of the moment when the head was read or, if the index has been put back since, of a
-    /// later one.
-    pub(crate) fn counts(self) -> Counts {
+    /// What it knows about its past and present, if `top` is its top, or its head as far as others see it. The indices
+    /// in use are told by the link of the index on top, read after it: the depth is that of the moment when the top was
+    /// read or, if the index has been taken and put back since, of a later one.
+    pub(crate) fn counts(self, top: Option<TaggedIndex<N>>) -> Counts {
         let trimmed = self.stack.trimmed.lock();
-        let head = self.load_head();
-        let closed = self.state.is_closed();
-        let held = self.stack.held.load(Ordering::Relaxed);
-        let in_use = self.indices - self.depth(head.index());
+        let top = top.unwrap_or_else(|| self.load_head());
         let high_water = self.stack.high_water.load(Ordering::Relaxed);
         Counts {
-            in_use: (!closed).then(|| in_use.saturating_sub(held)),
+            in_use: Some(self.indices - self.depth(top.index())),
             high_water: trimmed.high_water_before().max(high_water),
-            acquired: head
+            acquired: top
                 .tag()
                 .saturating_sub(self.stack.marks.load(Ordering::Relaxed)),
             given_back: trimmed.left(high_water).bytes,

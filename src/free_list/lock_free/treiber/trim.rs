@@ -1,23 +1,32 @@
-//! Giving back the pages of free buffers where there is no lock to keep others from taking them.
+//! Giving back the pages of free buffers of a stack while others use it.
 //!
-//! A trim takes all of the stack, as any thread could, gives back the pages, and puts the buffers back from the
-//! highest index down: then the lowest lies on top, and those that were never taken at the bottom, as at first.
+//! Window by window of the indices: the stack is frozen, what is free in the window is given back, and the stack is
+//! thawed. Nothing is taken out for that, so the order stays, those that were never taken at the bottom; and no request
+//! is refused for it, but waits for the end of the window.
+//!
+//! What was given back before and has not been taken since lies at the bottom. How many those still are is told by the
+//! high water, which is set anew when a trim begins: for each buffer that was in use beyond what was then, one was taken
+//! from there.
 #![forbid(unsafe_code)]
 
-use crate::free_list::Slot;
+use std::ops::Range;
+
+use crate::free_list::lock_free::tagged_index::TaggedIndex;
 use crate::free_list::lock_free::treiber::TreiberStack;
 use crate::memory::trim_plan::{Action, GivenBack, Pieces, Trimming};
 use crate::sync::Ordering;
 
 /// What is known of earlier trims.
-pub(super) struct Trimmed {
+pub(crate) struct Trimmed {
     given_back: GivenBack,
-    /// Indices in use after the last trim. If more were since, so many came from those that were trimmed.
+    /// Indices in use when the last trim began. If more were since, so many came from those that were trimmed.
     in_use: u32,
     /// Most indices in use before it.
     high_water: u32,
     /// Indices that were touched when the pool was made.
     initial: u32,
+    /// A thread is trimming.
+    under_way: bool,
 }
 
 impl Trimmed {
@@ -27,6 +36,7 @@ impl Trimmed {
             in_use: 0,
             high_water: 0,
             initial,
+            under_way: false,
         }
     }
 
@@ -42,81 +52,125 @@ impl Trimmed {
     }
 }
 
+/// A trim that is under way.
+pub(crate) struct StackTrim {
+    /// Free buffers of the window and beside it, from the lowest up.
+    free: Vec<(u32, Action)>,
+    pieces: Pieces,
+    /// Those from here on were never touched.
+    touched: u32,
+    /// As many at the bottom had been given back when it began.
+    already: u32,
+    /// Where the next window begins.
+    next: u32,
+    bytes: usize,
+}
+
 impl<const N: usize> TreiberStack<'_, N> {
-    /// Gives back the pages of all indices that are free; returns how many bytes that were. They count as taken
-    /// meanwhile, and go back through `put_back`.
-    pub(crate) fn trim(self, trimming: &mut Trimming<'_>, put_back: &mut dyn FnMut(Slot)) -> usize {
+    /// Begins to trim the stack, which is frozen. `None` if another thread is trimming it, or there is no memory for the
+    /// notes.
+    pub(crate) fn begin_trim(
+        self,
+        top: TaggedIndex<N>,
+        trimming: &Trimming<'_>,
+    ) -> Option<StackTrim> {
         let mut trimmed = self.stack.trimmed.lock();
-        // At most `N`.
-        let indices = self.indices as usize;
-        // The last one that is popped lies at the bottom.
-        let mut taken: Vec<(Slot, Action)> = Vec::new();
-        let batch = trimming.span.saturating_add(trimming.overlap) as usize;
-        let pieces = Pieces::with_capacity(batch.min(indices));
-        let (Some(mut pieces), Ok(())) = (pieces, taken.try_reserve_exact(indices)) else {
-            return 0;
-        };
-        while taken.len() < indices {
-            self.stack.marks.fetch_add(1, Ordering::Relaxed);
-            let Ok((slot, _)) = self.take() else {
-                self.stack.marks.fetch_sub(1, Ordering::Relaxed);
-                break;
-            };
-            self.stack.held.fetch_add(1, Ordering::Relaxed);
-            taken.push((slot, Action::GiveBackUsed));
+        if trimmed.under_way {
+            return None;
         }
-        let high_water = self.stack.high_water.load(Ordering::Relaxed);
+        let most = trimming.overlap.saturating_mul(2);
+        let most = trimming.span.saturating_add(most).min(self.indices) as usize;
+        let mut free = Vec::new();
+        free.try_reserve_exact(most).ok()?;
+        let pieces = Pieces::with_capacity(most)?;
+        let in_use = self.indices - self.frozen_depth(top);
+        // Nobody raises it: what takes buffers waits.
+        let high_water = self.stack.high_water.swap(in_use, Ordering::Relaxed);
         let left = trimmed.left(high_water);
-        let high_water = high_water.max(trimmed.high_water);
-        let touched = self.first + high_water.max(trimmed.initial);
-        for (place, (slot, action)) in taken.iter_mut().rev().enumerate() {
-            if place < left.buffers as usize || slot.index >= touched {
-                *action = Action::Leave;
-            }
-        }
-        let free = taken
-            .iter()
-            .filter(|(slot, _)| slot.index < touched)
-            .count();
-        taken.sort_unstable_by_key(|(slot, _)| slot.index);
-        let mut bytes = 0;
-        while let Some((last, _)) = taken.last() {
-            let start = (last.index + 1).saturating_sub(trimming.span);
-            let context = start.saturating_sub(trimming.overlap);
-            pieces.clear();
-            let from = taken.partition_point(|(slot, _)| slot.index < context);
-            for (slot, action) in &taken[from..] {
-                // Those before come next.
-                let action = if slot.index < start {
-                    Action::Leave
-                } else {
-                    *action
-                };
-                pieces.add(slot.index..slot.index + 1, action);
-            }
-            bytes += pieces.discard(trimming).used;
-            let done = taken.partition_point(|(slot, _)| slot.index < start);
-            for (mut slot, _) in taken.drain(done..).rev() {
-                // A neighbour in the same page may have been given back, if not this one.
-                slot.exposed = slot.exposed.max(trimming.exposed_after);
-                self.stack.held.fetch_sub(1, Ordering::Relaxed);
-                put_back(slot);
-            }
-        }
-        let in_use = self.indices - self.depth(self.load_head().index());
-        // A closed stack is empty, whatever is in use; and its figures are final.
-        if self.state.is_closed() {
-            return bytes;
-        }
-        // What another thread raises it to meanwhile is not lost.
-        let before = self.stack.high_water.swap(in_use, Ordering::Relaxed);
-        trimmed.high_water = high_water.max(before);
+        trimmed.high_water = trimmed.high_water.max(high_water);
         trimmed.in_use = in_use;
+        let touched = trimmed.high_water.max(trimmed.initial);
         trimmed.given_back = GivenBack {
-            // At most `N`.
-            buffers: free as u32,
-            bytes: left.bytes + bytes,
+            buffers: touched.saturating_sub(in_use),
+            bytes: left.bytes,
         };
-        bytes
+        trimmed.under_way = true;
+        Some(StackTrim {
+            free,
+            pieces,
+            touched: self.first + touched,
+            already: left.buffers,
+            next: self.first,
+            bytes: 0,
+        })
+    }
+
+    /// Gives back what is free in the next window of the stack, which is frozen; returns false if there was none.
+    pub(crate) fn trim_window(
+        self,
+        top: TaggedIndex<N>,
+        trim: &mut StackTrim,
+        trimming: &mut Trimming<'_>,
+    ) -> bool {
+        let end = trim.touched.min(self.first + self.indices);
+        if trim.next >= end {
+            return false;
+        }
+        let window = trim.next..trim.next.saturating_add(trimming.span).min(end);
+        trim.next = window.end;
+        self.collect(top, trim, &window, trimming);
+        trim.pieces.clear();
+        for &(index, action) in &trim.free {
+            trim.pieces.add(index..index + 1, action);
+        }
+        let bytes = trim.pieces.discard(trimming).used;
+        if trimming.exposed_after > 0 {
+            for &(index, _) in &trim.free {
+                // A neighbour in the same page may have been given back, if not this one.
+                let exposed = &self.nodes[index as usize].exposed;
+                exposed.fetch_max(trimming.exposed_after, Ordering::Relaxed);
+            }
+        }
+        trim.bytes += bytes;
+        self.stack.trimmed.lock().given_back.bytes += bytes;
+        true
+    }
+
+    /// Notes which buffers of `window` are free, and which of those that share a page with its ends.
+    fn collect(
+        self,
+        top: TaggedIndex<N>,
+        trim: &mut StackTrim,
+        window: &Range<u32>,
+        trimming: &Trimming<'_>,
+    ) {
+        let beside = window.start.saturating_sub(trimming.overlap)
+            ..window.end.saturating_add(trimming.overlap);
+        let taken = {
+            let in_use = self.stack.trimmed.lock().in_use;
+            let high_water = self.stack.high_water.load(Ordering::Relaxed);
+            high_water.saturating_sub(in_use)
+        };
+        let already = trim.already.saturating_sub(taken);
+        let depth = self.frozen_depth(top);
+        trim.free.clear();
+        for (from_top, index) in (0..).zip(self.frozen_indices(top)) {
+            if !beside.contains(&index) || trim.free.len() == trim.free.capacity() {
+                continue;
+            }
+            let is_below = depth - from_top <= already;
+            let action = match window.contains(&index) && index < trim.touched && !is_below {
+                true => Action::GiveBackUsed,
+                false => Action::Leave,
+            };
+            trim.free.push((index, action));
+        }
+        trim.free.sort_unstable_by_key(|(index, _)| *index);
+    }
+
+    /// Ends a trim; returns how many bytes it gave back.
+    pub(crate) fn end_trim(self, trim: StackTrim) -> usize {
+        self.stack.trimmed.lock().under_way = false;
+        trim.bytes
     }
 }

@@ -6,10 +6,10 @@ mod trim;
 
 use crossbeam_utils::CachePadded;
 
-use crate::free_list::{Counts, Demand, Empty, Limits, NotTaken, Slot};
+use crate::free_list::{Counts, Demand, Empty, Held, Limits, NotTaken, Slot, reserve};
 use crate::memory::trim_plan::GivenBack;
 use crate::memory::{OutOfMemory, vec_for};
-use crate::sync::{AtomicBool, AtomicU8, AtomicU32, Mutex, Ordering};
+use crate::sync::{AtomicU8, AtomicU32, Mutex, MutexGuard, Ordering};
 
 /// See the module. Every operation is one lock held for a few instructions. Atomics and a lock, with no plain data
 /// beside them: see [`Inlet`](crate::free_list::Inlet).
@@ -18,11 +18,14 @@ pub(crate) struct Depot {
     /// How many may be taken; fewer than are, after it was lowered. An atomic, so that it is read without the lock,
     /// under which it changes.
     max: AtomicU32,
-    /// As `max`.
+    /// What is known of the stack's demand without the lock: [`NONE`], [`ONE`] or [`OTHER`].
     demand: AtomicU8,
-    /// The max was lowered once. Spares all other pools a look at the stack when a buffer is handed over.
-    was_shrunk: AtomicBool,
 }
+
+const NONE: u8 = 0;
+/// At one buffer.
+const ONE: u8 = 1;
+const OTHER: u8 = 2;
 
 struct Stack {
     /// Free, and used before. Its capacity is `reserve` until it is closed, so a push never allocates.
@@ -36,6 +39,7 @@ struct Stack {
     /// How often buffers were put back.
     returns: u64,
     closed: bool,
+    demand: Demand,
     /// Fewest buffers that were in `free` since this was last set: so many, from the bottom, were not touched. All that
     /// trimming asks of `pop`.
     low_water: usize,
@@ -68,22 +72,87 @@ impl Stack {
     /// Takes the next buffer that was never taken. There is one if `free` is empty and fewer than `max` are taken.
     fn pop_fresh(&mut self) -> Slot {
         self.fresh += 1;
-        Slot {
-            index: self.fresh - 1,
-            exposed: self.fresh_exposed,
-        }
+        Slot::new(self.fresh - 1, self.fresh_exposed)
     }
 
-    /// How many buffers may be taken; at least 1.
+    /// How many buffers may be taken by a request that does not wait; at least `count`.
     #[inline(always)]
-    fn allowed(&self, max: u32) -> Result<u32, Empty> {
+    fn allowed(&self, count: u32, max: u32) -> Result<u32, Empty> {
         if self.closed {
             return Err(Empty::Closed);
         }
         match max.checked_sub(self.in_use()) {
-            None | Some(0) => Err(Empty::AllInUse(self.in_use())),
-            Some(allowed) => Ok(allowed),
+            Some(allowed) if allowed >= count => match self.demand {
+                Demand::None => Ok(allowed),
+                Demand::At(wanted) => {
+                    debug_assert!(
+                        allowed < wanted,
+                        "what the first wants is free, and it waits"
+                    );
+                    Err(Empty::Owed)
+                }
+                Demand::Never => Err(Empty::Owed),
+            },
+            _ => Err(Empty::AllInUse(self.in_use())),
         }
+    }
+
+    /// Takes the next buffer. One is allowed.
+    #[inline(always)]
+    fn take(&mut self) -> Slot {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => self.pop_fresh(),
+        };
+        self.low_water = self.low_water.min(self.free.len());
+        self.acquired += 1;
+        slot
+    }
+
+    fn put(&mut self, slot: Slot) {
+        debug_assert!(self.free.len() < self.fresh as usize);
+        self.free.push(slot);
+        self.returns += 1;
+    }
+}
+
+/// The depot, while its lock is held, and `G`, which is let go afterwards.
+pub(crate) struct HeldDepot<'a, G> {
+    stack: MutexGuard<'a, Stack>,
+    depot: &'a Depot,
+    _guard: G,
+}
+
+impl<G> HeldDepot<'_, G> {
+    /// Sets the max, and returns it as it was.
+    pub(super) fn set_max(&mut self, max: u32) -> u32 {
+        let before = self.depot.max();
+        self.depot.max.store(max, Ordering::Relaxed);
+        before
+    }
+}
+
+impl<G> Held for HeldDepot<'_, G> {
+    fn allowed(&self) -> u32 {
+        self.depot.max().saturating_sub(self.stack.in_use())
+    }
+
+    fn take(&mut self) -> Slot {
+        self.stack.take()
+    }
+
+    fn put(&mut self, slot: Slot) {
+        self.stack.put(slot);
+    }
+
+    fn set_demand(&mut self, demand: Demand) {
+        self.stack.demand = demand;
+        let known = match demand {
+            Demand::None => NONE,
+            Demand::At(1) => ONE,
+            Demand::At(_) | Demand::Never => OTHER,
+        };
+        self.depot.demand.store(known, Ordering::Relaxed);
     }
 }
 
@@ -97,26 +166,29 @@ impl Depot {
                 acquired: 0,
                 returns: 0,
                 closed: false,
+                demand: Demand::None,
                 low_water: 0,
                 idle: Idle::default(),
                 initial: limits.initial,
             })),
             max: AtomicU32::new(limits.max),
-            demand: AtomicU8::new(Demand::None as u8),
-            was_shrunk: AtomicBool::new(false),
+            demand: AtomicU8::new(NONE),
         })
+    }
+
+    /// See [`FreeList::hold`](crate::free_list::FreeList::hold).
+    pub(super) fn hold<G>(&self, guard: G) -> HeldDepot<'_, G> {
+        HeldDepot {
+            stack: self.stack.lock(),
+            depot: self,
+            _guard: guard,
+        }
     }
 
     pub(super) fn pop(&self) -> Result<Slot, Empty> {
         let mut stack = self.stack.lock();
-        stack.allowed(self.max())?;
-        let slot = match stack.free.pop() {
-            Some(slot) => slot,
-            None => stack.pop_fresh(),
-        };
-        stack.low_water = stack.low_water.min(stack.free.len());
-        stack.acquired += 1;
-        Ok(slot)
+        stack.allowed(1, self.max())?;
+        Ok(stack.take())
     }
 
     pub(super) fn push(&self, slot: Slot) -> Result<(), NotTaken> {
@@ -124,79 +196,79 @@ impl Depot {
         if stack.closed {
             return Err(NotTaken::Closed(slot));
         }
-        // Not while more are in use than the max: then no request may have it.
-        if self.demand() != Demand::None && stack.in_use() <= self.max() {
-            return Err(NotTaken::Wanted(slot));
+        if let Demand::At(count) = stack.demand {
+            // As many may be taken once it is back.
+            let allowed = (u64::from(self.max()) + 1).saturating_sub(stack.in_use().into());
+            if allowed >= count.into() {
+                return Err(NotTaken::Wanted(slot));
+            }
         }
-        debug_assert!(stack.free.len() < stack.fresh as usize);
-        stack.free.push(slot);
-        stack.returns += 1;
+        stack.put(slot);
         Ok(())
     }
 
     /// Takes up to `most` free buffers, at least one, and returns the one that `pop` would have; the others it gives to
-    /// `keep`, which should lend the last of them first. Fails as `pop` does. Of the buffers that were never taken it
-    /// takes one at most, so that no more are ever used than are needed.
+    /// `keep` under the lock, from the one that should be lent last on. Fails as `pop` does. Of the buffers that were
+    /// never taken it takes one at most, so that no more are ever used than are needed.
     pub(super) fn pop_many(&self, most: usize, keep: impl FnMut(Slot)) -> Result<Slot, Empty> {
         let mut stack = self.stack.lock();
-        let allowed = stack.allowed(self.max())?;
+        let allowed = stack.allowed(1, self.max())?;
         let most = most.min(allowed as usize);
-        let Some(first) = stack.free.pop() else {
-            stack.acquired += 1;
-            return Ok(stack.pop_fresh());
-        };
+        let first = stack.take();
         let left = (stack.free.len() + 1).saturating_sub(most);
-        stack.acquired += 1 + (stack.free.len() - left) as u64;
-        stack.free.drain(left..).for_each(keep);
-        stack.low_water = stack.low_water.min(left);
+        if left < stack.free.len() {
+            stack.acquired += (stack.free.len() - left) as u64;
+            stack.free.drain(left..).for_each(keep);
+            stack.low_water = stack.low_water.min(left);
+        }
         Ok(first)
     }
 
-    /// Takes `count` free buffers, all or none, those that `pop` would take, and adds what `make` makes of each to
-    /// `out`. Fails if fewer may be taken.
+    /// See [`FreeList::pop_many`](crate::free_list::FreeList::pop_many). Makes room in `out` for `beside` more.
     pub(super) fn pop_exactly<T>(
         &self,
         count: u32,
+        beside: u32,
         out: &mut Vec<T>,
         make: impl Fn(Slot) -> T,
     ) -> Result<(), Empty> {
         let mut stack = self.stack.lock();
-        if stack.allowed(self.max())? < count {
-            return Err(Empty::AllInUse(stack.in_use()));
-        }
+        stack.allowed(count, self.max())?;
+        reserve(out, count + beside)?;
         let left = stack.free.len().saturating_sub(count as usize);
-        let used = stack.free.len() - left;
-        out.extend(stack.free.drain(left..).rev().map(&make));
         // At most `count`, a `u32`.
-        for _ in used as u32..count {
-            let fresh = stack.pop_fresh();
-            out.push(make(fresh));
-        }
+        let used = (stack.free.len() - left) as u32;
+        let from = out.len();
+        out.extend((used..count).map(|_| make(stack.pop_fresh())));
+        out[from..].reverse();
+        out.extend(stack.free.drain(left..).map(&make));
         stack.low_water = stack.low_water.min(left);
         stack.acquired += u64::from(count);
         Ok(())
     }
 
-    /// Puts back all of `slots`, or none of them, if the depot is closed or a request waits.
-    pub(super) fn push_many(&self, slots: impl Iterator<Item = Slot>) -> bool {
+    /// Puts back all of `slots`, or none of them and returns false, if the depot is closed or requests wait. Calls
+    /// `put` under the lock once they are back.
+    pub(super) fn push_many(&self, slots: impl Iterator<Item = Slot>, put: impl FnOnce()) -> bool {
         let mut stack = self.stack.lock();
-        if stack.closed || self.demand() != Demand::None {
+        if stack.closed || stack.demand != Demand::None {
             return false;
         }
         stack.free.extend(slots);
         stack.returns += 1;
         debug_assert!(stack.free.len() <= stack.fresh as usize);
+        put();
         true
     }
 
-    pub(super) fn set_demand(&self, demand: Demand) {
-        let _stack = self.stack.lock();
-        self.demand.store(demand as u8, Ordering::Relaxed);
+    pub(super) fn is_wanted(&self) -> bool {
+        // Relaxed: changes under the lock, and elsewhere it may be stale.
+        self.demand.load(Ordering::Relaxed) != NONE
     }
 
-    pub(super) fn demand(&self) -> Demand {
-        // Relaxed: changes under the lock, and elsewhere it may be stale.
-        Demand::from_u8(self.demand.load(Ordering::Relaxed))
+    pub(super) fn wants_one(&self) -> bool {
+        // As in `is_wanted`.
+        self.demand.load(Ordering::Relaxed) == ONE
     }
 
     pub(super) fn close(&self) -> u32 {
@@ -206,6 +278,8 @@ impl Depot {
         }
         let in_use = stack.in_use();
         stack.closed = true;
+        stack.demand = Demand::None;
+        self.demand.store(NONE, Ordering::Relaxed);
         // What keeps a closed depot need not keep its array.
         stack.free = Vec::new();
         stack.low_water = 0;
@@ -216,14 +290,17 @@ impl Depot {
         self.stack.lock().closed
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    /// Its counts, and what `beside` says under the same lock: what moves between it and the magazines does so under
+    /// this lock.
+    pub(super) fn counts<R>(&self, beside: impl FnOnce() -> R) -> (Counts, R) {
         let stack = self.stack.lock();
-        Counts {
+        let counts = Counts {
             in_use: (!stack.closed).then(|| stack.in_use()),
             high_water: stack.fresh,
             acquired: stack.acquired,
             given_back: stack.given_back(),
-        }
+        };
+        (counts, beside())
     }
 
     pub(super) fn max(&self) -> u32 {
@@ -231,32 +308,15 @@ impl Depot {
         self.max.load(Ordering::Relaxed)
     }
 
-    /// See [`Resizable::set_max`](crate::free_list::Resizable::set_max).
-    pub(super) fn set_max(&self, max: u32) -> u32 {
-        let _stack = self.stack.lock();
-        let before = self.max();
-        if max < before {
-            self.was_shrunk.store(true, Ordering::Relaxed);
-        }
-        self.max.store(max, Ordering::Relaxed);
-        before
-    }
-
-    /// See [`Resizable::returns`](crate::free_list::Resizable::returns).
+    /// See [`FreeList::returns`](crate::free_list::FreeList::returns).
     pub(super) fn returns(&self) -> u64 {
         self.stack.lock().returns
-    }
-
-    /// See [`FreeList::may_lend_again`](crate::free_list::FreeList::may_lend_again).
-    pub(super) fn may_lend_again(&self) -> bool {
-        // Relaxed: a caller that must see that the max was lowered has taken a lock since.
-        !self.was_shrunk.load(Ordering::Relaxed) || self.stack.lock().in_use() <= self.max()
     }
 
     /// Whether buffers may be kept in magazines: not after closing, nor while a request waits for what comes back or
     /// more are taken than the max.
     pub(super) fn may_fill_magazines(&self) -> bool {
         let stack = self.stack.lock();
-        !stack.closed && self.demand() == Demand::None && stack.in_use() <= self.max()
+        !stack.closed && stack.demand == Demand::None && stack.in_use() <= self.max()
     }
 }

@@ -92,7 +92,7 @@ impl Plan {
             .take_while(|c| c.index < window.end);
         for &Candidate { position, .. } in there {
             if (position as usize) < stack.low_water {
-                stack.free[position as usize].exposed = trimming.exposed_after;
+                stack.free[position as usize].set_exposed(trimming.exposed_after);
             }
         }
         stack.fresh_exposed = trimming.exposed_after;
@@ -253,7 +253,7 @@ impl Depot {
             // There are at most as many positions as buffers.
             let places = (from as u32..).zip(slots);
             candidates.extend(places.map(|(position, slot)| Candidate {
-                index: slot.index,
+                index: slot.index(),
                 position,
             }));
         }
@@ -285,6 +285,7 @@ mod tests {
             max,
             reserve: RESERVE,
             magazine: 0,
+            waiting: true,
         })
         .unwrap()
     }
@@ -344,7 +345,7 @@ mod tests {
             let expected = trimmed.collect::<BTreeSet<u32>>();
             assert_eq!(generation(&stack), expected, "generation {number}");
         }
-        assert_eq!(stack.counts().given_back, 20);
+        assert_eq!(stack.counts(|| ()).0.given_back, 20);
     }
 
     #[test]
@@ -357,7 +358,7 @@ mod tests {
         }
         // The ones that were used last stay.
         assert_eq!(generation(&stack), BTreeSet::from([6, 7, 8, 9]));
-        assert_eq!(stack.counts().given_back, 4);
+        assert_eq!(stack.counts(|| ()).0.given_back, 4);
         assert!(generation(&stack).is_empty(), "they are gone");
     }
 
@@ -367,19 +368,19 @@ mod tests {
         for pattern in 0_u32..1 << 10 {
             let stack = depot(13, 14);
             let (free, in_use): (Vec<_>, Vec<_>) =
-                (take(&stack, 10).into_iter()).partition(|slot| pattern >> slot.index & 1 == 0);
+                (take(&stack, 10).into_iter()).partition(|slot| pattern >> slot.index() & 1 == 0);
             put_back(&stack, free);
             let calls = noting(|trimming| {
                 stack.trim(trimming);
             });
             let mut trimmed = Vec::new();
             for (free, wanted) in calls {
-                assert!(in_use.iter().all(|slot| !free.contains(&slot.index)));
+                assert!(in_use.iter().all(|slot| !free.contains(&slot.index())));
                 assert!(free.start <= wanted.start && wanted.end <= free.end && free.end <= 20);
                 // Those in the same page.
                 let before = [1, 2].map(|back| wanted.start.checked_sub(back));
                 let before = before.into_iter().map_while(|index| {
-                    index.filter(|index| in_use.iter().all(|slot| slot.index != *index))
+                    index.filter(|index| in_use.iter().all(|slot| slot.index() != *index))
                 });
                 assert!(before.into_iter().all(|index| free.contains(&index)));
                 trimmed.extend(wanted);
