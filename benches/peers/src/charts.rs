@@ -52,7 +52,7 @@ pub(crate) fn write(
         (
             "One at a time",
             "one-at-a-time",
-            "nanoseconds, one thread",
+            "nanoseconds, one thread, guards passed by reference",
             single(ONE_AT_A_TIME),
         ),
         (
@@ -187,7 +187,7 @@ fn draw(title: &str, unit: &str, series: &[String], groups: &[Group]) -> String 
 fn draw_bar(svg: &mut String, top: f64, height: f64, value: f64, end: f64, kind: Kind) {
     let fill = match kind {
         Kind::Ours => OURS,
-        Kind::LockFree => LOCK_FREE,
+        Kind::LockFree | Kind::MultiSize => LOCK_FREE,
         Kind::Peer => PEER,
         Kind::Reference => REFERENCE,
     };
@@ -251,7 +251,7 @@ fn axis_end(groups: &[Group]) -> f64 {
 fn legend(svg: &mut String, y: f64, groups: &[Group]) {
     let entries = [
         (Kind::Ours, OURS, "BufferPool"),
-        (Kind::LockFree, LOCK_FREE, "LockFreePool"),
+        (Kind::LockFree, LOCK_FREE, "other pools of ours"),
         (Kind::Peer, PEER, "what else there is"),
         (
             Kind::Reference,

@@ -3,7 +3,7 @@
 
 use crate::candidates::allocator::ALLOCATOR;
 use crate::candidates::floor::FLOOR;
-use crate::candidates::ours::{LOCK_FREE, OURS};
+use crate::candidates::ours::{LOCK_FREE, MULTI_SIZE, OURS};
 use crate::figures::{BINARIES, Figures, Series, median};
 use crate::workloads::handed_over::CHANNEL;
 use crate::workloads::latency::CLOCK;
@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     Ours,
     /// `LockFreePool`.
     LockFree,
+    /// `MultiSizePool`.
+    MultiSize,
     /// What a user could take instead.
     Peer,
     /// What nobody could: the floor, and what a workload costs by itself.
@@ -57,6 +59,7 @@ impl Comparison {
                     kind: match id.as_str() {
                         OURS => Kind::Ours,
                         LOCK_FREE => Kind::LockFree,
+                        MULTI_SIZE => Kind::MultiSize,
                         FLOOR | CHANNEL | CLOCK => Kind::Reference,
                         _ => Kind::Peer,
                     },

@@ -4,6 +4,7 @@ use std::thread;
 
 use crate::comparison::{Comparison, Entrant, Kind};
 use crate::figures::BINARIES;
+use crate::strategy::{Body, ByReference, InRegisters, ThroughResult};
 use crate::table::{Table, multiple};
 use crate::targets::{Targets, per_core};
 use crate::workloads::CHAPTER_THREADS;
@@ -15,6 +16,7 @@ use crate::workloads::{
     alternating::ALTERNATING,
     handed_over::{HANDED_OVER, HANDED_OVER_MANY},
     held::HELD,
+    kept,
     near_exhaustion::NEAR_EXHAUSTION,
     ring, threaded,
 };
@@ -29,6 +31,9 @@ keeps by default on two cores. A thread keeps them for one pool at a time: with 
 time. It has no size between 4 and 16 KiB, and so takes 16 for 8; so does bytesbuf.
 - A channel and two threads overlap: a pool that costs less than the channel cannot be told from one that costs \
 nothing.
+- A guard *in registers*: the compiler keeps all of it there, as it can in a loop of a few lines. *By reference*: it is \
+passed to a function that writes, and so lies in memory. *Through a `Result`*: it is returned in one by a function of \
+the program's, with an error that holds a string, and then passed by reference. Overviews and charts show *by reference*.
 - The floor is `pop` and `push` on a vector of buffers that one thread has for itself; where several threads \
 run, each has its own.
 - sharded-slab's plain guards cannot leave their thread; in the table for another thread it is used by its \
@@ -63,44 +68,62 @@ pub(crate) fn render(comparison: &Comparison, targets: &Targets) -> String {
     );
     section(
         "One at a time",
-        "Acquire, write a byte, release; one thread.",
-        one(comparison, ONE_AT_A_TIME),
+        "Acquire, write a byte, release; one thread. Nanoseconds (× ours).",
+        bodies(comparison, ONE_AT_A_TIME),
     );
     section(
         "64 held at once",
-        "64 acquired, then all released, the oldest first; for each buffer.",
-        one(comparison, HELD),
+        "64 acquired, then all released, the oldest first; for each buffer. Nanoseconds (× ours).",
+        bodies(comparison, HELD),
     );
     section(
-        "Threads on one pool",
-        "One at a time in each thread. Nanoseconds of wall time an operation, all threads together (× ours).",
-        columns(comparison, &of_threads(threaded::id)),
+        "Where a program keeps it",
+        "One thread; the guard is passed by reference to what writes. Behind a `dyn`: ours by `Arc<dyn Pool>`, the \
+         others by a trait of the bench's own. In the state of a future that is polled twice; in a field of a struct, \
+         set and emptied by functions; 16 in a `Vec`, for each buffer; through a channel, with the channel. \
+         Nanoseconds (× ours).",
+        columns(comparison, &kept()),
     );
+    for (head, suffix) in BODIES {
+        section(
+            &format!("Threads on one pool, guards {head}"),
+            "One at a time in each thread. Nanoseconds of wall time an operation, all threads together (× ours).",
+            columns(
+                comparison,
+                &of_threads(|threads| threaded::id(threads) + suffix),
+            ),
+        );
+    }
     section(
         "Threads on one pool, for each core",
-        "The same as time of one core an operation (× the floor).",
+        "The same, guards by reference, as time of one core an operation (× the floor).",
         cores(comparison, threaded::id),
     );
-    section(
-        "Threads that hold 16",
-        "Each thread holds 16 and, at each step, acquires one and releases the oldest. Nanoseconds of wall time \
-         an operation, all threads together (× ours).",
-        columns(comparison, &of_threads(ring::id)),
-    );
+    for (head, suffix) in BODIES {
+        section(
+            &format!("Threads that hold 16, guards {head}"),
+            "Each thread holds 16 and, at each step, acquires one and releases the oldest. Nanoseconds of wall time \
+             an operation, all threads together (× ours).",
+            columns(
+                comparison,
+                &of_threads(|threads| ring::id(threads) + suffix),
+            ),
+        );
+    }
     section(
         "Threads that hold 16, for each core",
-        "The same as time of one core an operation (× the floor).",
+        "The same, guards by reference, as time of one core an operation (× the floor).",
         cores(comparison, ring::id),
     );
     section(
         "Released on another thread",
-        "Acquired on one thread, released on another; each with the channel between them.",
-        one(comparison, HANDED_OVER),
+        "Acquired on one thread, released on another; each with the channel between them. Nanoseconds (× ours).",
+        bodies(comparison, HANDED_OVER),
     );
     section(
         "Released on another thread, 32 at once",
-        "The same, 32 acquired, sent in one step, and released; for each buffer.",
-        one(comparison, HANDED_OVER_MANY),
+        "The same, 32 acquired, sent in one step, and released; for each buffer. Nanoseconds (× ours).",
+        bodies(comparison, HANDED_OVER_MANY),
     );
     section(
         "Latency",
@@ -124,8 +147,8 @@ pub(crate) fn render(comparison: &Comparison, targets: &Targets) -> String {
     );
     section(
         "Two pools in turn",
-        "One thread: a buffer of the one, then a buffer of the other; for each buffer.",
-        one(comparison, ALTERNATING),
+        "One thread: a buffer of the one, then a buffer of the other; for each buffer. Nanoseconds (× ours).",
+        bodies(comparison, ALTERNATING),
     );
     section(
         "Memory after a burst",
@@ -135,8 +158,9 @@ pub(crate) fn render(comparison: &Comparison, targets: &Targets) -> String {
     );
     section(
         "Near exhaustion",
-        "8 threads on 16 buffers, each wants two at once; for each pair. Only those that can refuse.",
-        one(comparison, NEAR_EXHAUSTION),
+        "8 threads on 16 buffers, each wants two at once; for each pair. Only those that can refuse. \
+         Nanoseconds (× ours).",
+        bodies(comparison, NEAR_EXHAUSTION),
     );
     text.push_str("\n## Notes\n\n");
     text.push_str(NOTES);
@@ -168,18 +192,30 @@ fn header(comparison: &Comparison) -> String {
     text
 }
 
-/// From the fastest to the slowest: the time, and as a multiple of ours and of the floor.
-fn one(comparison: &Comparison, workload: &str) -> Option<String> {
-    let mut table = Table::new(&["", "ns", "× ours", "× floor"]);
-    for entrant in comparison.ranked(workload) {
-        let cells = [
-            comparison.figure(entrant, workload).map(number),
-            comparison.to_ours(entrant, workload).map(multiple),
-            comparison.to_floor(entrant, workload).map(multiple),
-        ];
-        table.row(&name(comparison, entrant, workload), cells);
-    }
-    Some(table.render()? + &spread(comparison, &[workload]))
+/// What heads the columns of the bodies, and what they add to a workload's name.
+const BODIES: [(&str, &str); 3] = [
+    (InRegisters::HEAD, InRegisters::SUFFIX),
+    (ByReference::HEAD, ByReference::SUFFIX),
+    (ThroughResult::HEAD, ThroughResult::SUFFIX),
+];
+
+/// In all bodies, from the fastest to the slowest by reference.
+fn bodies(comparison: &Comparison, workload: &str) -> Option<String> {
+    columns(
+        comparison,
+        &BODIES.map(|(head, suffix)| (head.into(), format!("{workload}{suffix}"))),
+    )
+}
+
+fn kept() -> [Column; 5] {
+    [
+        ("`dyn`", kept::DYNAMIC),
+        ("future", kept::FUTURE),
+        ("field", kept::FIELD),
+        ("`Vec` of 16", kept::VECTOR),
+        ("channel", kept::CHANNEL),
+    ]
+    .map(|(head, workload)| (head.into(), workload.into()))
 }
 
 /// How far the rounds behind a table lay apart: whether the machine was quiet meanwhile.
@@ -194,7 +230,7 @@ fn spread(comparison: &Comparison, workloads: &[&str]) -> String {
 /// What heads a column, and the workload in it.
 type Column = (String, String);
 
-fn of_threads(id: fn(usize) -> String) -> [Column; 4] {
+fn of_threads(id: impl Fn(usize) -> String) -> [Column; 4] {
     THREADS.map(|threads| {
         let head = if threads == 1 {
             "1 thread".into()
@@ -274,7 +310,7 @@ fn memory(comparison: &Comparison) -> Option<String> {
 fn name(comparison: &Comparison, entrant: &Entrant, workload: &str) -> String {
     let label = comparison.label(entrant, workload);
     match entrant.kind {
-        Kind::Ours | Kind::LockFree => format!("**{label}**"),
+        Kind::Ours | Kind::LockFree | Kind::MultiSize => format!("**{label}**"),
         Kind::Peer | Kind::Reference => label,
     }
 }

@@ -3,11 +3,12 @@
 use std::thread;
 
 use crate::comparison::{Comparison, Entrant, Kind};
+use crate::strategy::{Body, InRegisters, ThroughResult};
 use crate::table::{Table, multiple};
 use crate::targets::Targets;
 use crate::workloads::{
-    alternating::ALTERNATING, handed_over::HANDED_OVER, held::HELD, one_at_a_time::ONE_AT_A_TIME,
-    ring, threaded,
+    alternating::ALTERNATING, handed_over::HANDED_OVER, held::HELD, kept,
+    one_at_a_time::ONE_AT_A_TIME, ring, threaded,
 };
 
 /// One table, what came of the targets, and the charts.
@@ -20,6 +21,16 @@ pub(crate) fn render(
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     let columns = [
         ("one at a time", ONE_AT_A_TIME.to_owned()),
+        (
+            "in registers",
+            format!("{ONE_AT_A_TIME}{}", InRegisters::SUFFIX),
+        ),
+        (
+            "through a `Result`",
+            format!("{ONE_AT_A_TIME}{}", ThroughResult::SUFFIX),
+        ),
+        ("`dyn`", kept::DYNAMIC.to_owned()),
+        ("in a future", kept::FUTURE.to_owned()),
         ("64 held", HELD.to_owned()),
         ("2 threads", threaded::id(2)),
         ("8 threads", threaded::id(8)),
@@ -44,7 +55,7 @@ pub(crate) fn render(
     table.row("1.00× on this machine", absolute);
     let mut text = format!(
         "Time as a multiple of `BufferPool`'s (lower is faster; above 1 ours is faster), 8 KiB buffers, one byte \
-         written, {os}, {arch}, {cores} cores; all tables are in [peers.md](peers.md).\n\n"
+         written, guards passed by reference unless a column says otherwise, {os}, {arch}, {cores} cores; all tables are in [peers.md](peers.md).\n\n"
     );
     text.push_str(&table.render().unwrap_or_default());
     text.push_str(&format!("\n{}\n", targets.summary()));
@@ -57,7 +68,7 @@ pub(crate) fn render(
 /// Ours in bold.
 fn name(entrant: &Entrant) -> String {
     match entrant.kind {
-        Kind::Ours | Kind::LockFree => format!("**{}**", entrant.label),
+        Kind::Ours | Kind::LockFree | Kind::MultiSize => format!("**{}**", entrant.label),
         Kind::Peer | Kind::Reference => entrant.label.clone(),
     }
 }

@@ -4,12 +4,14 @@ use std::thread;
 
 use crate::candidates::mutex::NAIVE;
 use crate::comparison::{Comparison, Entrant, Kind};
+use crate::strategy::{Body, InRegisters, ThroughResult};
 use crate::table::{Table, multiple};
 use crate::workloads::{
     THREADS,
     alternating::ALTERNATING,
     handed_over::{CHANNEL, HANDED_OVER, HANDED_OVER_MANY},
     held::HELD,
+    kept,
     near_exhaustion::NEAR_EXHAUSTION,
     one_at_a_time::ONE_AT_A_TIME,
     ring, threaded,
@@ -37,12 +39,43 @@ pub(crate) struct Targets {
 /// Of all that was measured.
 pub(crate) fn all(comparison: &Comparison) -> Vec<Target> {
     let mut targets = Vec::new();
-    targets.extend(best_other(comparison, "one at a time", ONE_AT_A_TIME, 1.5));
-    targets.extend(floor(comparison));
-    targets.extend(best_other(comparison, "64 held at once", HELD, 1.2));
+    targets.extend(best_other(comparison, "by reference", ONE_AT_A_TIME, 1.4));
+    let in_registers = id::<InRegisters>(ONE_AT_A_TIME);
+    targets.extend(in_memory(
+        comparison,
+        "by reference",
+        ONE_AT_A_TIME,
+        "in registers",
+        &in_registers,
+    ));
+    let through_result = id::<ThroughResult>(ONE_AT_A_TIME);
+    targets.extend(best_other(
+        comparison,
+        "through a `Result`",
+        &through_result,
+        2.0,
+    ));
+    targets.extend(in_memory(
+        comparison,
+        "`dyn Pool`",
+        kept::DYNAMIC,
+        "by reference",
+        ONE_AT_A_TIME,
+    ));
+    for (what, workload) in [
+        ("kept in a future", kept::FUTURE),
+        ("kept in a field", kept::FIELD),
+        ("kept in a `Vec`", kept::VECTOR),
+        ("kept in a channel", kept::CHANNEL),
+    ] {
+        targets.extend(best_other(comparison, what, workload, 1.2));
+    }
+    targets.extend(floor(comparison, "in registers", &in_registers, 4.0));
+    targets.extend(floor(comparison, "64 held at once", HELD, LEVEL));
+    targets.extend(tiers(comparison));
     for threads in THREADS.into_iter().filter(|&threads| threads > 1) {
         let what = format!("{threads} threads");
-        targets.extend(best_other(comparison, &what, &threaded::id(threads), 2.0));
+        targets.extend(best_other(comparison, &what, &threaded::id(threads), 1.5));
     }
     targets.extend(best_other(
         comparison,
@@ -79,15 +112,50 @@ fn best_other(comparison: &Comparison, what: &str, workload: &str, wanted: f64) 
     })
 }
 
-fn floor(comparison: &Comparison) -> Option<Target> {
+/// A workload's name in that body.
+fn id<B: Body>(workload: &str) -> String {
+    format!("{workload}{}", B::SUFFIX)
+}
+
+/// Ours takes at most `most` times as long as the floor.
+fn floor(comparison: &Comparison, what: &str, workload: &str, most: f64) -> Option<Target> {
     let ours = kind(comparison, Kind::Ours)?;
-    let ratio = comparison.to_floor(ours, ONE_AT_A_TIME)?;
+    let ratio = comparison.to_floor(ours, workload)?;
     Some(Target {
-        what: "one at a time: ours".into(),
+        what: format!("{what}: ours"),
         against: "the floor".into(),
-        wanted: "at most 4×".into(),
+        wanted: format!("at most {most}×"),
         reached: ratio,
-        met: ratio <= 4.0,
+        met: ratio <= most,
+    })
+}
+
+/// Ours takes at most twice as long as it does where its guards are at `home`.
+fn in_memory(
+    comparison: &Comparison,
+    what: &str,
+    workload: &str,
+    against: &str,
+    home: &str,
+) -> Option<Target> {
+    let ratio = comparison.ours(workload)? / comparison.ours(home)?;
+    Some(Target {
+        what: format!("{what}: ours"),
+        against: against.into(),
+        wanted: "at most 2×".into(),
+        reached: ratio,
+        met: ratio <= 2.0,
+    })
+}
+
+fn tiers(comparison: &Comparison) -> Option<Target> {
+    let ratio = comparison.to_ours(kind(comparison, Kind::MultiSize)?, ONE_AT_A_TIME)?;
+    Some(Target {
+        what: "by reference: `MultiSizePool`".into(),
+        against: "`BufferPool`".into(),
+        wanted: "at most 1.5×".into(),
+        reached: ratio,
+        met: ratio <= 1.5,
     })
 }
 

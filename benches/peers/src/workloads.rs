@@ -4,6 +4,7 @@ pub(crate) mod alternating;
 pub(crate) mod burst;
 pub(crate) mod handed_over;
 pub(crate) mod held;
+pub(crate) mod kept;
 pub(crate) mod latency;
 pub(crate) mod near_exhaustion;
 pub(crate) mod one_at_a_time;
@@ -15,7 +16,7 @@ use criterion::BenchmarkId;
 use criterion::measurement::WallTime;
 
 use crate::Set;
-use crate::strategy::Strategy;
+use crate::strategy::{Body, ByReference, InRegisters, Strategy, ThroughResult};
 
 /// One of the workloads that criterion measures.
 pub(crate) struct Workload {
@@ -55,16 +56,21 @@ pub(crate) const CHAPTER_MESSAGE: &[u8] = &[7; 64];
 /// The thread counts of the workloads that have several.
 pub(crate) const THREADS: [usize; 4] = [1, 2, 4, 8];
 
-/// `function::<C>`, or `function::<C, CONSTANT>`, for each candidate C.
+/// `function::<C>`, `function::<C, Body>` or `function::<C, Body, CONSTANT>`, for each candidate C.
 macro_rules! candidates {
     ($function:ident as $measure:ty: $($candidate:ty),* $(,)?) => {
         vec![$($crate::workloads::Candidate::of::<$candidate>(
             $function::<$candidate> as $measure
         )),*]
     };
-    ($function:ident, $constant:ident as $measure:ty: $($candidate:ty),* $(,)?) => {
+    ($function:ident, $body:ident as $measure:ty: $($candidate:ty),* $(,)?) => {
         vec![$($crate::workloads::Candidate::of::<$candidate>(
-            $function::<$candidate, $constant> as $measure
+            $function::<$candidate, $body> as $measure
+        )),*]
+    };
+    ($function:ident, $body:ident, $constant:ident as $measure:ty: $($candidate:ty),* $(,)?) => {
+        vec![$($crate::workloads::Candidate::of::<$candidate>(
+            $function::<$candidate, $body, $constant> as $measure
         )),*]
     };
 }
@@ -72,11 +78,12 @@ macro_rules! candidates {
 /// `function::<C>` for each candidate C that any thread can use, and whose guards may be dropped on the
 /// thread that acquired them.
 macro_rules! shared_candidates {
-    ($set:expr, $function:ident as $measure:ty) => {
+    ($set:expr, $function:ident $(, $body:ident)? as $measure:ty) => {
         match $set {
             $crate::Set::Peers => $crate::workloads::candidates!(
-                $function as $measure:
+                $function $(, $body)? as $measure:
                 poolbuf::BufferPool,
+                poolbuf::MultiSizePool,
                 poolbuf::LockFreePool<{ $crate::strategy::BUFFERS }>,
                 $crate::candidates::allocator::FreshVector,
                 $crate::candidates::zeropool::Uninitialised,
@@ -93,7 +100,7 @@ macro_rules! shared_candidates {
                 $crate::candidates::mutex::MutexPool,
             ),
             $crate::Set::Allocator => $crate::workloads::candidates!(
-                $function as $measure:
+                $function $(, $body)? as $measure:
                 poolbuf::BufferPool,
                 poolbuf::LockFreePool<{ $crate::strategy::BUFFERS }>,
                 $crate::candidates::allocator::FreshVector,
@@ -106,12 +113,23 @@ pub(crate) use {candidates, shared_candidates};
 
 /// All that criterion measures.
 pub(crate) fn all(set: Set) -> Vec<Workload> {
-    let mut workloads = vec![one_at_a_time::workload(set), held::workload(set)];
-    workloads.extend(THREADS.map(|threads| threaded::workload(set, threads)));
-    workloads.extend(THREADS.map(|threads| ring::workload(set, threads)));
-    workloads.extend(handed_over::workloads(set));
+    let mut workloads = with_body::<ByReference>(set);
+    workloads.extend(with_body::<InRegisters>(set));
+    workloads.extend(with_body::<ThroughResult>(set));
     workloads.extend(one_at_a_time::chapter(set));
-    workloads.push(alternating::workload(set));
-    workloads.extend(near_exhaustion::workload(set));
+    workloads.extend(kept::workloads(set));
+    workloads
+}
+
+fn with_body<B: Body>(set: Set) -> Vec<Workload> {
+    let mut workloads = vec![one_at_a_time::workload::<B>(set), held::workload::<B>(set)];
+    workloads.extend(THREADS.map(|threads| threaded::workload::<B>(set, threads)));
+    workloads.extend(THREADS.map(|threads| ring::workload::<B>(set, threads)));
+    workloads.extend(handed_over::workloads::<B>(set));
+    workloads.push(alternating::workload::<B>(set));
+    workloads.extend(near_exhaustion::workload::<B>(set));
+    for workload in &mut workloads {
+        workload.id.push_str(B::SUFFIX);
+    }
     workloads
 }

@@ -11,57 +11,59 @@ use crate::candidates::array_queue::QueuePool;
 use crate::candidates::bytesbuf::Bytesbuf;
 use crate::candidates::cloudflare::Cloudflare;
 use crate::candidates::floor::LocalVector;
-use crate::candidates::heapless::{First, Heapless, Second};
+use crate::candidates::heapless::{self, Heapless};
 use crate::candidates::lockfree_object_pool::{Linear, Mutexed};
 use crate::candidates::mutex::MutexPool;
 use crate::candidates::object_pool::ObjectPool;
 use crate::candidates::opool::Opool;
 use crate::candidates::sharded_slab::Slab;
 use crate::candidates::zeropool::{Uninitialised, Zeroed};
-use crate::strategy::{BUFFERS, MESSAGE, Strategy, acquire_write_release};
+use crate::strategy::{BUFFERS, Body, MESSAGE, Strategy};
 
 pub(crate) const ALTERNATING: &str = "alternating";
 
 /// Where a pool is `static`, the two are of different types.
-fn measure<A: Strategy, B: Strategy>(
+fn measure<First: Strategy, Second: Strategy, B: Body>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     id: BenchmarkId,
     _threads: usize,
 ) {
-    let (first, second) = (A::new(BUFFERS), B::new(BUFFERS));
+    let (first, second) = (First::new(BUFFERS), Second::new(BUFFERS));
     group.bench_function(id, |bencher| {
         bencher.iter(|| {
-            acquire_write_release(&first, MESSAGE);
-            acquire_write_release(&second, MESSAGE);
+            B::acquire_write_release(&first, MESSAGE);
+            B::acquire_write_release(&second, MESSAGE);
         });
     });
 }
 
-fn two<S: Strategy>() -> Candidate<Measure> {
-    Candidate::of::<S>(measure::<S, S>)
+fn two<S: Strategy, B: Body>() -> Candidate<Measure> {
+    Candidate::of::<S>(measure::<S, S, B>)
 }
 
-pub(super) fn workload(set: Set) -> Workload {
+pub(super) fn workload<B: Body>(set: Set) -> Workload {
     let mut candidates = vec![
-        two::<BufferPool>(),
-        two::<LockFreePool<BUFFERS>>(),
-        two::<FreshVector>(),
-        two::<LocalVector>(),
+        two::<BufferPool, B>(),
+        two::<LockFreePool<BUFFERS>, B>(),
+        two::<FreshVector, B>(),
+        two::<LocalVector, B>(),
     ];
     if set == Set::Peers {
         candidates.extend([
-            two::<Uninitialised>(),
-            two::<Zeroed>(),
-            two::<Opool>(),
-            two::<ObjectPool>(),
-            two::<Linear>(),
-            two::<Mutexed>(),
-            two::<Slab>(),
-            two::<Bytesbuf>(),
-            two::<QueuePool>(),
-            two::<MutexPool>(),
-            Candidate::of::<Cloudflare<0>>(measure::<Cloudflare<0>, Cloudflare<1>>),
-            Candidate::of::<Heapless<First>>(measure::<Heapless<First>, Heapless<Second>>),
+            two::<Uninitialised, B>(),
+            two::<Zeroed, B>(),
+            two::<Opool, B>(),
+            two::<ObjectPool, B>(),
+            two::<Linear, B>(),
+            two::<Mutexed, B>(),
+            two::<Slab, B>(),
+            two::<Bytesbuf, B>(),
+            two::<QueuePool, B>(),
+            two::<MutexPool, B>(),
+            Candidate::of::<Cloudflare<0>>(measure::<Cloudflare<0>, Cloudflare<1>, B>),
+            Candidate::of::<Heapless<heapless::First>>(
+                measure::<Heapless<heapless::First>, Heapless<heapless::Second>, B>,
+            ),
         ]);
     }
     Workload {

@@ -19,7 +19,7 @@ use crate::candidates::object_pool::ObjectPool;
 use crate::candidates::opool::Opool;
 use crate::candidates::sharded_slab::Slab;
 use crate::candidates::zeropool::{Uninitialised, Zeroed};
-use crate::strategy::{BUFFER_SIZE, Strategy, acquire_and_write};
+use crate::strategy::{BUFFER_SIZE, Body, InRegisters, Strategy};
 
 pub(crate) const BUFFERS: usize = 4096;
 /// The names of the figures, in the order in which they are taken: before there is a pool, with all buffers
@@ -39,7 +39,7 @@ fn measure<S: Strategy>() -> Option<[u64; 4]> {
     let before = resident()?;
     let strategy = S::new(BUFFERS);
     let held: Vec<_> = (0..BUFFERS)
-        .map(|_| acquire_and_write(&strategy, &message))
+        .map(|_| InRegisters::acquire_and_write(&strategy, &message))
         .collect();
     black_box(&held);
     let peak = resident()?;

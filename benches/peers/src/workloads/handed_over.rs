@@ -24,7 +24,7 @@ use crate::candidates::object_pool::ObjectPool;
 use crate::candidates::opool::Opool;
 use crate::candidates::sharded_slab::OwnedSlab;
 use crate::candidates::zeropool::{Uninitialised, Zeroed};
-use crate::strategy::{BUFFERS, MESSAGE, Strategy, acquire_and_write};
+use crate::strategy::{BUFFERS, Body, MESSAGE, Strategy};
 
 pub(crate) const HANDED_OVER: &str = "handed-over";
 pub(crate) const HANDED_OVER_MANY: &str = "handed-over-32-at-once";
@@ -94,7 +94,7 @@ fn insist(mut is_so: impl FnMut() -> bool) {
     }
 }
 
-fn measure<S: Strategy + Sync, const AT_ONCE: usize>(
+fn measure<S: Strategy + Sync, B: Body, const AT_ONCE: usize>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     id: BenchmarkId,
     _threads: usize,
@@ -106,7 +106,7 @@ fn measure<S: Strategy + Sync, const AT_ONCE: usize>(
         bencher.iter_custom(|iterations| {
             through_channel::<_, AT_ONCE>(
                 iterations * OPERATIONS,
-                || acquire_and_write(&strategy, MESSAGE),
+                || B::acquire_and_write(&strategy, MESSAGE),
                 drop,
             )
         });
@@ -132,23 +132,23 @@ fn measure_channel<const AT_ONCE: usize>(
     });
 }
 
-pub(super) fn workloads(set: Set) -> [Workload; 2] {
+pub(super) fn workloads<B: Body>(set: Set) -> [Workload; 2] {
     [
-        workload::<1>(set, HANDED_OVER),
-        workload::<BATCH>(set, HANDED_OVER_MANY),
+        workload::<B, 1>(set, HANDED_OVER),
+        workload::<B, BATCH>(set, HANDED_OVER_MANY),
     ]
 }
 
-fn workload<const AT_ONCE: usize>(set: Set, id: &str) -> Workload {
+fn workload<B: Body, const AT_ONCE: usize>(set: Set, id: &str) -> Workload {
     let mut candidates: Vec<Candidate<Measure>> = match set {
         Set::Allocator => candidates!(
-            measure, AT_ONCE as Measure:
+            measure, B, AT_ONCE as Measure:
             BufferPool,
             LockFreePool<BUFFERS>,
             FreshVector,
         ),
         Set::Peers => candidates!(
-            measure, AT_ONCE as Measure:
+            measure, B, AT_ONCE as Measure:
             BufferPool,
             LockFreePool<BUFFERS>,
             FreshVector,

@@ -6,27 +6,31 @@ use criterion::{BenchmarkGroup, BenchmarkId};
 use super::{Candidate, Measure, Workload, shared_candidates};
 use crate::Set;
 use crate::candidates::floor::LocalVector;
-use crate::strategy::{BUFFERS, MESSAGE, Strategy, acquire_and_write};
+use crate::strategy::{BUFFERS, Body, MESSAGE, Strategy};
 
 pub(crate) const HELD: &str = "held-64";
 const COUNT: usize = 64;
 
-fn measure<S: Strategy>(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, _: usize) {
+fn measure<S: Strategy, B: Body>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    id: BenchmarkId,
+    _: usize,
+) {
     let strategy = S::new(BUFFERS);
     let mut held = Vec::with_capacity(COUNT);
     group.bench_function(id, |bencher| {
         bencher.iter(|| {
             for _ in 0..COUNT {
-                held.push(acquire_and_write(&strategy, MESSAGE));
+                held.push(B::acquire_and_write(&strategy, MESSAGE));
             }
             held.clear();
         });
     });
 }
 
-pub(super) fn workload(set: Set) -> Workload {
-    let mut candidates = shared_candidates!(set, measure as Measure);
-    candidates.push(Candidate::of::<LocalVector>(measure::<LocalVector>));
+pub(super) fn workload<B: Body>(set: Set) -> Workload {
+    let mut candidates = shared_candidates!(set, measure, B as Measure);
+    candidates.push(Candidate::of::<LocalVector>(measure::<LocalVector, B>));
     Workload {
         id: HELD.into(),
         operations: COUNT as u64,

@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 
 use super::{Candidate, shared_candidates};
 use crate::Set;
-use crate::strategy::{BUFFERS, MESSAGE, Strategy, acquire_write_release};
+use crate::strategy::{BUFFERS, Body, ByReference, MESSAGE, Strategy};
 
 const THREADS: usize = 4;
 const WARM_UP: u64 = 1_000;
@@ -60,7 +60,9 @@ fn nanoseconds(time: Duration) -> u64 {
 
 fn measure<S: Strategy + Sync>(operations: u64) -> Histogram<u64> {
     let strategy = S::new(BUFFERS);
-    measure_operation(operations, || acquire_write_release(&strategy, MESSAGE))
+    measure_operation(operations, || {
+        ByReference::acquire_write_release(&strategy, MESSAGE)
+    })
 }
 
 fn measure_clock(operations: u64) -> Histogram<u64> {

@@ -1,7 +1,6 @@
 //! A pool that is nearly exhausted: 8 threads on 16 buffers, of which each wants two at once. Who is refused
 //! the second gives the first back, lets others run, and tries again. Only for candidates that can refuse.
 
-use std::hint::black_box;
 use std::sync::Barrier;
 use std::thread;
 use std::time::Instant;
@@ -17,7 +16,7 @@ use crate::candidates::heapless::{Heapless, NearlyExhausted};
 use crate::candidates::mutex::MutexPool;
 use crate::candidates::object_pool::ObjectPool;
 use crate::candidates::opool::Opool;
-use crate::strategy::{Bounded, MESSAGE};
+use crate::strategy::{Body, Bounded, MESSAGE};
 use crate::threads::wall_time;
 
 pub(crate) const NEAR_EXHAUSTION: &str = "near-exhaustion";
@@ -27,10 +26,10 @@ const PAIRS: u64 = 40_000;
 const WARM_UP: u64 = 100;
 
 /// Two buffers at once, however many attempts that takes.
-fn pair<S: Bounded>(strategy: &S) {
+fn pair<S: Bounded, B: Body>(strategy: &S) {
     let both = loop {
-        let first = strategy.try_acquire();
-        let second = first.as_ref().and_then(|_| strategy.try_acquire());
+        let first = B::try_acquire(strategy);
+        let second = first.as_ref().and_then(|_| B::try_acquire(strategy));
         match (first, second) {
             (Some(first), Some(second)) => break [first, second],
             (first, _) => drop(first),
@@ -38,23 +37,23 @@ fn pair<S: Bounded>(strategy: &S) {
         thread::yield_now();
     };
     for mut guard in both {
-        black_box(S::write(&mut guard, MESSAGE));
+        B::write::<S>(&mut guard, MESSAGE);
     }
 }
 
-fn work<S: Bounded>(strategy: &S, pairs: u64, barrier: &Barrier) -> (Instant, Instant) {
+fn work<S: Bounded, B: Body>(strategy: &S, pairs: u64, barrier: &Barrier) -> (Instant, Instant) {
     for _ in 0..WARM_UP {
-        pair(strategy);
+        pair::<S, B>(strategy);
     }
     barrier.wait();
     let start = Instant::now();
     for _ in 0..pairs {
-        pair(strategy);
+        pair::<S, B>(strategy);
     }
     (start, Instant::now())
 }
 
-fn measure<S: Bounded + Sync>(
+fn measure<S: Bounded + Sync, B: Body>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     id: BenchmarkId,
     threads: usize,
@@ -63,19 +62,19 @@ fn measure<S: Bounded + Sync>(
     group.bench_function(id, |bencher| {
         bencher.iter_custom(|iterations| {
             let share = iterations * PAIRS / threads as u64;
-            wall_time(threads, |barrier| work(&strategy, share, barrier))
+            wall_time(threads, |barrier| work::<S, B>(&strategy, share, barrier))
         });
     });
 }
 
 /// Nothing for an allocator, which does not refuse.
-pub(super) fn workload(set: Set) -> Option<Workload> {
+pub(super) fn workload<B: Body>(set: Set) -> Option<Workload> {
     (set == Set::Peers).then(|| Workload {
         id: NEAR_EXHAUSTION.into(),
         operations: PAIRS,
         threads: THREADS,
         candidates: candidates!(
-            measure as Measure:
+            measure, B as Measure:
             BufferPool,
             LockFreePool<BUFFERS>,
             Opool,

@@ -9,25 +9,29 @@ use criterion::{BenchmarkGroup, BenchmarkId};
 use super::{CHAPTER_MESSAGE, Candidate, Measure, Workload, shared_candidates, threaded};
 use crate::Set;
 use crate::candidates::floor::LocalVector;
-use crate::strategy::{BUFFERS, MESSAGE, Strategy, acquire_write_release};
+use crate::strategy::{BUFFERS, Body, InRegisters, MESSAGE, Strategy};
 
 pub(crate) const ONE_AT_A_TIME: &str = "one-at-a-time";
 pub(crate) const CHAPTER: &str = "chapter-1-thread";
 
 /// `message` is a function, so that its length is known where it is copied if it is a constant.
-fn measure_with<S: Strategy>(
+fn measure_with<S: Strategy, B: Body>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     id: BenchmarkId,
     message: impl Fn() -> &'static [u8],
 ) {
     let strategy = S::new(BUFFERS);
     group.bench_function(id, |bencher| {
-        bencher.iter(|| acquire_write_release(&strategy, message()));
+        bencher.iter(|| B::acquire_write_release(&strategy, message()));
     });
 }
 
-fn measure<S: Strategy>(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, _: usize) {
-    measure_with::<S>(group, id, || MESSAGE);
+fn measure<S: Strategy, B: Body>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    id: BenchmarkId,
+    _: usize,
+) {
+    measure_with::<S, B>(group, id, || MESSAGE);
 }
 
 fn measure_chapter<S: Strategy>(
@@ -36,12 +40,12 @@ fn measure_chapter<S: Strategy>(
     _: usize,
 ) {
     let message = black_box(CHAPTER_MESSAGE);
-    measure_with::<S>(group, id, move || message);
+    measure_with::<S, InRegisters>(group, id, move || message);
 }
 
-pub(super) fn workload(set: Set) -> Workload {
-    let mut candidates = shared_candidates!(set, measure as Measure);
-    candidates.push(Candidate::of::<LocalVector>(measure::<LocalVector>));
+pub(super) fn workload<B: Body>(set: Set) -> Workload {
+    let mut candidates = shared_candidates!(set, measure, B as Measure);
+    candidates.push(Candidate::of::<LocalVector>(measure::<LocalVector, B>));
     Workload {
         id: ONE_AT_A_TIME.into(),
         operations: 1,

@@ -10,7 +10,7 @@ use criterion::{BenchmarkGroup, BenchmarkId};
 use super::{Candidate, Measure, Workload, shared_candidates};
 use crate::Set;
 use crate::candidates::floor::LocalVector;
-use crate::strategy::{BUFFERS, MESSAGE, Strategy, acquire_and_write};
+use crate::strategy::{BUFFERS, Body, MESSAGE, Strategy};
 use crate::threads::wall_time;
 
 const HELD: usize = 16;
@@ -25,13 +25,17 @@ pub(crate) fn id(threads: usize) -> String {
     format!("ring-{threads}")
 }
 
-fn work<S: Strategy>(strategy: &S, operations: u64, barrier: &Barrier) -> (Instant, Instant) {
+fn work<S: Strategy, B: Body>(
+    strategy: &S,
+    operations: u64,
+    barrier: &Barrier,
+) -> (Instant, Instant) {
     let mut ring: [S::Guard<'_>; HELD] =
-        std::array::from_fn(|_| acquire_and_write(strategy, MESSAGE));
+        std::array::from_fn(|_| B::acquire_and_write(strategy, MESSAGE));
     let mut turn = |times: u64| {
         for _ in 0..times {
             for oldest in &mut ring {
-                *oldest = acquire_and_write(strategy, MESSAGE);
+                *oldest = B::acquire_and_write(strategy, MESSAGE);
             }
         }
     };
@@ -46,7 +50,7 @@ fn share(iterations: u64, threads: usize) -> u64 {
     iterations * OPERATIONS / threads as u64
 }
 
-fn measure<S: Strategy + Sync>(
+fn measure<S: Strategy + Sync, B: Body>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     id: BenchmarkId,
     threads: usize,
@@ -55,25 +59,25 @@ fn measure<S: Strategy + Sync>(
     group.bench_function(id, |bencher| {
         bencher.iter_custom(|iterations| {
             let share = share(iterations, threads);
-            wall_time(threads, |barrier| work(&strategy, share, barrier))
+            wall_time(threads, |barrier| work::<_, B>(&strategy, share, barrier))
         });
     });
 }
 
-fn measure_own(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, threads: usize) {
+fn measure_own<B: Body>(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, threads: usize) {
     group.bench_function(id, |bencher| {
         bencher.iter_custom(|iterations| {
             let share = share(iterations, threads);
             wall_time(threads, |barrier| {
-                work(&LocalVector::new(OWN), share, barrier)
+                work::<_, B>(&LocalVector::new(OWN), share, barrier)
             })
         });
     });
 }
 
-pub(super) fn workload(set: Set, threads: usize) -> Workload {
-    let mut candidates = shared_candidates!(set, measure as Measure);
-    candidates.push(Candidate::of::<LocalVector>(measure_own));
+pub(super) fn workload<B: Body>(set: Set, threads: usize) -> Workload {
+    let mut candidates = shared_candidates!(set, measure, B as Measure);
+    candidates.push(Candidate::of::<LocalVector>(measure_own::<B>));
     Workload {
         id: id(threads),
         operations: OPERATIONS,

@@ -11,7 +11,7 @@ use super::{CHAPTER_MESSAGE, CHAPTER_THREADS};
 use super::{Candidate, Measure, Workload, shared_candidates};
 use crate::Set;
 use crate::candidates::floor::LocalVector;
-use crate::strategy::{BUFFERS, MESSAGE, Strategy, acquire_write_release};
+use crate::strategy::{BUFFERS, Body, InRegisters, MESSAGE, Strategy};
 use crate::threads::wall_time;
 
 /// Shared out among the threads: so many that, however few iterations criterion decides on, the threads'
@@ -26,24 +26,24 @@ pub(crate) fn id(threads: usize) -> String {
     format!("threads-{threads}")
 }
 
-fn work<S: Strategy>(
+fn work<S: Strategy, B: Body>(
     strategy: &S,
     operations: u64,
     message: impl Fn() -> &'static [u8],
     barrier: &Barrier,
 ) -> (Instant, Instant) {
     for _ in 0..WARM_UP {
-        acquire_write_release(strategy, message());
+        B::acquire_write_release(strategy, message());
     }
     barrier.wait();
     let start = Instant::now();
     for _ in 0..operations {
-        acquire_write_release(strategy, message());
+        B::acquire_write_release(strategy, message());
     }
     (start, Instant::now())
 }
 
-fn measure_with<S: Strategy + Sync>(
+fn measure_with<S: Strategy + Sync, B: Body>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     id: BenchmarkId,
     threads: usize,
@@ -53,12 +53,14 @@ fn measure_with<S: Strategy + Sync>(
     group.bench_function(id, |bencher| {
         bencher.iter_custom(|iterations| {
             let share = iterations * OPERATIONS / threads as u64;
-            wall_time(threads, |barrier| work(&strategy, share, &message, barrier))
+            wall_time(threads, |barrier| {
+                work::<_, B>(&strategy, share, &message, barrier)
+            })
         });
     });
 }
 
-fn measure_own_with(
+fn measure_own_with<B: Body>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     id: BenchmarkId,
     threads: usize,
@@ -68,22 +70,22 @@ fn measure_own_with(
         bencher.iter_custom(|iterations| {
             let share = iterations * OPERATIONS / threads as u64;
             wall_time(threads, |barrier| {
-                work(&LocalVector::new(OWN), share, &message, barrier)
+                work::<_, B>(&LocalVector::new(OWN), share, &message, barrier)
             })
         });
     });
 }
 
-fn measure<S: Strategy + Sync>(
+fn measure<S: Strategy + Sync, B: Body>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     id: BenchmarkId,
     threads: usize,
 ) {
-    measure_with::<S>(group, id, threads, || MESSAGE);
+    measure_with::<S, B>(group, id, threads, || MESSAGE);
 }
 
-fn measure_own(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, threads: usize) {
-    measure_own_with(group, id, threads, || MESSAGE);
+fn measure_own<B: Body>(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, threads: usize) {
+    measure_own_with::<B>(group, id, threads, || MESSAGE);
 }
 
 fn measure_chapter<S: Strategy + Sync>(
@@ -92,17 +94,17 @@ fn measure_chapter<S: Strategy + Sync>(
     threads: usize,
 ) {
     let message = black_box(CHAPTER_MESSAGE);
-    measure_with::<S>(group, id, threads, move || message);
+    measure_with::<S, InRegisters>(group, id, threads, move || message);
 }
 
 fn measure_chapter_own(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, threads: usize) {
     let message = black_box(CHAPTER_MESSAGE);
-    measure_own_with(group, id, threads, move || message);
+    measure_own_with::<InRegisters>(group, id, threads, move || message);
 }
 
-pub(super) fn workload(set: Set, threads: usize) -> Workload {
-    let mut candidates = shared_candidates!(set, measure as Measure);
-    candidates.push(Candidate::of::<LocalVector>(measure_own));
+pub(super) fn workload<B: Body>(set: Set, threads: usize) -> Workload {
+    let mut candidates = shared_candidates!(set, measure, B as Measure);
+    candidates.push(Candidate::of::<LocalVector>(measure_own::<B>));
     Workload {
         id: id(threads),
         operations: OPERATIONS,
