@@ -158,14 +158,12 @@ impl<F: FreeList> LockedLine<F> {
                 // SAFETY: just taken, charged and tracked.
                 unsafe { lending.lend(slot) }
             };
-            let mut room = queue.take_room(first);
-            let top = take();
-            room.extend((1..count).map(|_| take()));
-            room.reverse();
-            let loan = Loan {
-                first: top,
-                others: room,
-            };
+            let mut loan = Loan::one(take());
+            if count > 1 {
+                loan.others = queue.take_room(first);
+                loan.others.extend((1..count).map(|_| take()));
+                loan.others.reverse();
+            }
             queue.grant(first, tier, loan, others, after);
         };
         held.set_demand(demand);

@@ -74,6 +74,7 @@ impl<'a, F: FreeList> Serving<'a, F> {
     }
 
     /// Lends what is free, or joins the line.
+    #[inline(never)]
     fn lend_or_join(
         &self,
         request: &Request,
@@ -93,7 +94,8 @@ impl<'a, F: FreeList> Serving<'a, F> {
         };
         let mut count = 0;
         let mut able = [None, None];
-        for (tier, able) in self.tiers().into_iter().flatten().zip(&mut able) {
+        for (tier, able) in self.tiers().iter().zip(&mut able) {
+            let Some(tier) = *tier else { continue };
             let is_next = !std::ptr::eq(tier, self.home);
             match tier.may_wait(request.count, request.len) {
                 Ok(checked) => (count, *able) = (checked, Some(tier)),
@@ -128,8 +130,8 @@ impl<'a, F: FreeList> Serving<'a, F> {
         let mut full = None;
         let mut line = self.home.core().line.lock();
         let mut tiers = [None, None];
-        for (number, tier) in tiers.iter_mut().zip(able) {
-            let Some(tier) = tier else { continue };
+        for (number, tier) in tiers.iter_mut().zip(&able) {
+            let Some(tier) = *tier else { continue };
             let core = tier.core();
             if line.queue.is_closed(core.tier) {
                 note(tier.closed());
@@ -161,7 +163,7 @@ impl<'a, F: FreeList> Serving<'a, F> {
             room,
         };
         let joined = line.queue.join(wants, tiers);
-        for tier in tiers.into_iter().flatten() {
+        for &tier in tiers.iter().flatten() {
             // Served by the first already, it is in no line any more.
             if line.queue.is_first(joined, tier) {
                 line.look_at([tier], &mut after);

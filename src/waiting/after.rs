@@ -45,7 +45,7 @@ impl After {
         while let Some(kick) = self.kicks.pop() {
             kick.serve(&mut self);
         }
-        if let Some(waker) = self.first.take() {
+        if let Some(waker) = self.first {
             waker.wake();
         }
         if !self.others.is_empty() {

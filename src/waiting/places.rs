@@ -1,4 +1,5 @@
 //! Things at numbered places, as many as there are things: the memory of those that are gone goes back while others stay.
+//! They are made where they lie, and stay there when a place is given up, so that nothing large is moved.
 #![forbid(unsafe_code)]
 
 use std::num::NonZeroU32;
@@ -33,20 +34,22 @@ pub(crate) struct Places<T> {
     blocks: Vec<Block<T>>,
     /// No block before this one has a vacant place.
     vacant_from: usize,
-    spare: Option<Box<[Option<T>; BLOCK]>>,
+    spare: Option<Things<T>>,
 }
 
 struct Block<T> {
     /// A bit for each place.
     occupied: u64,
     /// `None` while none is.
-    things: Option<Box<[Option<T>; BLOCK]>>,
+    things: Option<Things<T>>,
 }
+
+type Things<T> = Box<[T; BLOCK]>;
 
 /// As many as a word has bits.
 const BLOCK: usize = u64::BITS as usize;
 
-impl<T> Places<T> {
+impl<T: Default> Places<T> {
     pub(crate) fn new() -> Self {
         Places {
             blocks: Vec::new(),
@@ -55,9 +58,9 @@ impl<T> Places<T> {
         }
     }
 
-    /// Puts `thing` where there is room.
+    /// Takes a place that is vacant. What lies there is a default, or what lay there when it was vacated.
     #[inline]
-    pub(crate) fn put(&mut self, thing: T) -> Ticket {
+    pub(crate) fn occupy(&mut self) -> (Ticket, &mut T) {
         let mut blocks = self.blocks[self.vacant_from..].iter();
         self.vacant_from += match blocks.position(|block| block.occupied != u64::MAX) {
             Some(further) => further,
@@ -74,30 +77,32 @@ impl<T> Places<T> {
         let place = block.occupied.trailing_ones() as usize;
         let things = block.things.get_or_insert_with(|| {
             let spare = self.spare.take();
-            spare.unwrap_or_else(|| Box::new([const { None }; BLOCK]))
+            spare.unwrap_or_else(|| Box::new(std::array::from_fn(|_| T::default())))
         });
-        things[place] = Some(thing);
         block.occupied |= 1 << place;
-        Ticket::new(self.vacant_from, place)
+        (Ticket::new(self.vacant_from, place), &mut things[place])
     }
 
     /// What lies at the place, if there is something.
     #[inline]
     pub(crate) fn get_mut(&mut self, ticket: Ticket) -> Option<&mut T> {
         let block = self.blocks.get_mut(ticket.block())?;
-        block.things.as_mut()?[ticket.place()].as_mut()
+        let place = ticket.place();
+        let occupied = block.occupied & (1 << place) != 0;
+        block
+            .things
+            .as_mut()
+            .filter(|_| occupied)
+            .map(|things| &mut things[place])
     }
 
-    /// The place is vacant, and what lay there dropped.
+    /// The place is vacant. What lies there stays until the place is occupied again.
     pub(crate) fn vacate(&mut self, ticket: Ticket) {
-        let (number, place) = (ticket.block(), ticket.place());
+        let number = ticket.block();
         let Some(block) = self.blocks.get_mut(number) else {
             return;
         };
-        if let Some(things) = &mut block.things {
-            things[place] = None;
-        }
-        block.occupied &= !(1 << place);
+        block.occupied &= !(1 << ticket.place());
         self.vacant_from = self.vacant_from.min(number);
         if block.occupied == 0 {
             self.spare = block.things.take().or_else(|| self.spare.take());
@@ -111,29 +116,36 @@ impl<T> Places<T> {
     }
 }
 
-/// The caller has put something there, and not vacated the place.
+/// The caller has occupied the place, and not vacated it.
 impl<T> Index<Ticket> for Places<T> {
     type Output = T;
 
     #[inline]
     fn index(&self, ticket: Ticket) -> &T {
         let things = self.blocks[ticket.block()].things.as_ref();
-        let thing = things.and_then(|things| things[ticket.place()].as_ref());
-        thing.unwrap_or_else(|| unreachable!("a place that was given up"))
+        let things = things.unwrap_or_else(|| unreachable!("a place that was given up"));
+        &things[ticket.place()]
     }
 }
 
 impl<T> IndexMut<Ticket> for Places<T> {
     #[inline]
     fn index_mut(&mut self, ticket: Ticket) -> &mut T {
-        let thing = self.get_mut(ticket);
-        thing.unwrap_or_else(|| unreachable!("a place that was given up"))
+        let things = self.blocks[ticket.block()].things.as_mut();
+        let things = things.unwrap_or_else(|| unreachable!("a place that was given up"));
+        &mut things[ticket.place()]
     }
 }
 
 #[cfg(all(test, not(any(poolbuf_loom, poolbuf_shuttle))))]
 mod tests {
     use super::*;
+
+    fn put(places: &mut Places<usize>, thing: usize) -> Ticket {
+        let (ticket, place) = places.occupy();
+        *place = thing;
+        ticket
+    }
 
     fn blocks_in_memory(places: &Places<usize>) -> usize {
         let used = places.blocks.iter().filter(|block| block.things.is_some());
@@ -143,13 +155,13 @@ mod tests {
     #[test]
     fn a_place_keeps_what_lies_there_until_it_is_taken_and_is_used_again() {
         let mut places = Places::new();
-        let tickets: Vec<_> = (0..1000).map(|thing| places.put(thing)).collect();
+        let tickets: Vec<_> = (0..1000).map(|thing| put(&mut places, thing)).collect();
         for &ticket in tickets.iter().skip(1).step_by(3) {
             assert!(places.get_mut(ticket).is_some());
             places.vacate(ticket);
             assert!(places.get_mut(ticket).is_none());
         }
-        let again = places.put(5000);
+        let again = put(&mut places, 5000);
         assert_eq!(again, tickets[1], "the lowest that is vacant");
         for (number, &ticket) in tickets.iter().enumerate() {
             match number % 3 {
@@ -169,7 +181,7 @@ mod tests {
     fn memory_goes_back_though_one_stays() {
         for stays in [0, 31_999, 63_999] {
             let mut places = Places::new();
-            let tickets: Vec<_> = (0..64_000).map(|thing| places.put(thing)).collect();
+            let tickets: Vec<_> = (0..64_000).map(|thing| put(&mut places, thing)).collect();
             assert_eq!(blocks_in_memory(&places), 1000);
             for (number, &ticket) in tickets.iter().enumerate() {
                 if number != stays {
@@ -187,15 +199,15 @@ mod tests {
     fn who_comes_and_goes_at_the_edge_of_a_block_allocates_nothing() {
         let mut places = Places::new();
         for thing in 0..BLOCK {
-            places.put(thing);
+            put(&mut places, thing);
         }
-        let edge = places.put(0);
+        let edge = put(&mut places, 0);
         places.vacate(edge);
         let spare = |places: &Places<usize>| places.spare.as_ref().map(|things| things.as_ptr());
         let before = spare(&places);
         assert!(before.is_some());
         for _ in 0..3 {
-            let edge = places.put(0);
+            let edge = put(&mut places, 0);
             places.vacate(edge);
             assert_eq!(spare(&places), before);
         }

@@ -47,6 +47,7 @@ struct Tier {
     seen: Option<(u64, u64, Instant)>,
 }
 
+#[derive(Default)]
 struct Place {
     state: State,
     request: Wants,
@@ -74,6 +75,17 @@ pub(crate) struct Wants {
     pub(crate) caller: Caller,
     /// Has room for all, unless that is 1.
     pub(crate) room: Vec<PooledBuf>,
+}
+
+impl Default for Wants {
+    #[track_caller]
+    fn default() -> Self {
+        Wants {
+            count: 0,
+            caller: std::panic::Location::caller(),
+            room: Vec::new(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -129,6 +141,7 @@ pub(crate) struct Left {
     pub(crate) waited: Waited,
     /// To be dropped after the lock has been let go.
     _waker: Option<UserWaker>,
+    _room: Vec<PooledBuf>,
 }
 
 impl Queue {
@@ -173,14 +186,15 @@ impl Queue {
             ask: None,
             lacked_bytes: false,
         };
-        let ticket = self.places.put(Place {
-            state: State::Waiting(None),
-            request,
-            clock,
-            lacked_bytes: false,
-            links: tiers.map(|tier| Some(link(tier?, &self.tiers))),
-        });
-        for tier in tiers.into_iter().flatten() {
+        let (ticket, place) = self.places.occupy();
+        place.state = State::Waiting(None);
+        place.request = request;
+        place.clock = clock;
+        place.lacked_bytes = false;
+        for (place, &tier) in place.links.iter_mut().zip(&tiers) {
+            *place = tier.map(|tier| link(tier, &self.tiers));
+        }
+        for &tier in tiers.iter().flatten() {
             match self.tiers[tier].last.replace(ticket) {
                 Some(last) => self.link_mut(last, tier).after = Some(ticket),
                 None => {
@@ -190,7 +204,7 @@ impl Queue {
             }
             self.tiers[tier].linked += 1;
         }
-        if let Some(counts) = tiers.into_iter().flatten().next() {
+        if let Some(&counts) = tiers.iter().flatten().next() {
             self.tiers[counts].waiting += 1;
         }
         ticket
@@ -286,6 +300,7 @@ impl Queue {
     }
 
     /// The request has what it wants, from that tier. Adds the other tier to `others` if it was the first there too.
+    #[inline]
     pub(crate) fn grant(
         &mut self,
         ticket: Ticket,
@@ -296,7 +311,7 @@ impl Queue {
     ) {
         let lacked_bytes = self.link_mut(ticket, tier).lacked_bytes;
         let led = self.unlink(ticket, after);
-        others.extend(led.into_iter().flatten().filter(|other| *other != tier));
+        others.extend(led.iter().flatten().filter(|other| **other != tier));
         self.granted += 1;
         let place = &mut self.places[ticket];
         place.lacked_bytes = lacked_bytes;
@@ -308,49 +323,62 @@ impl Queue {
 
     /// Takes a request out of all lists; returns those where it was the first.
     fn unlink(&mut self, ticket: Ticket, after: &mut After) -> [Option<usize>; 2] {
-        let mut led = self.linked_in(ticket);
-        for tier in &mut led {
-            if tier.is_some_and(|tier| !self.unlink_from(ticket, tier, after)) {
-                *tier = None;
-            }
+        let [small, large] = std::mem::take(&mut self.places[ticket].links);
+        // It counts in the first list.
+        if let Some(counts) = small.as_ref().or(large.as_ref()) {
+            self.tiers[counts.tier].waiting -= 1;
+        }
+        let led = [
+            small.as_ref().and_then(|link| self.remove(link)),
+            large.as_ref().and_then(|link| self.remove(link)),
+        ];
+        if let Some(ask) = small.and_then(|link| link.ask) {
+            withdraw(ask, large.as_ref(), after);
+        }
+        if let Some(ask) = large.and_then(|link| link.ask) {
+            ask.withdraw(after);
         }
         led
     }
 
-    /// Takes a request out of the list of a tier, where it is linked; returns whether it was the first.
-    fn unlink_from(&mut self, ticket: Ticket, tier: usize, after: &mut After) -> bool {
+    /// Takes a request out of the list of a tier, where it is linked.
+    fn unlink_from(&mut self, ticket: Ticket, tier: usize, after: &mut After) {
         let [small, large] = &mut self.places[ticket].links;
-        // It counts in the first list.
         let (link, counts, other) = match small {
             Some(link) if link.tier == tier => (small.take(), true, large),
             _ => (large.take(), small.is_none(), small),
         };
-        let (before, next, ask) = link.map_or((None, None, None), |link| {
-            (link.before, link.after, link.ask)
-        });
-        let list = &mut self.tiers[tier];
-        list.linked -= 1;
-        list.waiting -= usize::from(counts);
-        if before.is_none() {
-            list.first = next;
-            list.turns += 1;
-        }
-        if next.is_none() {
-            list.last = before;
-        }
+        let Some(mut link) = link else { return };
+        self.tiers[tier].waiting -= usize::from(counts);
         if let Some(other) = other {
             self.tiers[other.tier].waiting += usize::from(counts);
         }
-        if let Some(ask) = ask {
+        if let Some(ask) = link.ask.take() {
             withdraw(ask, other.as_ref(), after);
         }
-        if let Some(before) = before {
-            self.link_mut(before, tier).after = next;
+        self.remove(&link);
+    }
+
+    /// Takes what was linked so out of the list. Returns its tier if it was the first.
+    fn remove(&mut self, link: &Link) -> Option<usize> {
+        let list = &mut self.tiers[link.tier];
+        list.linked -= 1;
+        match link.after {
+            Some(next) => self.link_mut(next, link.tier).before = link.before,
+            None => list.last = link.before,
         }
-        if let Some(next) = next {
-            self.link_mut(next, tier).before = before;
+        match link.before {
+            Some(before) => {
+                self.link_mut(before, link.tier).after = link.after;
+                None
+            }
+            None => {
+                let list = &mut self.tiers[link.tier];
+                list.first = link.after;
+                list.turns += 1;
+                Some(link.tier)
+            }
         }
-        before.is_none()
     }
 
     /// A tier serves those no more that are `such`.
@@ -372,6 +400,7 @@ impl Queue {
             let place = &mut self.places[ticket];
             if place.links.iter().all(Option::is_none) {
                 place.lacked_bytes = lacked_bytes;
+                place.request.room = Vec::new();
                 let refused = State::Refused(tier, why);
                 if let State::Waiting(waker) = std::mem::replace(&mut place.state, refused) {
                     after.wake(waker);
@@ -388,6 +417,7 @@ impl Queue {
 
     /// What became of a request. While it waits, it will be woken with `waker`, of which `fresh` is a clone if need be:
     /// returns what it was woken with before, to be dropped after the lock has been let go, or that it needs one.
+    #[inline]
     pub(crate) fn check(
         &mut self,
         ticket: Ticket,
@@ -434,6 +464,7 @@ impl Queue {
                 for_bytes: false,
             },
             _waker: None,
+            _room: Vec::new(),
         };
         let Some(place) = self.places.get_mut(ticket) else {
             return left;
@@ -442,6 +473,7 @@ impl Queue {
             clock: place.clock,
             for_bytes: place.lacked_bytes,
         };
+        left._room = std::mem::take(&mut place.request.room);
         match std::mem::take(&mut place.state) {
             State::Granted(tier, loan) => (left.tier, left.granted) = (Some(tier), Some(loan)),
             State::Refused(tier, why) => (left.tier, left.refused) = (Some(tier), Some(why)),
