@@ -171,11 +171,9 @@ impl<F: FreeList> LockedLine<F> {
 }
 
 impl<F: FreeList> budget::Line for Line<F> {
-    fn look_again(&self, ticket: Ticket, after: &mut After) -> bool {
+    fn look_again(&self, ticket: Ticket, after: &mut After) {
         let mut line = self.lock();
-        let before = line.queue.granted();
         let asking = line.queue.asking(ticket);
         line.look_at(asking.into_iter().flatten(), after);
-        line.queue.granted() != before
     }
 }

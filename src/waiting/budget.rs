@@ -99,7 +99,7 @@ pub(crate) struct Asking {
 pub(crate) trait Line: Send + Sync {
     /// Looks whether the request can be served now, and those behind it; returns whether any was. The caller holds no
     /// lock. The request may be gone.
-    fn look_again(&self, ticket: Ticket, after: &mut After) -> bool;
+    fn look_again(&self, ticket: Ticket, after: &mut After);
 }
 
 /// A request's place in the queue of a budget. It is withdrawn by its owner.
@@ -309,23 +309,14 @@ impl Budget {
 }
 
 impl Kick for Shared {
-    /// Serves those that lack nothing but bytes, while there are enough for the first.
+    /// Serves the first of those that lack nothing but bytes, if there are enough. If it is served or asks no more, then
+    /// that kicks for the next.
     #[cold]
     fn serve(&self, after: &mut After) {
-        loop {
-            let queue = self.queue.lock();
-            let Some((&first, asking)) = queue.asking.first_key_value() else {
-                return;
-            };
-            // Keeps the line alive; its requests keep their pools so.
-            let Asking { line, ticket } = asking.clone();
-            drop(queue);
-            let served = line.look_again(ticket, after);
-            let queue = self.queue.lock();
-            let still = queue.asking.first_key_value();
-            if !served && still.is_none_or(|(&now, _)| now == first) {
-                return;
-            }
+        let first = self.queue.lock().asking.values().next().cloned();
+        // Keeps the line alive; its requests keep their pools so.
+        if let Some(Asking { line, ticket }) = first {
+            line.look_again(ticket, after);
         }
     }
 }

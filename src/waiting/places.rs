@@ -44,7 +44,8 @@ struct Block<T> {
     things: Option<Things<T>>,
 }
 
-type Things<T> = Box<[T; BLOCK]>;
+/// As many as [`BLOCK`].
+type Things<T> = Box<[T]>;
 
 /// As many as a word has bits.
 const BLOCK: usize = u64::BITS as usize;
@@ -77,7 +78,7 @@ impl<T: Default> Places<T> {
         let place = block.occupied.trailing_ones() as usize;
         let things = block.things.get_or_insert_with(|| {
             let spare = self.spare.take();
-            spare.unwrap_or_else(|| Box::new(std::array::from_fn(|_| T::default())))
+            spare.unwrap_or_else(|| (0..BLOCK).map(|_| T::default()).collect())
         });
         block.occupied |= 1 << place;
         (Ticket::new(self.vacant_from, place), &mut things[place])

@@ -28,8 +28,6 @@ pub(crate) struct Queue {
     tiers: Vec<Tier>,
     /// How many have joined.
     joined: u64,
-    /// How many have been granted what they want.
-    granted: u64,
 }
 
 /// The requests that a tier may serve, from the first to the last.
@@ -150,7 +148,6 @@ impl Queue {
             places: Places::new(),
             tiers: Vec::new(),
             joined: 0,
-            granted: 0,
         }
     }
 
@@ -218,11 +215,6 @@ impl Queue {
 
     pub(crate) fn is_first(&self, ticket: Ticket, tier: usize) -> bool {
         self.tiers[tier].first == Some(ticket)
-    }
-
-    /// How many requests have been granted what they want.
-    pub(crate) fn granted(&self) -> u64 {
-        self.granted
     }
 
     /// The room that a request has for its buffers.
@@ -312,7 +304,6 @@ impl Queue {
         let lacked_bytes = self.link_mut(ticket, tier).lacked_bytes;
         let led = self.unlink(ticket, after);
         others.extend(led.iter().flatten().filter(|other| **other != tier));
-        self.granted += 1;
         let place = &mut self.places[ticket];
         place.lacked_bytes = lacked_bytes;
         let granted = State::Granted(tier, loan);
