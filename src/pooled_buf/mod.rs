@@ -516,18 +516,25 @@ impl PooledBuf {
     #[inline]
     fn end_after(&self, bytes: usize) -> Result<u32, CapacityError> {
         if bytes > self.spare_len() {
-            return Err(self.no_room_behind(bytes));
+            return Err(no_room_behind(self.place, self.lengths, bytes));
         }
         // At most the room, a `u32`.
         Ok(self.lengths.len() + bytes as u32)
     }
 
     /// The error that `bytes` bytes don't fit behind those written so far.
-    #[cold]
     fn no_room_behind(&self, bytes: usize) -> CapacityError {
-        let consumed = self.consumed();
-        CapacityError::behind(bytes, self.spare_len(), consumed, self.capacity())
+        no_room_behind(self.place, self.lengths, bytes)
     }
+}
+
+/// See the guard's function. By value: a call that takes the guard by reference, even one that is never made, has it
+/// lie in memory where it is made.
+#[cold]
+fn no_room_behind(place: Place, lengths: Lengths, bytes: usize) -> CapacityError {
+    let (size, room) = (place.size() as usize, place.room() as usize);
+    let spare = room - lengths.len() as usize;
+    CapacityError::behind(bytes, spare, size.saturating_sub(room), size.max(room))
 }
 
 impl Drop for PooledBuf {
