@@ -23,9 +23,11 @@
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use crossbeam_utils::CachePadded;
+
 use crate::core::PoolCore;
-use crate::free_list::{Demand, FreeList, Held};
-use crate::sync::{Mutex, MutexGuard};
+use crate::free_list::{Demand, FreeList, Held, Slot};
+use crate::sync::{Mutex, MutexGuard, Ordering};
 use crate::waiting::after::After;
 use crate::waiting::budget;
 use crate::waiting::loan::Loan;
@@ -34,7 +36,7 @@ use crate::waiting::queue::Queue;
 
 /// See the module.
 pub(crate) struct Line<F: FreeList> {
-    locked: Mutex<LockedLine<F>>,
+    locked: CachePadded<Mutex<LockedLine<F>>>,
 }
 
 /// The line, while it is locked.
@@ -52,10 +54,10 @@ unsafe impl<F: FreeList> Send for CoreRef<F> {}
 impl<F: FreeList> Line<F> {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Line {
-            locked: Mutex::new(LockedLine {
+            locked: CachePadded::new(Mutex::new(LockedLine {
                 queue: Queue::new(),
                 cores: Vec::new(),
-            }),
+            })),
         })
     }
 
@@ -77,28 +79,59 @@ impl<F: FreeList> Line<F> {
 }
 
 impl<F: FreeList> LockedLine<F> {
-    /// Makes a change of a tier's free list, and looks.
+    /// Takes a buffer back to a tier, and looks.
     ///
     /// # Safety
     ///
-    /// The tier's core is there until the line is unlocked.
-    pub(super) unsafe fn look(
-        &mut self,
-        tier: usize,
-        change: impl FnOnce(&mut F::Held<'_>),
-        after: &mut After,
-    ) {
-        let core = self.cores[tier].0;
-        // SAFETY: as our caller says.
-        let mut held = unsafe { core.as_ref() }.free_list.hold();
-        change(&mut held);
+    /// The tier's core is there until the line is unlocked; the buffer is out of it, and has no guard.
+    pub(super) unsafe fn take_back(&mut self, tier: usize, slot: Slot, after: &mut After) {
         let mut others = Vec::new();
-        // SAFETY: as our caller says; and this is its free list.
-        unsafe { self.serve(core, &mut held, &mut others, after) };
-        drop(held);
+        // SAFETY: as our caller says.
+        if let Err(slot) = unsafe { self.hand_on(tier, slot, &mut others, after) } {
+            let core = self.cores[tier].0;
+            // SAFETY: as our caller says.
+            let mut held = unsafe { core.as_ref() }.free_list.hold();
+            held.put(slot);
+            // SAFETY: as our caller says; and this is its free list.
+            unsafe { self.serve(core, &mut held, &mut others, after) };
+        }
         if !others.is_empty() {
             self.look_at(others, after);
         }
+    }
+
+    /// Hands a buffer that has come back on to the first request there, without the free list, if looking would do so: none
+    /// is free, and the first wants one, and no bytes. Else returns it. Adds to `others` as `serve` does.
+    ///
+    /// The demand stays that for one, whatever the next wants, and even if there is none. That is never wrong: still none
+    /// is free, and the next buffer that comes back, which comes here, sets it anew.
+    ///
+    /// # Safety
+    ///
+    /// As for `take_back`.
+    unsafe fn hand_on(
+        &mut self,
+        tier: usize,
+        slot: Slot,
+        others: &mut Vec<usize>,
+        after: &mut After,
+    ) -> Result<(), Slot> {
+        let core = self.cores[tier].0;
+        // SAFETY: as our caller says.
+        let (core, lending) = unsafe { (core.as_ref(), PoolCore::lending(core)) };
+        if core.budget.is_some() || !core.free_list.wants_one() {
+            return Err(slot);
+        }
+        let first = self.queue.first(tier).filter(|(_, wants)| wants.count == 1);
+        let Some((first, caller)) = first.map(|(first, wants)| (first, wants.caller)) else {
+            return Err(slot);
+        };
+        core.track(&slot, caller);
+        // SAFETY: as our caller says; and it is tracked.
+        let loan = Loan::one(unsafe { lending.lend(slot) });
+        self.queue.grant(first, tier, loan, others, after);
+        self.queue.count_handed_on(tier);
+        Ok(())
     }
 
     /// Looks at all of these tiers, one after the other: at the smaller one first, which serves a request that both can.
@@ -167,6 +200,8 @@ impl<F: FreeList> LockedLine<F> {
             queue.grant(first, tier, loan, others, after);
         };
         held.set_demand(demand);
+        let first_wants = queue.first(tier).map_or(0, |(_, wants)| wants.count);
+        core.first_wants.store(first_wants, Ordering::Relaxed);
     }
 }
 

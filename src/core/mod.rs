@@ -18,6 +18,8 @@ use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crossbeam_utils::CachePadded;
+
 use crate::config::CheckedConfig;
 use crate::core::line::Line;
 use crate::error::{ConfigError, ConfigProblem};
@@ -28,7 +30,7 @@ use crate::memory::decay::Decay;
 use crate::memory::region::{MemoryRegion, Region};
 use crate::pooled_buf::header::Lender;
 use crate::stats::PoolStats;
-use crate::sync::{AtomicU64, AtomicUsize, LeakTracker, Ordering, Witness};
+use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, LeakTracker, Ordering, Witness};
 use crate::waiting::after::After;
 use crate::waiting::budget::Budget;
 use crate::waiting::counts::WaitCounts;
@@ -56,11 +58,13 @@ struct PoolCore<F: FreeList> {
     line: Arc<Line<F>>,
     /// Its number in that line.
     tier: usize,
-    waits: WaitCounts,
+    waits: CachePadded<WaitCounts>,
     /// Whether requests may wait.
     waiting: bool,
     /// How many at most.
     max_waiting: usize,
+    /// How many buffers the first that waits wants, for the errors of those that don't: may be out of date.
+    first_wants: AtomicU32,
     refused: AtomicU64,
     /// Requests that were refused, timed out or were abandoned for want of bytes.
     over_budget: AtomicU64,
@@ -81,6 +85,19 @@ struct PoolCore<F: FreeList> {
     witness: Witness,
     decay: Option<Decay>,
     _leak: LeakTracker,
+}
+
+/// What the line knows of a core.
+struct InLine {
+    /// Requests that wait.
+    waiting: usize,
+    /// Buffers that the first of them wants.
+    first_wants: usize,
+    /// For so long, at least, nothing has come back for them: no buffer, or, if the first lacks nothing but bytes, no
+    /// bytes.
+    stalled: Duration,
+    /// Buffers that were lent past the free list.
+    handed_on: u64,
 }
 
 /// What all handles together count in `keepers`. Larger than any number of buffers, so that a release
@@ -140,9 +157,10 @@ impl<F: FreeList> PoolHandle<F> {
             region,
             line: Arc::clone(line),
             tier: 0,
-            waits: WaitCounts::default(),
+            waits: CachePadded::new(WaitCounts::default()),
             waiting: config.waiting,
             max_waiting: config.max_waiting,
+            first_wants: AtomicU32::new(0),
             refused: AtomicU64::new(0),
             over_budget: AtomicU64::new(0),
             waits_for_bytes: AtomicU64::new(0),
@@ -213,7 +231,12 @@ impl<F: FreeList> PoolHandle<F> {
         let in_use = core.in_use(&counts);
         // `in_use`, since the lock-free list counts a new high-water mark after the buffer is taken.
         let total = high_water.max(layout.initial as usize).max(in_use);
-        let (waiting, first_wants, stalled) = core.waiting();
+        let InLine {
+            waiting,
+            first_wants,
+            stalled,
+            handed_on,
+        } = core.in_line();
         PoolStats {
             name: Arc::clone(&core.name),
             buffer_size: self.buffer_size(),
@@ -222,7 +245,7 @@ impl<F: FreeList> PoolHandle<F> {
             available: total - in_use,
             in_use,
             high_water: high_water.max(in_use),
-            acquired: core.acquired(counts.acquired),
+            acquired: core.acquired(counts.acquired + handed_on),
             refused: core.refused.load(Ordering::Relaxed),
             over_budget: core.over_budget.load(Ordering::Relaxed),
             waits: core.waits.all(),
@@ -275,19 +298,20 @@ impl<F: FreeList> PoolCore<F> {
         self.region.layout().buffer_size
     }
 
-    /// How many requests wait; how many buffers the first wants; and for how long, at least, nothing has come back for
-    /// them: no buffer, or, if the first lacks nothing but bytes, no bytes.
-    fn waiting(&self) -> (usize, usize, Duration) {
+    fn in_line(&self) -> InLine {
         let mut line = self.line.lock();
-        let waiting = line.queue.waiting(self.tier);
         let for_buffers = line.queue.stalled(self.tier, self.free_list.returns());
         let stalled = match &self.budget {
             Some(budget) if line.queue.lacks_bytes(self.tier) => budget.stalled().max(for_buffers),
             _ => for_buffers,
         };
         let first = line.queue.first(self.tier);
-        let first_wants = first.map_or(0, |(_, wants)| wants.count as usize);
-        (waiting, first_wants, stalled)
+        InLine {
+            waiting: line.queue.waiting(self.tier),
+            first_wants: first.map_or(0, |(_, wants)| wants.count as usize),
+            stalled,
+            handed_on: line.queue.handed_on(self.tier),
+        }
     }
 
     /// Buffers that are out, if those are the free list's counts.

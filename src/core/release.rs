@@ -6,7 +6,7 @@
 use std::ptr::NonNull;
 
 use crate::core::PoolCore;
-use crate::free_list::{FreeList, Held, Inlet, NotTaken, Slot};
+use crate::free_list::{FreeList, Inlet, NotTaken, Slot};
 use crate::pooled_buf::header::ReleaseHeader;
 use crate::pooled_buf::layout::{Address, Lengths, Place};
 use crate::waiting::after::After;
@@ -127,7 +127,7 @@ unsafe fn release_slow<F: FreeList>(core: NonNull<PoolCore<F>>, slot: Slot) {
     }
     // SAFETY: the core is alive until the line is unlocked: until it is put back because this buffer is out; and then
     // because the pool is not closed, and closing it takes the lock.
-    unsafe { line.look(alive.tier, |held| held.put(slot), &mut after) };
+    unsafe { line.take_back(alive.tier, slot, &mut after) };
     drop(line);
     after.settle();
 }

@@ -289,22 +289,19 @@ impl<F: FreeList> PoolHandle<F> {
     #[cold]
     pub(crate) fn exhausted(&self, in_use: usize, owed: bool) -> AcquireError {
         let core = self.core();
-        // Without the lock where none waits: a refusal by a lock-free pool takes none.
-        let first_wants = match owed || core.free_list.is_wanted() {
-            true => {
-                let line = core.line.lock();
-                let first = line.queue.first(core.tier);
-                first.map_or(u32::from(owed), |(_, wants)| wants.count)
-            }
-            false => 0,
-        };
+        // Relaxed, and without the lock of the line: who is refused is not to keep those who wait from it.
+        let first_wants = core.first_wants.load(Ordering::Relaxed);
         let max = self.max();
         let held_by = core.tracker.as_ref().and_then(Tracker::held_by);
         AcquireError::Exhausted {
             pool: Arc::clone(self.name()),
             in_use,
             max,
-            first_wants: if in_use < max { first_wants } else { 0 },
+            first_wants: if in_use < max {
+                first_wants.max(u32::from(owed))
+            } else {
+                0
+            },
             held_by: held_by.map(Box::new),
         }
     }

@@ -164,10 +164,13 @@ pub(crate) trait FreeList: Send + Sync + Sized + 'static {
     /// the lock of the line in which requests wait for these buffers, and not after `close`.
     fn hold(&self) -> Self::Held<'_>;
 
-    /// Whether there is a [`Demand`]. Under the lock of the line it is so; elsewhere it may be an older state.
+    /// Whether there is a [`Demand`], which may be one whose request has been served, while none is free. Under the lock of
+    /// the line it is so; elsewhere it may be an older state.
     fn is_wanted(&self) -> bool;
 
-    /// Whether the demand is [`At`](Demand::At) 1: what is released need not come here first. A hint, as `is_wanted`.
+    /// Whether the demand is [`At`](Demand::At) 1, and the next buffer that comes back may be taken: it need not come here
+    /// first. Under the lock of the line, if it says so, it is so; elsewhere it may be an older state. A list may always
+    /// say no.
     fn wants_one(&self) -> bool;
 
     /// From now on `pop` and `push` fail. Returns how many buffers were in use then. When several threads

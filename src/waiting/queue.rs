@@ -41,6 +41,8 @@ struct Tier {
     closed: bool,
     /// How often another request became the first.
     turns: u64,
+    /// Buffers that went from who released them to the first, past the free list, which counts all others.
+    handed_on: u64,
     /// The turn, and how often buffers had come back, when it was last asked; and when it was first found so.
     seen: Option<(u64, u64, Instant)>,
 }
@@ -211,6 +213,15 @@ impl Queue {
     pub(crate) fn first(&self, tier: usize) -> Option<(Ticket, &Wants)> {
         let ticket = self.tiers[tier].first?;
         Some((ticket, &self.places[ticket].request))
+    }
+
+    pub(crate) fn count_handed_on(&mut self, tier: usize) {
+        self.tiers[tier].handed_on += 1;
+    }
+
+    /// How many buffers were counted so.
+    pub(crate) fn handed_on(&self, tier: usize) -> u64 {
+        self.tiers[tier].handed_on
     }
 
     pub(crate) fn is_first(&self, ticket: Ticket, tier: usize) -> bool {

@@ -149,7 +149,7 @@ impl<G> Held for HeldDepot<'_, G> {
         self.stack.demand = demand;
         let known = match demand {
             Demand::None => NONE,
-            Demand::At(1) => ONE,
+            Demand::At(1) if self.stack.in_use() <= self.depot.max() => ONE,
             Demand::At(_) | Demand::Never => OTHER,
         };
         self.depot.demand.store(known, Ordering::Relaxed);
