@@ -5,7 +5,7 @@
 //! cycle or, like a compare-and-swap, twenty.
 //!
 //! `cargo bench --bench instructions` prints the counts, if there is a valgrind. With `-- --check` it fails when
-//! one is more than 15 % off what is expected here. After a change that is meant, or with another compiler, put
+//! one is more than 10 % off what is expected here. After a change that is meant, or with another compiler, put
 //! in the new numbers.
 
 use std::env;
@@ -17,23 +17,27 @@ use poolbuf::{
     PooledBuf, Wipe,
 };
 
-/// Instructions for one operation on x86-64, with Rust 1.95: in the middle between those with link-time optimisation, as
-/// `cargo bench` has it, and without, as the gate has it, which are up to 13 % apart from that.
-const EXPECTED: [(&str, f64); 5] = [
-    ("BufferPool", 62.0),
-    ("BufferPool without magazines", 285.0),
-    ("AlignedPool", 62.0),
-    ("LockFreePool", 135.0),
-    ("MultiSizePool", 102.0),
+/// Instructions for one operation on x86-64, with Rust 1.95: with optimisation at link time, as `cargo bench` has it, and
+/// without, as the gate has it to save time. Without it, a pool that is made within the crate, as a tier is, takes and
+/// gives back by code that was compiled there, which finds what a thread has for it by a longer way.
+const EXPECTED: [(&str, [f64; 2]); 5] = [
+    ("BufferPool", [55.0, 60.0]),
+    ("BufferPool without magazines", [270.0, 290.0]),
+    ("AlignedPool", [55.0, 60.0]),
+    ("LockFreePool", [129.0, 133.0]),
+    ("MultiSizePool", [84.0, 107.0]),
 ];
 /// As `EXPECTED`, for [`MANY`] buffers into a `Vec`, without their release.
-const EXPECTED_OF_MANY: [(&str, f64); 2] = [(ONE_BY_ONE, 1446.0), (AT_ONCE, 688.0)];
+const EXPECTED_OF_MANY: [(&str, [f64; 2]); 2] =
+    [(ONE_BY_ONE, [1446.0, 1446.0]), (AT_ONCE, [688.0, 688.0])];
+/// Which of the two numbers counts.
+const UNLINKED: bool = option_env!("CARGO_PROFILE_BENCH_LTO").is_some();
 const ONE_BY_ONE: &str = "32 of a BufferPool, one by one";
 const AT_ONCE: &str = "32 of a BufferPool, at once";
 /// How much of what they cost one by one they may cost at once.
 const SHARE_AT_ONCE: f64 = 0.5;
 /// How far a count may be off, as a share of what is expected.
-const TOLERANCE: f64 = 0.15;
+const TOLERANCE: f64 = 0.1;
 /// Set, to a pool's name and a number of operations, in the environment of the process that is counted.
 const COUNTED: &str = "POOLBUF_COUNTED";
 /// Operations of the two runs whose difference is taken: what a process does besides cancels out.
@@ -181,7 +185,8 @@ fn compare() -> Result<bool, String> {
 }
 
 /// Counts and prints one; and whether it is off.
-fn is_off(name: &str, expected: f64) -> Result<(f64, bool), String> {
+fn is_off(name: &str, expected: [f64; 2]) -> Result<(f64, bool), String> {
+    let expected = expected[usize::from(UNLINKED)];
     let [fewer, more] = OPERATIONS.map(|operations| count(name, operations));
     let counted = (more? - fewer?) as f64 / (OPERATIONS[1] - OPERATIONS[0]) as f64;
     println!("| `{name}` | {counted:.1} | {expected:.1} |");

@@ -82,6 +82,9 @@ async fn write(mut socket: OwnedWriteHalf, mut queue: mpsc::Receiver<Message>) -
         while !pieces.is_empty() {
             let slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
             let mut written = timeout_at(deadline, socket.write_vectored(&slices)).await??;
+            if written == 0 {
+                return Err(ErrorKind::WriteZero.into());
+            }
             while let Some(piece) = pieces.front_mut() {
                 let here = written.min(piece.len());
                 piece.advance(here);

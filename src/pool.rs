@@ -295,7 +295,8 @@ pub trait Pool: fmt::Debug + Send + Sync {
     /// are free at once as it wants; then it gets all of them. What is free meanwhile is owed to the first in the queue:
     /// those behind it wait, and requests that don't wait are refused, even if one would be enough for them. So it is
     /// always served in the end, and two that want many never each hold what the other lacks. Whether it can be served at
-    /// all is asked at its first poll, and once more when the max is lowered.
+    /// all is asked at its first poll, and once more when the max is lowered. A request for none has its answer when it is
+    /// made.
     ///
     /// Pools of your own that don't say otherwise do not wait: their future is ready at once with what
     /// `acquire_many` says.

@@ -85,11 +85,10 @@ pub struct PoolStats {
     /// Buffers that the first of them wants; 0 if none waits. As long as fewer are free, those that are free are owed to it,
     /// and those behind it wait, however little they want. Of a multi-size pool, the most of its tiers.
     pub first_wants: usize,
-    /// For how long, at least, no buffer has come back while requests waited: for how long the request that is first in
-    /// the queue has been that, and no buffer has been released. While the first lacks nothing but bytes of a
-    /// [`Budget`](crate::Budget), the same of its queue, if that is longer: for how long the first there has been that, and
-    /// no bytes have come back. Known from the second reading of the figures on, since the first one only notes which
-    /// request that is. Of a multi-size pool, the longest of its tiers.
+    /// For how long, at least, requests have waited while nothing came back: no buffer was released, and the same request
+    /// has been the first in the queue. If that request lacks nothing but bytes of a [`Budget`](crate::Budget), it is the
+    /// budget's time without bytes, if that is longer. Each reading notes who is first and what has come back, and the next
+    /// one compares: so the first reading says 0. Of a multi-size pool, the longest of its tiers.
     pub stalled: Duration,
     /// Bytes that the [`Budget`](crate::Budget) which the pool shares with others allows; 0 without one. How much of it
     /// is used, [`Budget::stats`](crate::Budget::stats) tells.

@@ -125,7 +125,7 @@ impl<F: FreeList> PoolHandle<F> {
     /// `slot` was taken from the free list, or from the guard that released it, and is charged and tracked if need be.
     #[inline(always)]
     pub(super) unsafe fn lend(&self, slot: Slot) -> PooledBuf {
-        // SAFETY: passed on.
+        // SAFETY: the slot was taken, charged and tracked, as our caller says.
         unsafe { self.lending().lend(slot) }
     }
 
@@ -285,6 +285,19 @@ impl<F: FreeList> PoolCore<F> {
             return Err(Empty::Owed);
         }
         self.free_list.pop()
+    }
+
+    /// As `pop`, of several: see [`FreeList::pop_many`].
+    pub(super) fn pop_many<T>(
+        &self,
+        count: u32,
+        out: &mut Vec<T>,
+        make: impl Fn(Slot) -> T,
+    ) -> Result<(), Empty> {
+        if self.free_list.is_wanted() {
+            return Err(Empty::Owed);
+        }
+        self.free_list.pop_many(count, out, make)
     }
 
     /// Gives bytes back that were charged in vain.

@@ -86,10 +86,7 @@ impl<F: FreeList> PoolHandle<F> {
             // SAFETY: just popped, and tracked.
             unsafe { lending.lend(slot) }
         };
-        let popped = match core.free_list.is_wanted() {
-            true => Err(Empty::Owed),
-            false => core.free_list.pop_many(count, &mut bufs, lend),
-        };
+        let popped = core.pop_many(count, &mut bufs, lend);
         match (&popped, &core.budget) {
             (Ok(()), Some(budget)) => budget.note_lent(),
             (Err(_), _) => core.refund(bytes),

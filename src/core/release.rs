@@ -24,7 +24,7 @@ pub(super) unsafe fn release<F: FreeList>(
     lengths: Lengths,
     slot: Slot,
 ) {
-    // SAFETY: the header is that of a core; the rest is passed on.
+    // SAFETY: the header is that of a core; and the buffer is out and its guard gone, as our caller says.
     unsafe { put(header.cast::<PoolCore<F>>(), slot.used(place, lengths)) };
 }
 
@@ -39,7 +39,7 @@ unsafe fn put<F: FreeList>(core: NonNull<PoolCore<F>>, slot: Slot) {
     let alive = unsafe { core.as_ref() };
     alive.witness.holds(slot.index());
     if let Err(slot) = alive.free_list.inlet().push_fast(slot) {
-        // SAFETY: passed on.
+        // SAFETY: the buffer is out still, and has no guard, as our caller says.
         unsafe { release_slow(core, slot) };
     }
 }

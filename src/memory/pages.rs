@@ -31,7 +31,7 @@ pub(crate) unsafe fn discard(start: NonNull<u8>, bytes: usize) -> bool {
         unsafe { start.write_bytes(0xA5, bytes) };
         return true;
     }
-    // SAFETY: the caller's promise is passed on.
+    // SAFETY: as our caller says.
     !injected(Fault::NoDiscard) && unsafe { system::discard(start, bytes) }
 }
 

@@ -31,9 +31,10 @@ pub(crate) struct ReleaseHeader {
     pub(super) initialised: bool,
     /// What becomes of the bytes at the release.
     pub(super) wipe: Wipe,
-    /// How many headers on is the one to point at when bytes are handed out, and how many back when it has been said
-    /// how many were written.
+    /// From this header to the one that a guard points to while a writer has its bytes: 1 from the first, 0 from the second.
     on_handed_out: u8,
+    /// From this header back to the one that a guard points to once the writer has said how many it wrote: 1 from the second
+    /// where such reports are trusted, else 0.
     back_on_report: u8,
 }
 
@@ -111,7 +112,7 @@ unsafe fn release_handed_out(
 ) {
     let all = Lengths::new(lengths.len(), place.room());
     slot.set_exposed(place.size());
-    // SAFETY: the first header lies before the second. The rest is passed on.
+    // SAFETY: the first header lies before the second; and the values are a guard's, as our caller says.
     unsafe {
         let settled = header.sub(1);
         (settled.as_ref().release)(settled, data, place, all, slot);

@@ -120,7 +120,7 @@ impl PooledBuf {
         &mut self,
         reader: &mut (impl Read + ?Sized),
     ) -> io::Result<usize> {
-        // SAFETY: passed on.
+        // SAFETY: `reader` reads as our caller says, which is what `receive_bytes` asks for.
         let received = unsafe { self.receive_bytes(|spare| Ok((reader.read(spare)?, ()))) };
         Ok(received?.0)
     }
@@ -167,7 +167,7 @@ impl PooledBuf {
         fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let mut out = HandedOut::to_stream(self)?;
-        // SAFETY: passed on.
+        // SAFETY: only `fill` gets them, of which our caller says that it writes bytes and reports how many.
         let report = fill(unsafe { out.uninit() });
         Ok(out.reported(report.map(|bytes| (bytes, ())))?.0)
     }
@@ -218,7 +218,7 @@ impl PooledBuf {
         recv: impl FnOnce(&mut [MaybeUninit<u8>]) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let mut out = HandedOut::to_datagrams(self, most)?;
-        // SAFETY: passed on.
+        // SAFETY: only `recv` gets them, of which our caller says that it writes bytes and reports how many.
         let report = recv(unsafe { out.uninit() });
         Ok(out.reported(report.map(|bytes| (bytes, ())))?.0)
     }
@@ -290,7 +290,7 @@ impl PooledBuf {
     #[inline]
     pub unsafe fn spare_capacity_mut(&mut self) -> &mut [MaybeUninit<u8>] {
         let len = self.len();
-        // SAFETY: passed on to our caller.
+        // SAFETY: our caller writes bytes only, which is what `uninit_mut` asks for.
         let whole = unsafe { self.uninit_mut() };
         &mut whole[len..]
     }
@@ -396,7 +396,7 @@ impl PooledBuf {
     ) -> io::Result<(usize, T)> {
         uninterrupted(|| {
             let mut out = HandedOut::to_stream(self)?;
-            // SAFETY: passed on.
+            // SAFETY: only `read` gets them, which our caller says does what `TrustedRead` asks for.
             let report = read(unsafe { out.bytes() });
             out.reported(report)
         })
@@ -415,7 +415,7 @@ impl PooledBuf {
     ) -> io::Result<(usize, T)> {
         uninterrupted(|| {
             let mut out = HandedOut::to_datagrams(self, most)?;
-            // SAFETY: passed on.
+            // SAFETY: only `recv` gets them, which our caller says does what `TrustedRecv` asks for.
             let report = recv(unsafe { out.bytes() });
             out.reported(report)
         })
@@ -541,7 +541,7 @@ impl<'a> HandedOut<'a> {
     #[inline]
     pub(super) unsafe fn bytes(&mut self) -> &mut [u8] {
         self.buf.initialise();
-        // SAFETY: they are initialised. Only bytes can be written to them; the rest is passed on.
+        // SAFETY: they are initialised, and only bytes can be written to a slice of them. Who gets them reads as our caller says.
         unsafe {
             let bytes = self.uninit();
             slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len())

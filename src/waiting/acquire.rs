@@ -32,7 +32,7 @@ use crate::waiting::thread_waker::ThreadWaker;
 ///
 /// Dropping it, at whatever moment, leaves the queue, and what was already granted to it goes to the next one: so
 /// it can be raced against a timer or a shutdown. (`std::mem::forget` on one that waits is safe, but it keeps its place,
-/// and then what it is granted, from all others.) A wait that is dropped counts as
+/// and then what it is granted, from all others, and with that its pool's memory from being freed.) A wait that is dropped counts as
 /// [abandoned](crate::PoolStats::abandoned). For a time limit there is [`within`](Acquire::within). One that was granted
 /// its buffers before its pool was closed gets them.
 ///

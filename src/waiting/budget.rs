@@ -66,8 +66,9 @@ struct Shared {
     /// [ bytes lent  ][ wanted ]
     /// ```
     ///
-    /// All changes are read-modify-writes of this one word and nothing else depends on it, so they are Relaxed:
-    /// what takes bytes away after `wanted` was set finds it set, and what took them before is seen by what set it.
+    /// All changes are read-modify-writes of this one word, which have one order, and nothing else depends on it, so they
+    /// are Relaxed. A refund after `wanted` was set finds it set, and looks at the queue; the bytes of a refund before that
+    /// were seen by the update that set it.
     /// `wanted` is set while the queue is not empty; it changes under the queue's lock.
     state: AtomicU64,
     /// The most bytes that were lent at once.

@@ -43,7 +43,8 @@ struct Tier {
     turns: u64,
     /// Buffers that went from who released them to the first, past the free list, which counts all others.
     handed_on: u64,
-    /// The turn, and how often buffers had come back, when it was last asked; and when it was first found so.
+    /// What [`stalled`](Queue::stalled) found last: `turns`, how often buffers had come back, and since when both have been
+    /// the same.
     seen: Option<(u64, u64, Instant)>,
 }
 

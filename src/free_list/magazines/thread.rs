@@ -70,8 +70,8 @@ pub(super) fn with_open_magazine<R>(place: u8, f: impl FnOnce(&Magazine) -> R) -
     // SAFETY: a static, or the hand in `OWN`, which is replaced by the static before `OWN` is dropped.
     let hand = unsafe { &*hand };
     let _busy = hand.enter();
-    // SAFETY: null, or a magazine that `OWN` shares in until this same thread sweeps, when it is dead, or ends: what
-    // shuts a magazine for good clears its place.
+    // SAFETY: null, or a magazine of which `OWN` keeps an `Arc`. This thread gives that up when it ends, or when it sweeps
+    // away a magazine that is shut for good; and before a magazine is shut for good, its place here is cleared.
     unsafe { hand.look(place).as_ref() }.map(f)
 }
 
