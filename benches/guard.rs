@@ -1,7 +1,7 @@
 //! What a loan costs where its guard lives in memory, as a multiple of one whose guard stays in registers.
 //!
 //! A guard that is read in other pieces than it was written in costs a wait for the cache each time: see
-//! `src/pooled_buf/layout.rs`. That changes no count of instructions, so it shows in a time alone. A ratio of two times
+//! `src/buf/guard/layout.rs`. That changes no count of instructions, so it shows in a time alone. A ratio of two times
 //! that are taken in turns, in one process, repeats well enough to be checked.
 //!
 //! `cargo bench --bench guard` prints the ratios. With `-- --check` it fails when one is above its limit in each of

@@ -61,38 +61,26 @@
 #[cfg(not(target_has_atomic = "64"))]
 compile_error!("poolbuf needs a processor with 64-bit atomic operations, which this target lacks");
 
-// From the ground up: a file uses what stands above it in this list.
-mod counted;
-mod faults;
-mod sync;
-
-mod stats;
-mod wipe;
-
-mod budget_stats;
+// From the ground up: a file uses what stands on floors above its own in this list, or beside it on its own.
+mod base;
 
 mod memory;
 
 mod free_list;
-mod holders;
 
-mod error;
+mod report;
 
-mod pooled_buf;
-mod pooled_chain;
+mod buf;
 
 mod waiting;
 
-mod config;
-mod pool;
+mod engine;
 
-mod core;
-
-pub mod frames;
+mod pools;
 
 mod integrations;
-mod pools;
-mod recycler;
+
+pub mod frames;
 
 pub mod guide;
 
@@ -104,26 +92,26 @@ mod must_not_compile;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub use budget_stats::BudgetStats;
-pub use config::PoolConfig;
-pub use error::{AcquireError, CapacityError, ConfigError, ConfigProblem, ResizeError};
-pub use holders::{HeldBy, Holder, Holders};
+pub use base::wipe::{POISON, Wipe};
+pub use buf::chain::PooledChain;
+pub use buf::guard::PooledBuf;
+pub use buf::guard::datagrams::TrustedRecv;
+pub use buf::guard::trusted_read::TrustedRead;
+pub use buf::recycler::{Recycle, Recycler};
+pub use engine::config::PoolConfig;
 #[cfg(feature = "metrics")]
 pub use integrations::metrics;
 pub use memory::region::MemoryRegion;
-pub use pool::Pool;
-pub use pooled_buf::PooledBuf;
-pub use pooled_buf::datagrams::TrustedRecv;
-pub use pooled_buf::trusted_read::TrustedRead;
-pub use pooled_chain::PooledChain;
 pub use pools::aligned::AlignedPool;
 pub use pools::buffer::BufferPool;
 pub use pools::lock_free::LockFreePool;
 pub use pools::multi_size::{MultiSizeConfig, MultiSizePool, Overflow};
-pub use recycler::{Recycle, Recycler};
-pub use stats::{Health, PoolStats};
+pub use pools::pool::Pool;
+pub use report::budget_stats::BudgetStats;
+pub use report::error::{AcquireError, CapacityError, ConfigError, ConfigProblem, ResizeError};
+pub use report::holders::{HeldBy, Holder, Holders};
+pub use report::stats::{Health, PoolStats};
 pub use waiting::acquire::Acquire;
 pub use waiting::budget::Budget;
 pub use waiting::loan::Lent;
 pub use waiting::within::Within;
-pub use wipe::{POISON, Wipe};

@@ -106,7 +106,7 @@ fn every_method_reaches_the_pool_that_is_pointed_to() {
 /// Or else the test above would pass by a method that is added to the trait and forgotten here.
 #[test]
 fn these_are_all_methods_of_the_trait() {
-    let source = include_str!("../src/pool.rs");
+    let source = include_str!("../src/pools/pool.rs");
     let from = source.find("pub trait Pool").expect("the trait");
     let body = source[from..].split("\n}\n").next().expect("its end");
     let declared = body.lines().filter_map(|line| {

@@ -5,8 +5,8 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-use crate::counted::Bytes;
-use crate::error::AcquireError;
+use crate::base::units::Bytes;
+use crate::report::error::AcquireError;
 
 /// Why bytes are no frame of [`Lines`](super::Lines) or [`LengthPrefix`](super::LengthPrefix). Where the next frame
 /// begins is not known then: the connection has to be closed.

@@ -2,28 +2,28 @@
 #![forbid(unsafe_code)]
 
 use super::carry::Carry;
-use crate::pooled_buf::PooledBuf;
+use crate::buf::guard::PooledBuf;
 
-pub(super) enum Held {
+pub(super) enum HeldBytes {
     Carried(Carry),
     InBuffer(PooledBuf),
 }
 
-impl Held {
-    pub(super) const NOTHING: Held = Held::Carried(Carry::EMPTY);
+impl HeldBytes {
+    pub(super) const NOTHING: HeldBytes = HeldBytes::Carried(Carry::EMPTY);
 
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
-            Held::Carried(carry) => carry.bytes(),
-            Held::InBuffer(buf) => buf,
+            HeldBytes::Carried(carry) => carry.bytes(),
+            HeldBytes::InBuffer(buf) => buf,
         }
     }
 
     /// Removes the first `bytes` bytes, or all when there are no more. Moves nothing.
     pub(super) fn consume(&mut self, bytes: usize) {
         match self {
-            Held::Carried(carry) => carry.consume(bytes),
-            Held::InBuffer(buf) => buf.consume(bytes),
+            HeldBytes::Carried(carry) => carry.consume(bytes),
+            HeldBytes::InBuffer(buf) => buf.consume(bytes),
         }
     }
 }

@@ -8,9 +8,9 @@ use std::panic::Location;
 use super::error::ReceiveError;
 use super::framing::Framing;
 use super::stream::Frames;
-use crate::holders::Caller;
-use crate::pool::Pool;
-use crate::pooled_buf::PooledBuf;
+use crate::buf::guard::PooledBuf;
+use crate::pools::pool::Pool;
+use crate::report::holders::Caller;
 
 impl<F: Framing> Frames<F> {
     /// Receives until the next frame is whole, and returns it; `None` at the stream's end. For sockets that say when

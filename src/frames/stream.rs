@@ -11,11 +11,11 @@ use std::time::Duration;
 use super::carry::Carry;
 use super::error::{Cut, ReceiveError};
 use super::framing::Framing;
-use super::held::Held;
-use crate::error::AcquireError;
-use crate::holders::Caller;
-use crate::pool::Pool;
-use crate::pooled_buf::PooledBuf;
+use super::held::HeldBytes;
+use crate::buf::guard::PooledBuf;
+use crate::pools::pool::Pool;
+use crate::report::error::AcquireError;
+use crate::report::holders::Caller;
 use crate::waiting::acquire::Acquire;
 
 /// What a connection has received and not yet taken, frame by frame: one for each direction that is read.
@@ -64,7 +64,7 @@ pub struct Frames<F> {
     /// Bytes to ask for while it is not known what will come.
     first: usize,
     carries: bool,
-    held: Held,
+    held: HeldBytes,
     /// Bytes of the frame that was given out last: the first of those that are held.
     given: usize,
     /// Of the first bytes behind `given`, in how many the framing has found no whole frame.
@@ -80,7 +80,7 @@ impl<F: Framing> Frames<F> {
             framing,
             first: usize::MAX,
             carries: true,
-            held: Held::NOTHING,
+            held: HeldBytes::NOTHING,
             given: 0,
             seen: 0,
             expected: None,
@@ -143,15 +143,15 @@ impl<F: Framing> Frames<F> {
         let total = mem::take(&mut self.given);
         let rest = self.held.bytes().len() - total;
         let next = match &self.held {
-            Held::InBuffer(buf) if rest == 0 || self.carries => Carry::of(&buf[total..]),
+            HeldBytes::InBuffer(buf) if rest == 0 || self.carries => Carry::of(&buf[total..]),
             _ => None,
         };
         let next = match next {
-            Some(carry) => Held::Carried(carry),
-            None if rest < payload.len() && matches!(self.held, Held::InBuffer(_)) => {
+            Some(carry) => HeldBytes::Carried(carry),
+            None if rest < payload.len() && matches!(self.held, HeldBytes::InBuffer(_)) => {
                 let mut next = pool.acquire_for(rest)?;
                 copy(&self.held.bytes()[total..], &mut next, pool)?;
-                Held::InBuffer(next)
+                HeldBytes::InBuffer(next)
             }
             None => {
                 let mut frame = pool.acquire_for(payload.len())?;
@@ -161,12 +161,12 @@ impl<F: Framing> Frames<F> {
             }
         };
         match mem::replace(&mut self.held, next) {
-            Held::InBuffer(mut frame) => {
+            HeldBytes::InBuffer(mut frame) => {
                 frame.truncate(payload.end);
                 frame.consume(payload.start);
                 Ok(Some(frame))
             }
-            Held::Carried(_) => unreachable!("what is carried was copied"),
+            HeldBytes::Carried(_) => unreachable!("what is carried was copied"),
         }
     }
 
@@ -280,8 +280,8 @@ impl<F: Framing> Frames<F> {
     #[must_use = "what has come of a frame is in it"]
     pub fn take(&mut self) -> Option<PooledBuf> {
         self.forget_given();
-        match mem::replace(&mut self.held, Held::NOTHING) {
-            Held::InBuffer(buf) => {
+        match mem::replace(&mut self.held, HeldBytes::NOTHING) {
+            HeldBytes::InBuffer(buf) => {
                 (self.seen, self.expected) = (0, None);
                 Some(buf)
             }
@@ -300,9 +300,9 @@ impl<F: Framing> Frames<F> {
     /// Gives `buf` back if something is held already: a buffer, or the start of a frame.
     pub fn put(&mut self, buf: PooledBuf) -> Result<(), PooledBuf> {
         match &self.held {
-            Held::Carried(carry) if carry.bytes().len() == self.given => {
+            HeldBytes::Carried(carry) if carry.bytes().len() == self.given => {
                 self.forget_given();
-                self.held = Held::InBuffer(buf);
+                self.held = HeldBytes::InBuffer(buf);
                 Ok(())
             }
             _ => Err(buf),
@@ -325,10 +325,10 @@ impl<F: Framing> Frames<F> {
             self.seen = received.len();
             self.expected = extent.map(|extent| extent.total());
         }
-        if let Held::InBuffer(buf) = &self.held {
+        if let HeldBytes::InBuffer(buf) = &self.held {
             if self.carries || buf.is_empty() {
                 if let Some(carry) = Carry::of(buf) {
-                    self.held = Held::Carried(carry);
+                    self.held = HeldBytes::Carried(carry);
                 }
             }
         }
@@ -353,15 +353,15 @@ impl<F: Framing> Frames<F> {
         let len = self.held.bytes().len();
         let needed = self.expected.unwrap_or(0).max(len + 1);
         match &mut self.held {
-            Held::InBuffer(buf) => {
+            HeldBytes::InBuffer(buf) => {
                 buf.compact();
                 match len + buf.spare_len() >= needed {
                     true => Room::Enough,
                     false => Room::TooSmall(needed),
                 }
             }
-            Held::Carried(_) if self.expected.is_some() => Room::NoBuffer(needed),
-            Held::Carried(_) => Room::NoBuffer(self.first.min(pool.max_len()).max(needed)),
+            HeldBytes::Carried(_) if self.expected.is_some() => Room::NoBuffer(needed),
+            HeldBytes::Carried(_) => Room::NoBuffer(self.first.min(pool.max_len()).max(needed)),
         }
     }
 
@@ -387,11 +387,11 @@ impl<F: Framing> Frames<F> {
     ) -> Result<&mut PooledBuf, AcquireError> {
         if let Some(mut buf) = acquired {
             copy(self.held.bytes(), &mut buf, pool)?;
-            self.held = Held::InBuffer(buf);
+            self.held = HeldBytes::InBuffer(buf);
         }
         match &mut self.held {
-            Held::InBuffer(buf) => Ok(buf),
-            Held::Carried(_) => unreachable!("only a buffer has enough room"),
+            HeldBytes::InBuffer(buf) => Ok(buf),
+            HeldBytes::Carried(_) => unreachable!("only a buffer has enough room"),
         }
     }
 }

@@ -11,6 +11,7 @@
 //! 8. [`integrating`]: with tokio, compio, bytes, hyper, io_uring, and pools of your own.
 //! 9. [`limits`]: what a pool does not buy.
 //! 10. [`how_it_works`]: what happens between acquire and release.
+//! 11. [`glossary`]: the words.
 #![forbid(unsafe_code)]
 
 #[doc = include_str!("choosing.md")]
@@ -33,3 +34,5 @@ pub mod integrating {}
 pub mod limits {}
 #[doc = include_str!("how_it_works.md")]
 pub mod how_it_works {}
+#[doc = include_str!("glossary.md")]
+pub mod glossary {}

@@ -5,8 +5,8 @@ use std::io::IoSlice;
 use bytes::buf::UninitSlice;
 use bytes::{Buf, BufMut, Bytes};
 
-use crate::pooled_buf::PooledBuf;
-use crate::pooled_chain::PooledChain;
+use crate::buf::chain::PooledChain;
+use crate::buf::guard::PooledBuf;
 
 impl PooledBuf {
     /// With the feature `bytes`: the bytes written so far as [`Bytes`], without a copy. The buffer goes back to its

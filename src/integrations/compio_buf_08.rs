@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use compio_buf_08::{IoBuf, IoBufMut, ReserveError, SetLen};
 
-use crate::pooled_buf::PooledBuf;
+use crate::buf::guard::PooledBuf;
 
 /// With the feature `compio-buf-08`: what a write sends are the bytes written so far.
 impl IoBuf for PooledBuf {

@@ -57,8 +57,8 @@ use std::time::Duration;
 
 use metrics::{Label, Unit, counter, describe_counter, describe_gauge, gauge};
 
-use crate::pool::Pool;
-use crate::stats::PoolStats;
+use crate::pools::pool::Pool;
+use crate::report::stats::PoolStats;
 use crate::waiting::budget::Budget;
 
 /// Tells the recorder what the figures mean.

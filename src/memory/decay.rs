@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::sync::{AtomicU64, Instant, Ordering};
+use crate::base::sync::{AtomicU64, Instant, Ordering};
 
 /// A clock that many threads look at, one of which is told that a generation has ended.
 pub(crate) struct Decay {

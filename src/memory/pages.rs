@@ -6,7 +6,7 @@
 
 use std::ptr::NonNull;
 
-use crate::faults::{Fault, injected};
+use crate::base::faults::{Fault, injected};
 
 /// Bytes of a page: what is given back starts and ends at multiples of it. A power of two.
 pub(crate) fn size() -> usize {

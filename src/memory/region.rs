@@ -95,13 +95,13 @@ impl MemoryRegion {
 
 /// Where the buffers of a [`Region`] lie. A copy, so that a loop over many need not read it anew for each.
 #[derive(Clone, Copy)]
-pub(crate) struct Places {
+pub(crate) struct BufferPlaces {
     first: NonNull<u8>,
     stride: usize,
     reserve: u32,
 }
 
-impl Places {
+impl BufferPlaces {
     /// As [`Region::buffer`].
     #[inline]
     pub(crate) fn buffer(self, index: u32) -> NonNull<u8> {
@@ -194,8 +194,8 @@ impl Region {
     }
 
     #[inline]
-    pub(crate) fn places(&self) -> Places {
-        Places {
+    pub(crate) fn places(&self) -> BufferPlaces {
+        BufferPlaces {
             first: self.first,
             stride: self.layout.stride,
             reserve: self.layout.reserve,

@@ -43,13 +43,13 @@ struct Piece {
 
 /// Bytes that were given back, by the action.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Bytes {
+pub(crate) struct Discarded {
     pub(crate) used: usize,
     pub(crate) fresh: usize,
 }
 
-impl AddAssign for Bytes {
-    fn add_assign(&mut self, other: Bytes) {
+impl AddAssign for Discarded {
+    fn add_assign(&mut self, other: Discarded) {
         self.used += other.used;
         self.fresh += other.fresh;
     }
@@ -87,9 +87,9 @@ impl Pieces {
     }
 
     /// Gives back the pages of all that are not to be left.
-    pub(crate) fn discard(&self, trimming: &mut Trimming<'_>) -> Bytes {
+    pub(crate) fn discard(&self, trimming: &mut Trimming<'_>) -> Discarded {
         let touches = |a: &Piece, b: &Piece| a.buffers.end == b.buffers.start;
-        let mut bytes = Bytes::default();
+        let mut bytes = Discarded::default();
         for run in self.0.chunk_by(touches) {
             let (Some(first), Some(last)) = (run.first(), run.last()) else {
                 continue;
@@ -132,7 +132,7 @@ impl GivenBack {
 
 #[cfg(test)]
 mod tests {
-    use super::{Action, Bytes, GivenBack, Pieces, Trimming};
+    use super::{Action, Discarded, GivenBack, Pieces, Trimming};
 
     #[test]
     fn neighbours_are_given_back_together_and_only_what_is_wanted() {
@@ -154,7 +154,7 @@ mod tests {
                 10
             },
         });
-        let expected = Bytes {
+        let expected = Discarded {
             used: 20,
             fresh: 10,
         };

@@ -1,11 +1,11 @@
 //! Buffers that start on cache-line, page or larger boundaries.
 #![forbid(unsafe_code)]
 
-use crate::config::PoolConfig;
-use crate::core::PoolHandle;
-use crate::error::ConfigError;
+use crate::engine::PoolHandle;
+use crate::engine::config::PoolConfig;
 use crate::free_list::magazines::Magazines;
 use crate::pools::forward::{public_pool, resizable_pool};
+use crate::report::error::ConfigError;
 
 /// A [`BufferPool`](crate::BufferPool) whose buffers start at multiples of 64 bytes, or of a larger power of two.
 ///

@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
-use crate::config::{Defaults, PoolConfig};
-use crate::core::PoolHandle;
-use crate::core::line::Line;
-use crate::error::ConfigError;
+use crate::engine::PoolHandle;
+use crate::engine::config::{Defaults, PoolConfig};
+use crate::engine::line::Line;
 use crate::free_list::magazines::Magazines;
 use crate::pools::forward::{public_pool, resizable_pool};
+use crate::report::error::ConfigError;
 
 /// A pool of equal buffers, from `initial` to `max` of them.
 ///

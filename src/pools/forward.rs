@@ -16,15 +16,15 @@ macro_rules! public_pool {
             // being built: in a program, unlike in a library, it finds thread-locals without a call.
             #[inline]
             pub fn with_config(
-                config: $crate::config::PoolConfig,
-            ) -> Result<Self, $crate::error::ConfigError> {
-                let config = config.check($crate::config::Defaults {
+                config: $crate::engine::config::PoolConfig,
+            ) -> Result<Self, $crate::report::error::ConfigError> {
+                let config = config.check($crate::engine::config::Defaults {
                     name: Self::NAME,
                     alignment: Self::ALIGNMENT,
                     fixed_max: Self::FIXED_MAX,
                 })?;
-                let line = $crate::core::line::Line::new();
-                $crate::core::PoolHandle::new(config, &line).map(|handle| Self { handle })
+                let line = $crate::engine::line::Line::new();
+                $crate::engine::PoolHandle::new(config, &line).map(|handle| Self { handle })
             }
 
             /// Bytes that each buffer holds.
@@ -51,12 +51,12 @@ macro_rules! public_pool {
 
         use $crate::waiting::acquire::{Acquire, LenderRef};
 
-        impl $(<const $n: usize>)? $crate::pool::Pool for $pool {
+        impl $(<const $n: usize>)? $crate::pools::pool::Pool for $pool {
             #[inline]
             fn acquire_for(
                 &self,
                 len: usize,
-            ) -> Result<$crate::pooled_buf::PooledBuf, $crate::error::AcquireError> {
+            ) -> Result<$crate::buf::guard::PooledBuf, $crate::report::error::AcquireError> {
                 self.handle.acquire_for(len, std::panic::Location::caller())
             }
 
@@ -64,7 +64,7 @@ macro_rules! public_pool {
                 self.handle.own_name()
             }
 
-            fn close(&self) -> $crate::holders::Holders {
+            fn close(&self) -> $crate::report::holders::Holders {
                 self.handle.close();
                 self.handle.holders()
             }
@@ -73,7 +73,7 @@ macro_rules! public_pool {
                 self.handle.trim()
             }
 
-            fn holders(&self) -> $crate::holders::Holders {
+            fn holders(&self) -> $crate::report::holders::Holders {
                 self.handle.holders()
             }
 
@@ -90,7 +90,7 @@ macro_rules! public_pool {
                 &self,
                 count: usize,
                 len: usize,
-            ) -> Result<Vec<$crate::pooled_buf::PooledBuf>, $crate::error::AcquireError> {
+            ) -> Result<Vec<$crate::buf::guard::PooledBuf>, $crate::report::error::AcquireError> {
                 let caller = std::panic::Location::caller();
                 self.handle.acquire_many(count, len, caller)
             }
@@ -99,7 +99,7 @@ macro_rules! public_pool {
                 &self,
                 count: usize,
                 len: usize,
-            ) -> Acquire<'_, Vec<$crate::pooled_buf::PooledBuf>> {
+            ) -> Acquire<'_, Vec<$crate::buf::guard::PooledBuf>> {
                 match count {
                     0 => Acquire::ready(self.acquire_many(0, len)),
                     _ => Acquire::new(LenderRef::Borrowed(&self.handle), count, len),
@@ -110,7 +110,7 @@ macro_rules! public_pool {
                 &self,
                 count: usize,
                 len: usize,
-            ) -> Acquire<'static, Vec<$crate::pooled_buf::PooledBuf>> {
+            ) -> Acquire<'static, Vec<$crate::buf::guard::PooledBuf>> {
                 match count {
                     0 => Acquire::ready(self.acquire_many(0, len)),
                     _ => Acquire::new(self.handle.to_owned_lender(), count, len),
@@ -120,16 +120,16 @@ macro_rules! public_pool {
             fn acquire_chain_async(
                 &self,
                 len: usize,
-            ) -> Acquire<'_, $crate::pooled_chain::PooledChain> {
-                let (count, len) = $crate::pool::in_buffers_of(self.max_len(), len);
+            ) -> Acquire<'_, $crate::buf::chain::PooledChain> {
+                let (count, len) = $crate::pools::pool::in_buffers_of(self.max_len(), len);
                 Acquire::new(LenderRef::Borrowed(&self.handle), count, len)
             }
 
             fn acquire_chain_owned(
                 &self,
                 len: usize,
-            ) -> Acquire<'static, $crate::pooled_chain::PooledChain> {
-                let (count, len) = $crate::pool::in_buffers_of(self.max_len(), len);
+            ) -> Acquire<'static, $crate::buf::chain::PooledChain> {
+                let (count, len) = $crate::pools::pool::in_buffers_of(self.max_len(), len);
                 Acquire::new(self.handle.to_owned_lender(), count, len)
             }
 
@@ -138,7 +138,7 @@ macro_rules! public_pool {
                 self.handle.buffer_size()
             }
 
-            fn stats(&self) -> $crate::stats::PoolStats {
+            fn stats(&self) -> $crate::report::stats::PoolStats {
                 self.handle.stats()
             }
         }
@@ -196,7 +196,7 @@ macro_rules! resizable_pool {
             /// held.push(pool.acquire()?);
             /// # Ok::<(), Box<dyn std::error::Error>>(())
             /// ```
-            pub fn set_max(&self, max: usize) -> Result<usize, $crate::error::ResizeError> {
+            pub fn set_max(&self, max: usize) -> Result<usize, $crate::report::error::ResizeError> {
                 self.handle.set_max(max)
             }
 

@@ -1,11 +1,11 @@
 //! A pool whose acquire and release take no lock.
 #![forbid(unsafe_code)]
 
-use crate::config::PoolConfig;
-use crate::core::PoolHandle;
-use crate::error::ConfigError;
+use crate::engine::PoolHandle;
+use crate::engine::config::PoolConfig;
 use crate::free_list::lock_free::shards::Shards;
 use crate::pools::forward::public_pool;
+use crate::report::error::ConfigError;
 
 /// A pool of `N` equal buffers, whose acquire and release take no lock: up to eight Treiber stacks of indices, with
 /// tags against ABA.

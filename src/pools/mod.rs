@@ -6,3 +6,4 @@ pub(crate) mod buffer;
 mod forward;
 pub(crate) mod lock_free;
 pub(crate) mod multi_size;
+pub(crate) mod pool;

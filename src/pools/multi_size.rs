@@ -6,19 +6,19 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use crate::config::{PoolConfig, check_name};
-use crate::core::line::Line;
-use crate::core::{Refusal, Serving, Taken};
-use crate::counted::Bytes;
-use crate::error::{AcquireError, ConfigError, ConfigProblem};
+use crate::base::units::Bytes;
+use crate::buf::chain::PooledChain;
+use crate::buf::guard::PooledBuf;
+use crate::engine::config::{PoolConfig, check_name};
+use crate::engine::line::Line;
+use crate::engine::{Refusal, Serving, Taken};
 use crate::free_list::Empty;
 use crate::free_list::magazines::Magazines;
-use crate::holders::{Caller, Holders};
-use crate::pool::{Pool, in_buffers_of};
-use crate::pooled_buf::PooledBuf;
-use crate::pooled_chain::PooledChain;
 use crate::pools::buffer::BufferPool;
-use crate::stats::PoolStats;
+use crate::pools::pool::{Pool, in_buffers_of};
+use crate::report::error::{AcquireError, ConfigError, ConfigProblem};
+use crate::report::holders::{Caller, Holders};
+use crate::report::stats::PoolStats;
 use crate::waiting::acquire::{Acquire, Lender, LenderRef, Request};
 use crate::waiting::counts::Ending;
 use crate::waiting::loan::Loan;
@@ -42,10 +42,10 @@ use crate::waiting::places::Ticket;
 /// ```
 #[derive(Clone)]
 pub struct MultiSizePool {
-    shared: Arc<Shared>,
+    shared: Arc<SharedTiers>,
 }
 
-struct Shared {
+struct SharedTiers {
     name: Arc<str>,
     overflow: Overflow,
     /// Smallest first; at least one.
@@ -195,7 +195,7 @@ impl MultiSizePool {
             }
         }
         Ok(MultiSizePool {
-            shared: Arc::new(Shared {
+            shared: Arc::new(SharedTiers {
                 name,
                 overflow: config.overflow,
                 buffer_sizes: tiers.iter().map(BufferPool::buffer_size).collect(),

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::error::AcquireError;
-use crate::holders::Caller;
-use crate::pooled_buf::PooledBuf;
-use crate::sync::Instant;
+use crate::base::sync::Instant;
+use crate::buf::guard::PooledBuf;
+use crate::report::error::AcquireError;
+use crate::report::holders::Caller;
 use crate::waiting::counts::Ending;
 use crate::waiting::loan::{Lent, Loan};
 use crate::waiting::places::Ticket;
@@ -93,13 +93,13 @@ pub struct Acquire<'a, T = PooledBuf>(State<'a, T>);
 enum State<'a, T> {
     /// Has its result from the start.
     Ready(Result<T, AcquireError>),
-    Asking(Asking<'a>),
+    Asking(Pending<'a>),
     /// The result has been taken.
     Done,
 }
 
 /// A request to a lender. Dropped, it leaves the lender's queue, and what it was granted goes back.
-struct Asking<'a> {
+struct Pending<'a> {
     lender: LenderRef<'a>,
     request: Request,
     /// While it is in the queue.
@@ -165,7 +165,7 @@ impl<'a, T> Acquire<'a, T> {
     /// A request to `lender` for `count` buffers, at least 1, that hold `len` bytes each.
     #[track_caller]
     pub(crate) fn new(lender: LenderRef<'a>, count: usize, len: usize) -> Self {
-        Acquire(State::Asking(Asking {
+        Acquire(State::Asking(Pending {
             lender,
             request: Request {
                 count,
@@ -226,7 +226,7 @@ impl<T: Lent> Acquire<'_, T> {
     fn poll_lent(&mut self, waker: &Waker) -> Poll<Result<T, AcquireError>> {
         let result = match &mut self.0 {
             State::Asking(asking) => {
-                let Asking {
+                let Pending {
                     lender,
                     request,
                     ticket,
@@ -288,14 +288,14 @@ fn polled_after_completion() -> ! {
     panic!("`Acquire` polled after completion")
 }
 
-impl Asking<'_> {
+impl Pending<'_> {
     fn leave(&mut self, ending: Ending) -> Result<Loan, Option<AcquireError>> {
         let ticket = self.ticket.take().ok_or(None)?;
         self.lender.leave(&self.request, ticket, ending)
     }
 }
 
-impl Drop for Asking<'_> {
+impl Drop for Pending<'_> {
     fn drop(&mut self) {
         drop(self.leave(Ending::Abandoned));
     }

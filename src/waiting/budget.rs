@@ -6,8 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::budget_stats::BudgetStats;
-use crate::sync::{AtomicU64, Instant, Mutex, Ordering};
+use crate::base::sync::{AtomicU64, Instant, Mutex, Ordering};
+use crate::report::budget_stats::BudgetStats;
 use crate::waiting::after::{After, Kick};
 use crate::waiting::counts::{Clock, Ending, WaitCounts};
 use crate::waiting::places::Ticket;
@@ -54,10 +54,10 @@ use crate::waiting::places::Ticket;
 /// ```
 #[derive(Clone)]
 pub struct Budget {
-    shared: Arc<Shared>,
+    shared: Arc<SharedBudget>,
 }
 
-struct Shared {
+struct SharedBudget {
     limit: u64,
     /// What is lent, and whether a request waits:
     ///
@@ -75,14 +75,14 @@ struct Shared {
     high_water: AtomicU64,
     refused: AtomicU64,
     waits: WaitCounts,
-    queue: Mutex<Queue>,
+    queue: Mutex<BudgetQueue>,
     name: Arc<str>,
 }
 
 /// The requests that lack nothing but bytes, by number, in the order in which they came to that. Only the first may
 /// charge.
 #[derive(Default)]
-struct Queue {
+struct BudgetQueue {
     asking: BTreeMap<u64, Asking>,
     next: u64,
     /// The number of the first and what was lent, when it was last asked; and when it was first found so.
@@ -92,12 +92,12 @@ struct Queue {
 /// A request that lacks bytes: where it waits.
 #[derive(Clone)]
 pub(crate) struct Asking {
-    pub(crate) line: Arc<dyn Line>,
+    pub(crate) line: Arc<dyn LookAgain>,
     pub(crate) ticket: Ticket,
 }
 
 /// Where requests wait, as a budget sees it.
-pub(crate) trait Line: Send + Sync {
+pub(crate) trait LookAgain: Send + Sync {
     /// Looks whether the request can be served now, and those behind it; returns whether any was. The caller holds no
     /// lock. The request may be gone.
     fn look_again(&self, ticket: Ticket, after: &mut After);
@@ -140,13 +140,13 @@ impl Budget {
     #[must_use]
     pub fn with_name(bytes: usize, name: impl Into<Arc<str>>) -> Self {
         Budget {
-            shared: Arc::new(Shared {
+            shared: Arc::new(SharedBudget {
                 limit: (bytes as u64).min(LARGEST),
                 state: AtomicU64::new(0),
                 high_water: AtomicU64::new(0),
                 refused: AtomicU64::new(0),
                 waits: WaitCounts::default(),
-                queue: Mutex::new(Queue::default()),
+                queue: Mutex::new(BudgetQueue::default()),
                 name: name.into(),
             }),
         }
@@ -309,7 +309,7 @@ impl Budget {
     }
 }
 
-impl Kick for Shared {
+impl Kick for SharedBudget {
     /// Serves the first of those that lack nothing but bytes, if there are enough. If it is served or asks no more, then
     /// that kicks for the next.
     #[cold]

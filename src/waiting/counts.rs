@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::sync::{AtomicU64, Instant, Ordering};
+use crate::base::sync::{AtomicU64, Instant, Ordering};
 
 /// When a wait began, and for how many waits that are not timed it stands.
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,8 @@
 //! What is lent to one request: as many buffers as it asked for.
 #![forbid(unsafe_code)]
 
-use crate::pooled_buf::PooledBuf;
-use crate::pooled_chain::PooledChain;
+use crate::buf::chain::PooledChain;
+use crate::buf::guard::PooledBuf;
 
 /// See the module. One lies beside the others, so that a request for one allocates nothing. What is never handed on goes
 /// back to its pool when this is dropped, which takes locks of the pool's.

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::holders::Caller;
-use crate::pooled_buf::PooledBuf;
-use crate::sync::Instant;
+use crate::base::sync::Instant;
+use crate::buf::guard::PooledBuf;
+use crate::report::holders::Caller;
 use crate::waiting::after::After;
-use crate::waiting::budget::{Ask, Asking, Budget, Line};
+use crate::waiting::budget::{Ask, Asking, Budget, LookAgain};
 use crate::waiting::counts::Clock;
 use crate::waiting::loan::Loan;
 use crate::waiting::places::{Places, Ticket};
@@ -24,7 +24,7 @@ use crate::waiting::waker::UserWaker;
 
 /// See the module.
 pub(crate) struct Queue {
-    places: Places<Place>,
+    places: Places<Waiter>,
     tiers: Vec<Tier>,
     /// How many have joined.
     joined: u64,
@@ -49,17 +49,17 @@ struct Tier {
 }
 
 #[derive(Default)]
-struct Place {
+struct Waiter {
     state: State,
     request: Wants,
     clock: Option<Clock>,
-    /// Of the tier that granted or refused it: see [`Link::lacked_bytes`].
+    /// Of the tier that granted or refused it: see [`TierLink::lacked_bytes`].
     lacked_bytes: bool,
     /// In the list of each tier that may serve it. The smaller one first; none once it waits no more.
-    links: [Option<Link>; 2],
+    links: [Option<TierLink>; 2],
 }
 
-struct Link {
+struct TierLink {
     tier: usize,
     before: Option<Ticket>,
     after: Option<Ticket>,
@@ -179,7 +179,7 @@ impl Queue {
     pub(crate) fn join(&mut self, request: Wants, tiers: [Option<usize>; 2]) -> Ticket {
         let clock = Clock::start(self.joined);
         self.joined = self.joined.wrapping_add(1);
-        let link = |tier: usize, tiers: &[Tier]| Link {
+        let link = |tier: usize, tiers: &[Tier]| TierLink {
             tier,
             before: tiers[tier].last,
             after: None,
@@ -234,7 +234,7 @@ impl Queue {
         std::mem::take(&mut self.places[ticket].request.room)
     }
 
-    fn link(&self, ticket: Ticket, tier: usize) -> Option<&Link> {
+    fn link(&self, ticket: Ticket, tier: usize) -> Option<&TierLink> {
         let mut links = self.places[ticket].links.iter().flatten();
         links.find(|link| link.tier == tier)
     }
@@ -242,13 +242,13 @@ impl Queue {
     /// The tiers where a request is linked.
     fn linked_in(&self, ticket: Ticket) -> [Option<usize>; 2] {
         let [small, large] = &self.places[ticket].links;
-        let tier = |link: &Option<Link>| link.as_ref().map(|link| link.tier);
+        let tier = |link: &Option<TierLink>| link.as_ref().map(|link| link.tier);
         [tier(small), tier(large)]
     }
 
     /// The request is linked there.
     #[inline]
-    fn link_mut(&mut self, ticket: Ticket, tier: usize) -> &mut Link {
+    fn link_mut(&mut self, ticket: Ticket, tier: usize) -> &mut TierLink {
         let link = match &mut self.places[ticket].links {
             [Some(small), _] if small.tier == tier => Some(small),
             [_, large] => large.as_mut(),
@@ -263,7 +263,7 @@ impl Queue {
         ticket: Ticket,
         tier: usize,
         (budget, bytes): (&Budget, u64),
-        line: impl FnOnce() -> Arc<dyn Line>,
+        line: impl FnOnce() -> Arc<dyn LookAgain>,
         after: &mut After,
     ) -> bool {
         let place = &mut self.places[ticket];
@@ -363,7 +363,7 @@ impl Queue {
     }
 
     /// Takes what was linked so out of the list. Returns its tier if it was the first.
-    fn remove(&mut self, link: &Link) -> Option<usize> {
+    fn remove(&mut self, link: &TierLink) -> Option<usize> {
         let list = &mut self.tiers[link.tier];
         list.linked -= 1;
         match link.after {
@@ -534,7 +534,7 @@ impl Queue {
 
 /// Withdraws what a tier asked for, unless the other tier of the request asks for it too.
 #[cold]
-fn withdraw(ask: Ask, other: Option<&Link>, after: &mut After) {
+fn withdraw(ask: Ask, other: Option<&TierLink>, after: &mut After) {
     let others = other.and_then(|link| link.ask.as_ref());
     if !others.is_some_and(|others| others.is(&ask)) {
         ask.withdraw(after);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
-use crate::faults::{Fault, injected};
-use crate::sync::{Parker, Unparker, static_thread_local};
+use crate::base::faults::{Fault, injected};
+use crate::base::sync::{Parker, Unparker, static_thread_local};
 
 /// Parks a thread until its waker is woken. Not by the thread's own token ([`std::thread::park`]): a user may have left
 /// one there, or a waker that parks may take one that was meant for this.

@@ -6,8 +6,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use crate::pooled_buf::PooledBuf;
-use crate::sync::Instant;
+use crate::base::sync::Instant;
+use crate::buf::guard::PooledBuf;
 use crate::waiting::acquire::Acquire;
 use crate::waiting::loan::Lent;
 

@@ -35,21 +35,21 @@
 
 use std::cell::Cell;
 
-use crate::faults::{Fault, injected};
+use crate::base::faults::{Fault, injected};
+use crate::base::sync::{
+    AtomicU8, IN_MODEL, Mutex, MutexGuard, Ordering, next_thread_number, static_thread_local,
+};
 use crate::free_list::lock_free::tagged_index::TaggedIndex;
-use crate::free_list::lock_free::treiber::{EmptyHead, Node, Stack, TreiberStack};
+use crate::free_list::lock_free::treiber::{EmptyHead, Node, StackHead, TreiberStack};
 use crate::free_list::{
     Counts, Demand, Empty, FreeList, Held, Inlet, Limits, NotTaken, Slot, reserve,
 };
 use crate::memory::trim_plan::Trimming;
 use crate::memory::{OutOfMemory, vec_for};
-use crate::sync::{
-    AtomicU8, IN_MODEL, Mutex, MutexGuard, Ordering, next_thread_number, static_thread_local,
-};
 
 /// See the module. `N` is the number of buffers.
 pub(crate) struct Shards<const N: usize> {
-    stacks: Box<[Stack]>,
+    stacks: Box<[StackHead]>,
     /// Of all indices of the list.
     nodes: Box<[Node]>,
     state: Box<State<N>>,
@@ -61,7 +61,7 @@ pub(crate) struct Shards<const N: usize> {
 /// The list, as references to atomics and locks alone: see [`Inlet`].
 #[derive(Clone, Copy)]
 pub(crate) struct ShardsInlet<'a, const N: usize> {
-    stacks: &'a [Stack],
+    stacks: &'a [StackHead],
     nodes: &'a [Node],
     state: &'a State<N>,
 }
@@ -351,7 +351,7 @@ impl<const N: usize> FreeList for Shards<N> {
         for place in 0..shards {
             let (first, indices) = ShardsInlet::<N>::part(place);
             let initial = limits.initial.saturating_sub(first).min(indices);
-            stacks.push(Stack::new::<N>(first, indices, initial, &mut nodes));
+            stacks.push(StackHead::new::<N>(first, indices, initial, &mut nodes));
         }
         Ok(Shards {
             stacks: stacks.into(),

@@ -24,8 +24,8 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use crate::faults::{Fault, injected};
-use crate::sync::{Ordering, compiler_fence, fence};
+use crate::base::faults::{Fault, injected};
+use crate::base::sync::{Ordering, compiler_fence, fence};
 
 /// Whether the system offers what `heavy` needs. Asked once in the life of the process.
 static SYSTEM: OnceLock<bool> = OnceLock::new();
@@ -195,7 +195,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::sync::Backoff;
+    use crate::base::sync::Backoff;
 
     /// Or else the tests of a fault would be those of a system without it.
     #[test]

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use crate::sync::{IN_MODEL, StaticMutex};
+use crate::base::sync::{IN_MODEL, StaticMutex};
 
 /// The numbers in use. The smallest free one is given to the next pool, so that the tables which threads keep by them
 /// stay short.

@@ -1,14 +1,14 @@
-//! A few free buffers at one thread's hand, taken and put back without an atomic read-modify-write (J. Bonwick
-//! and J. Adams, *Magazines and Vmem*, USENIX 2001).
+//! A few free buffers of one thread, taken and put back without an atomic read-modify-write (J. Bonwick and J. Adams,
+//! *Magazines and Vmem*, USENIX 2001).
 //!
-//! Plain data in atomics. The caller of a method has the magazine to itself, unless the method is said to be for
-//! anyone; how that comes about is told in [`hand`](crate::free_list::magazines::hand). A method that takes the
+//! Plain data in atomics. The caller of a method has the magazine to itself, unless the method is said to be for anyone;
+//! how that comes about is told in [`thread_cache`](crate::free_list::magazines::thread_cache). A method that takes the
 //! [`RegistryKey`] needs the lock of the pool's registry.
 #![forbid(unsafe_code)]
 
+use crate::base::sync::{AtomicU8, AtomicU32, AtomicU64, IN_MODEL, Ordering};
 use crate::free_list::magazines::depot::Depot;
 use crate::free_list::{Empty, Slot};
-use crate::sync::{AtomicU8, AtomicU32, AtomicU64, IN_MODEL, Ordering};
 
 /// Most buffers that a magazine holds. A power of two, so that the bounds of `slots` need no check.
 ///

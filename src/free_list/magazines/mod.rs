@@ -4,46 +4,46 @@
 //! The stack of free buffers behind them is the *depot*, as in Bonwick's paper. A thread uses it when its
 //! magazine is empty or full, and moves half a magazine at once. Exhaustion stays exact: before a request
 //! is refused, the buffers that rest in the magazines of other threads are taken back (see
-//! [`hand`] for how), all of them at one moment.
+//! [`thread_cache`] for how), all of them at one moment.
 //!
 //! *Which magazine.* A pool has a small number, its id, that no other living pool has, and a thread has a
-//! table of its magazines by id. Those that are open also lie in its hand, where finding one costs three
+//! table of its magazines by id. Those that are open also lie in its cache, where finding one costs three
 //! loads, however many pools a thread uses in turn.
 //!
 //! *Which lock comes first.* An owner that is busy may take the depot's lock; what holds the registry's lock
 //! may wait for an owner, and take the depot's. No owner that is busy takes the registry's.
 //!
 //! *What keeps what alive.* A thread's table shares in its magazines and in the depots that they belong to
-//! ([`Shared`]), so a thread may end, or touch its magazine, at any time after the pool is gone. The
-//! registry shares in the magazines and in the hands of their owners.
+//! ([`SharedMagazines`]), so a thread may end, or touch its magazine, at any time after the pool is gone. The
+//! registry shares in the magazines and in the caches of their owners.
 
 mod barrier;
 mod depot;
-mod hand;
 mod ids;
 mod magazine;
 mod registry;
 mod thread;
+mod thread_cache;
 
 use std::ptr;
 use std::sync::Arc;
 
+use crate::base::sync::MutexGuard;
 use crate::free_list::magazines::depot::HeldDepot;
-use crate::free_list::magazines::hand::NO_PLACE;
 use crate::free_list::magazines::magazine::Magazine;
-use crate::free_list::magazines::registry::{MagazineCounts, Registry, Shared};
+use crate::free_list::magazines::registry::{MagazineCounts, Registry, SharedMagazines};
 use crate::free_list::magazines::thread::{ThreadMagazines, with_open_magazine, with_own};
+use crate::free_list::magazines::thread_cache::NO_PLACE;
 use crate::free_list::{Counts, Empty, FreeList, Inlet, Limits, NotTaken, Resizable, Slot};
 use crate::memory::OutOfMemory;
 use crate::memory::trim_plan::Trimming;
-use crate::sync::MutexGuard;
 
 /// See the module.
 pub(crate) struct Magazines {
     place: u8,
     id: u32,
     has_magazines: bool,
-    shared: Arc<Shared>,
+    shared: Arc<SharedMagazines>,
 }
 
 /// The depot, held; and the registry where no demand keeps the magazines shut, or else one could be opened before there
@@ -53,11 +53,11 @@ type HeldMagazines<'a> = HeldDepot<'a, Option<MutexGuard<'a, Registry>>>;
 /// The pool as one thread uses it.
 #[derive(Clone, Copy)]
 pub(crate) struct MagazineInlet<'a> {
-    /// Where in a hand.
+    /// Where in a cache.
     place: u8,
     id: u32,
     has_magazines: bool,
-    shared: &'a Shared,
+    shared: &'a SharedMagazines,
 }
 
 impl FreeList for Magazines {
@@ -65,7 +65,7 @@ impl FreeList for Magazines {
     type Held<'a> = HeldMagazines<'a>;
 
     fn new(limits: &Limits) -> Result<Self, OutOfMemory> {
-        let shared = Shared::new(limits)?;
+        let shared = SharedMagazines::new(limits)?;
         let id = ids::take();
         Ok(Magazines {
             place: u8::try_from(id.min(NO_PLACE.into())).unwrap_or(NO_PLACE),
@@ -233,7 +233,7 @@ impl Magazines {
 impl Registry {
     /// Shuts all magazines of `pool`, whose registry this is, and moves what rests there to the depot.
     fn revoke_for(&mut self, pool: &Magazines, for_good: bool) {
-        let own = with_own(|own| Arc::as_ptr(own.hand())).unwrap_or(ptr::null());
+        let own = with_own(|own| Arc::as_ptr(own.cache())).unwrap_or(ptr::null());
         self.revoke(&pool.shared.depot, own, pool.place, for_good);
     }
 }
@@ -243,7 +243,7 @@ impl MagazineInlet<'_> {
     /// it is shut.
     #[inline]
     fn with_magazine<R>(self, f: impl FnOnce(&Magazine) -> R) -> Option<R> {
-        // Also where there are no magazines: a thread that has no hand shares one with others of that kind.
+        // Also where there are no magazines: a thread that has no cache shares one with others of that kind.
         with_own(|own| {
             if !self.has_magazines || !own.has(self.id) && !self.join(own) {
                 return None;
@@ -253,7 +253,7 @@ impl MagazineInlet<'_> {
                 if !may_use {
                     return None;
                 }
-                let _busy = own.hand().enter_fenced();
+                let _busy = own.cache().enter_fenced();
                 magazine.is_open().then(|| f(magazine))
             })?
         })?
@@ -262,13 +262,13 @@ impl MagazineInlet<'_> {
     /// Puts a magazine into this thread's table, and returns true, unless the pool is closed.
     fn join(self, own: &ThreadMagazines) -> bool {
         let depot = &self.shared.depot;
-        let joined = self.shared.lock().join(depot, own.hand(), self.place);
+        let joined = self.shared.lock().join(depot, own.cache(), self.place);
         joined.is_some_and(|(magazine, shared)| own.keep(self.id, self.place, magazine, shared))
     }
 
     fn open(self, own: &ThreadMagazines, magazine: &Magazine) -> bool {
         let mut registry = self.shared.lock();
-        let opened = registry.open(&self.shared.depot, own.hand(), self.place, magazine);
+        let opened = registry.open(&self.shared.depot, own.cache(), self.place, magazine);
         if !opened {
             magazine.be_patient();
         }
@@ -305,7 +305,7 @@ impl Drop for Magazines {
 
 #[cfg(test)]
 mod tests {
-    use crate::faults::{Fault, injected};
+    use crate::base::faults::{Fault, injected};
     use crate::free_list::magazines::{Magazines, barrier};
     use crate::free_list::{Demand, Empty, FreeList, Held, Inlet, Limits, NotTaken};
 

@@ -4,13 +4,13 @@
 use std::ptr;
 use std::sync::{Arc, Weak};
 
+use crate::base::sync::{IN_MODEL, Mutex, MutexGuard};
 use crate::free_list::Limits;
 use crate::free_list::magazines::barrier;
 use crate::free_list::magazines::depot::Depot;
-use crate::free_list::magazines::hand::Hand;
 use crate::free_list::magazines::magazine::{LARGEST, Magazine, RegistryKey};
+use crate::free_list::magazines::thread_cache::ThreadCache;
 use crate::memory::OutOfMemory;
-use crate::sync::{IN_MODEL, Mutex, MutexGuard};
 
 /// Most bytes of buffers in one magazine: what a thread keeps from the others stays bounded however large
 /// the buffers are. HAProxy's thread-local pools have the same limit by default.
@@ -18,7 +18,7 @@ const LARGEST_BYTES: usize = 512 * 1024;
 
 /// What the pool and the tables of the threads that use it share. Locks and atomics alone: see
 /// [`Inlet`](crate::free_list::Inlet).
-pub(super) struct Shared {
+pub(super) struct SharedMagazines {
     pub(super) depot: Depot,
     registry: Mutex<Registry>,
 }
@@ -39,12 +39,12 @@ pub(crate) struct Registry {
     /// The balances of magazines that are gone.
     retired: i64,
     /// This registry's own, for the tables of threads.
-    shared: Weak<Shared>,
+    shared: Weak<SharedMagazines>,
 }
 
 struct Member {
     magazine: Arc<Magazine>,
-    hand: Arc<Hand>,
+    cache: Arc<ThreadCache>,
     /// The magazine was open until the revocation that is under way.
     revoked: bool,
 }
@@ -62,10 +62,10 @@ pub(super) fn limit(limits: &Limits) -> u32 {
     by_bytes.min(limits.magazine).min(LARGEST) as u32
 }
 
-impl Shared {
+impl SharedMagazines {
     pub(super) fn new(limits: &Limits) -> Result<Arc<Self>, OutOfMemory> {
         let depot = Depot::new(limits)?;
-        Ok(Arc::new_cyclic(|shared| Shared {
+        Ok(Arc::new_cyclic(|shared| SharedMagazines {
             depot,
             registry: Mutex::new(Registry {
                 key: RegistryKey::new(),
@@ -84,14 +84,14 @@ impl Shared {
         self.registry.lock()
     }
 
-    /// Takes a magazine back, from `place` in its owner's hand. Called by its owner, which uses it no more.
+    /// Takes a magazine back, from `place` in its owner's cache. Called by its owner, which uses it no more.
     pub(super) fn retire(&self, magazine: &Arc<Magazine>, place: u8) {
         let mut registry = self.lock();
         let mut members = registry.members.iter();
         // Not there after closing, which has emptied it.
         if let Some(number) = members.position(|other| Arc::ptr_eq(&other.magazine, magazine)) {
             let member = registry.members.swap_remove(number);
-            member.hand.clear(&mut registry.key, place);
+            member.cache.clear(&mut registry.key, place);
             registry.open -= usize::from(magazine.shut(&mut registry.key, true));
             magazine.empty_into(&self.depot);
             registry.retired += magazine.balance();
@@ -101,23 +101,23 @@ impl Shared {
 }
 
 impl Registry {
-    /// A magazine for the thread of `hand`, open if it may be; and what its table shares in. `None` when the pool is
+    /// A magazine for the thread of `cache`, open if it may be; and what its table shares in. `None` when the pool is
     /// closed.
     pub(super) fn join(
         &mut self,
         depot: &Depot,
-        hand: &Arc<Hand>,
+        cache: &Arc<ThreadCache>,
         place: u8,
-    ) -> Option<(Arc<Magazine>, Arc<Shared>)> {
+    ) -> Option<(Arc<Magazine>, Arc<SharedMagazines>)> {
         let shared = self.shared.upgrade().filter(|_| !depot.is_closed())?;
         let magazine = Arc::new(Magazine::new(&mut self.key, self.share));
         self.members.push(Member {
             magazine: Arc::clone(&magazine),
-            hand: Arc::clone(hand),
+            cache: Arc::clone(cache),
             revoked: false,
         });
         self.deal(depot.max());
-        self.open(depot, hand, place, &magazine);
+        self.open(depot, cache, place, &magazine);
         Some((magazine, shared))
     }
 
@@ -127,7 +127,7 @@ impl Registry {
     pub(super) fn open(
         &mut self,
         depot: &Depot,
-        hand: &Hand,
+        cache: &ThreadCache,
         place: u8,
         magazine: &Magazine,
     ) -> bool {
@@ -135,7 +135,7 @@ impl Registry {
             return false;
         }
         magazine.open(&mut self.key);
-        hand.put(&mut self.key, place, magazine);
+        cache.put(&mut self.key, place, magazine);
         self.open += 1;
         self.openings += 1;
         true
@@ -146,18 +146,24 @@ impl Registry {
         self.openings
     }
 
-    /// Shuts all magazines, which lie at `place` in the hands of their owners, and moves what rests there to `depot`.
-    /// `own` is the hand of this thread, which is busy with no magazine now. How it goes is told in
-    /// [`hand`](crate::free_list::magazines::hand).
-    pub(super) fn revoke(&mut self, depot: &Depot, own: *const Hand, place: u8, for_good: bool) {
+    /// Shuts all magazines, which lie at `place` in the caches of their owners, and moves what rests there to `depot`.
+    /// `own` is the cache of this thread, which is busy with no magazine now. How it goes is told in
+    /// [`thread_cache`](crate::free_list::magazines::thread_cache).
+    pub(super) fn revoke(
+        &mut self,
+        depot: &Depot,
+        own: *const ThreadCache,
+        place: u8,
+        for_good: bool,
+    ) {
         if self.open == 0 && !for_good {
             return;
         }
         let mut others_open = false;
         for member in &mut self.members {
             member.revoked = member.magazine.shut(&mut self.key, for_good);
-            member.hand.clear(&mut self.key, place);
-            others_open |= member.revoked && !ptr::eq(Arc::as_ptr(&member.hand), own);
+            member.cache.clear(&mut self.key, place);
+            others_open |= member.revoked && !ptr::eq(Arc::as_ptr(&member.cache), own);
         }
         self.open = 0;
         if others_open {
@@ -165,7 +171,7 @@ impl Registry {
         }
         // Magazines that were shut before are empty, and their owners need not be waited for.
         for member in self.members.iter_mut().filter(|member| member.revoked) {
-            member.hand.wait_for_owner();
+            member.cache.wait_for_owner();
             member.magazine.empty_into(depot);
         }
     }

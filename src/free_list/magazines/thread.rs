@@ -1,22 +1,22 @@
-//! What one thread has: its hand, and a table of its magazines by the number of their pool.
+//! What one thread has: its cache, and a table of its magazines by the number of their pool.
 
 use std::cell::{Cell, RefCell};
 #[cfg(any(poolbuf_loom, poolbuf_shuttle))]
 use std::ptr;
 use std::sync::Arc;
 
-use crate::faults::{Fault, injected};
-use crate::free_list::magazines::hand::Hand;
-#[cfg(not(any(poolbuf_loom, poolbuf_shuttle)))]
-use crate::free_list::magazines::hand::NO_THREAD;
+use crate::base::faults::{Fault, injected};
+use crate::base::sync::{IN_MODEL, lazy_thread_local, static_thread_local};
 use crate::free_list::magazines::magazine::Magazine;
-use crate::free_list::magazines::registry::Shared;
-use crate::sync::{IN_MODEL, lazy_thread_local, static_thread_local};
+use crate::free_list::magazines::registry::SharedMagazines;
+#[cfg(not(any(poolbuf_loom, poolbuf_shuttle)))]
+use crate::free_list::magazines::thread_cache::NO_THREAD;
+use crate::free_list::magazines::thread_cache::ThreadCache;
 
 /// See the module. When the thread ends, its magazines are given back; what it acquires or releases after that, in the
 /// drop of another thread-local, goes to the depot.
 pub(super) struct ThreadMagazines {
-    hand: Arc<Hand>,
+    cache: Arc<ThreadCache>,
     table: RefCell<Table>,
 }
 
@@ -32,12 +32,12 @@ struct Table {
 /// A magazine, and what keeps it and its depot alive.
 struct TableEntry {
     magazine: Arc<Magazine>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedMagazines>,
     place: u8,
 }
 
-/// The hand of a thread that has none.
-const NO_HAND: *const Hand = {
+/// The cache of a thread that has none.
+const NO_CACHE: *const ThreadCache = {
     #[cfg(any(poolbuf_loom, poolbuf_shuttle))]
     {
         ptr::null()
@@ -49,30 +49,30 @@ const NO_HAND: *const Hand = {
 };
 
 static_thread_local! {
-    /// `NO_HAND`, or the one in `OWN`, in a form that needs no check, no borrow and no drop.
-    static HAND: Cell<*const Hand> = Cell::new(NO_HAND);
+    /// `NO_CACHE`, or the one in `OWN`, in a form that needs no check, no borrow and no drop.
+    static CACHE: Cell<*const ThreadCache> = Cell::new(NO_CACHE);
 }
 lazy_thread_local! {
     static OWN: ThreadMagazines = ThreadMagazines::new();
 }
 
-/// Calls `f` with the magazine that is open at `place` in this thread's hand; `None` when none is. `f` neither makes
+/// Calls `f` with the magazine that is open at `place` in this thread's cache; `None` when none is. `f` neither makes
 /// nor retires magazines.
 #[inline(always)]
 pub(super) fn with_open_magazine<R>(place: u8, f: impl FnOnce(&Magazine) -> R) -> Option<R> {
     if injected(Fault::NoThreadLocals) {
         return None;
     }
-    let hand = HAND.try_with(Cell::get).ok()?;
-    if IN_MODEL && hand.is_null() {
+    let cache = CACHE.try_with(Cell::get).ok()?;
+    if IN_MODEL && cache.is_null() {
         return None;
     }
-    // SAFETY: a static, or the hand in `OWN`, which is replaced by the static before `OWN` is dropped.
-    let hand = unsafe { &*hand };
-    let _busy = hand.enter();
+    // SAFETY: a static, or the cache in `OWN`, which is replaced by the static before `OWN` is dropped.
+    let cache = unsafe { &*cache };
+    let _busy = cache.enter();
     // SAFETY: null, or a magazine of which `OWN` keeps an `Arc`. This thread gives that up when it ends, or when it sweeps
     // away a magazine that is shut for good; and before a magazine is shut for good, its place here is cleared.
-    unsafe { hand.look(place).as_ref() }.map(f)
+    unsafe { cache.look(place).as_ref() }.map(f)
 }
 
 /// Calls `f` with what this thread has; `None` when the thread is at its end.
@@ -86,17 +86,17 @@ pub(super) fn with_own<R>(f: impl FnOnce(&ThreadMagazines) -> R) -> Option<R> {
 
 impl ThreadMagazines {
     fn new() -> Self {
-        let hand = Arc::new(Hand::new());
-        // Fails only where `HAND` is gone: then the fast path finds no hand either.
-        let _ = HAND.try_with(|place| place.set(Arc::as_ptr(&hand)));
+        let cache = Arc::new(ThreadCache::new());
+        // Fails only where `CACHE` is gone: then the fast path finds no cache either.
+        let _ = CACHE.try_with(|place| place.set(Arc::as_ptr(&cache)));
         ThreadMagazines {
-            hand,
+            cache,
             table: RefCell::default(),
         }
     }
 
-    pub(super) fn hand(&self) -> &Arc<Hand> {
-        &self.hand
+    pub(super) fn cache(&self) -> &Arc<ThreadCache> {
+        &self.cache
     }
 
     /// Whether it has a magazine of the pool `id`, which is not closed.
@@ -118,7 +118,7 @@ impl ThreadMagazines {
         id: u32,
         place: u8,
         magazine: Arc<Magazine>,
-        shared: Arc<Shared>,
+        shared: Arc<SharedMagazines>,
     ) -> bool {
         // Nothing in here runs a user's code, but for a global allocator that itself uses a pool.
         let Ok(mut table) = self.table.try_borrow_mut() else {
@@ -167,7 +167,7 @@ fn remove_if_dead(place: Option<&mut Option<TableEntry>>) {
 impl Drop for ThreadMagazines {
     fn drop(&mut self) {
         // As in `new`.
-        let _ = HAND.try_with(|place| place.set(NO_HAND));
+        let _ = CACHE.try_with(|place| place.set(NO_CACHE));
         for entry in self.table.get_mut().entries.drain(..).flatten() {
             entry.shared.retire(&entry.magazine, entry.place);
         }

@@ -5,10 +5,10 @@
 //! takes and puts back as if it were alone, and then stores what is on top as the head again.
 #![forbid(unsafe_code)]
 
+use crate::base::sync::Ordering;
 use crate::free_list::Slot;
 use crate::free_list::lock_free::tagged_index::TaggedIndex;
 use crate::free_list::lock_free::treiber::TreiberStack;
-use crate::sync::Ordering;
 
 impl<const N: usize> TreiberStack<'_, N> {
     /// Freezes the stack, and returns what is on top of it. The caller has the lock, under which it was not frozen.

@@ -7,9 +7,9 @@
 //! still look at them.
 #![forbid(unsafe_code)]
 
+use crate::base::sync::{Backoff, Ordering};
 use crate::free_list::lock_free::treiber::TreiberStack;
 use crate::free_list::{Empty, Slot, reserve};
-use crate::sync::{Backoff, Ordering};
 
 impl<const N: usize> TreiberStack<'_, N> {
     /// Takes `count` indices, at least 1, all at one moment, and adds what `make` makes of each to `out`, the one on top

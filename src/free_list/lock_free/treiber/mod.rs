@@ -10,10 +10,10 @@ mod trim;
 
 use crossbeam_utils::CachePadded;
 
+use crate::base::sync::{AtomicU32, AtomicU64, Backoff, Mutex, Ordering};
 use crate::free_list::lock_free::tagged_index::TaggedIndex;
 use crate::free_list::lock_free::treiber::trim::Trimmed;
 use crate::free_list::{Counts, Slot};
-use crate::sync::{AtomicU32, AtomicU64, Backoff, Mutex, Ordering};
 
 /// A stack and the nodes of its indices: references to atomics and locks alone, see
 /// [`Inlet`](crate::free_list::Inlet). It has the indices `first..first + indices` of the list's `N`.
@@ -32,7 +32,7 @@ use crate::sync::{AtomicU32, AtomicU64, Backoff, Mutex, Ordering};
 ///   thread's read of `head` and its compare-and-swap.
 #[derive(Clone, Copy)]
 pub(crate) struct TreiberStack<'a, const N: usize> {
-    pub(super) stack: &'a Stack,
+    pub(super) stack: &'a StackHead,
     /// Of the whole list.
     pub(super) nodes: &'a [Node],
     pub(super) first: u32,
@@ -40,7 +40,7 @@ pub(crate) struct TreiberStack<'a, const N: usize> {
 }
 
 /// See [`TreiberStack`].
-pub(crate) struct Stack {
+pub(crate) struct StackHead {
     /// Top of the stack, and the number of pops so far as the tag.
     head: CachePadded<AtomicU64>,
     /// Most indices in use since the last trim. Read by each pop, seldom written.
@@ -99,7 +99,7 @@ impl Link {
     }
 }
 
-impl Stack {
+impl StackHead {
     /// All of `first..first + indices` free, the first `initial` of them touched. Adds their nodes to `nodes`.
     pub(super) fn new<const N: usize>(
         first: u32,
@@ -119,7 +119,7 @@ impl Stack {
             }
         }));
         let top = (indices > 0).then_some(first);
-        Stack {
+        StackHead {
             head: CachePadded::new(AtomicU64::new(TaggedIndex::<N>::new(top).word())),
             high_water: AtomicU32::new(0),
             marks: AtomicU64::new(0),

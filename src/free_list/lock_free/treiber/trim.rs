@@ -11,10 +11,10 @@
 
 use std::ops::Range;
 
+use crate::base::sync::Ordering;
 use crate::free_list::lock_free::tagged_index::TaggedIndex;
 use crate::free_list::lock_free::treiber::TreiberStack;
 use crate::memory::trim_plan::{Action, GivenBack, Pieces, Trimming};
-use crate::sync::Ordering;
 
 /// What is known of earlier trims.
 pub(crate) struct Trimmed {

@@ -6,10 +6,10 @@ mod trim;
 
 use crossbeam_utils::CachePadded;
 
+use crate::base::sync::{AtomicU8, AtomicU32, Mutex, MutexGuard, Ordering};
 use crate::free_list::{Counts, Demand, Empty, Held, Limits, NotTaken, Slot, reserve};
 use crate::memory::trim_plan::GivenBack;
 use crate::memory::{OutOfMemory, vec_for};
-use crate::sync::{AtomicU8, AtomicU32, Mutex, MutexGuard, Ordering};
 
 /// See the module. Every operation is one lock held for a few instructions. Atomics and a lock, with no plain data
 /// beside them: see [`Inlet`](crate::free_list::Inlet).

@@ -22,7 +22,7 @@
 use std::ops::Range;
 
 use crate::free_list::magazines::depot::{Depot, Idle, Stack};
-use crate::memory::trim_plan::{Action, Bytes, Pieces, Trimming};
+use crate::memory::trim_plan::{Action, Discarded, Pieces, Trimming};
 
 /// Slots that are looked at under one lock.
 const AT_ONCE: usize = 1 << 14;
@@ -134,7 +134,7 @@ impl Stack {
     }
 
     /// Notes what was given back.
-    fn end_trimming(&mut self, plan: &Plan, bytes: Bytes) {
+    fn end_trimming(&mut self, plan: &Plan, bytes: Discarded) {
         let idle = &mut self.idle;
         idle.trimming = false;
         // At most `reserve`. What has been taken since is told by the low water.
@@ -188,7 +188,7 @@ impl Depot {
         };
         plan.candidates
             .sort_unstable_by_key(|candidate| candidate.index);
-        let mut bytes = Bytes::default();
+        let mut bytes = Discarded::default();
         let mut next = Some(plan.candidates.first().map_or(0, |first| first.index));
         while let Some(start) = next {
             let window = start..start.saturating_add(trimming.span);

@@ -1,0 +1,617 @@
+//! Several guards, written and read as one buffer.
+#![forbid(unsafe_code)]
+
+use std::collections::{VecDeque, vec_deque};
+use std::fmt;
+use std::io::{self, BufRead, IoSlice, Read, Write};
+use std::mem;
+
+use crate::base::units::Bytes;
+use crate::buf::guard::PooledBuf;
+use crate::buf::guard::trusted_read::TrustedRead;
+use crate::buf::guard::vectored;
+use crate::report::error::CapacityError;
+
+/// Several buffers of a pool, written and read as one: for a message that is larger than any buffer
+/// of the pool.
+///
+/// A pool of 16 KiB serves a message of 1 MiB by 64 of its buffers, from the same memory that
+/// serves the small ones, instead of a tier of 1 MiB that is idle most of the time.
+/// [`Pool::acquire_chain`](crate::Pool::acquire_chain) lends all of them at once or none.
+///
+/// The bytes lie in pieces: [`chunks`](PooledChain::chunks) are the pieces;
+/// [`read_from`](PooledChain::read_from) and [`write_to`](PooledChain::write_to) give a system call
+/// many of them at once; [`copy_to`](PooledChain::copy_to) and [`to_vec`](PooledChain::to_vec) copy
+/// them together. It reads and writes by std's traits, and with the feature `bytes` by `Buf` and
+/// `BufMut`.
+///
+/// What is read is consumed, and each buffer goes back to its pool as soon as all of it has been
+/// read, without waiting for the rest.
+///
+/// ```
+/// use poolbuf::{BufferPool, Pool};
+///
+/// let pool = BufferPool::new(16 * 1024, 0, 100)?;
+/// let mut message = pool.acquire_chain(1 << 20)?;
+/// assert_eq!((message.buffers(), message.capacity()), (64, 1 << 20));
+///
+/// let mut socket: &[u8] = &vec![7; 100_000]; // or a `TcpStream`
+/// while message.read_from(&mut socket)? > 0 {}
+/// assert_eq!(message.len(), 100_000);
+///
+/// let mut answer = Vec::new(); // anything that implements `std::io::Write`
+/// message.write_to(&mut answer)?;
+/// assert_eq!(answer, vec![7; 100_000]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Default)]
+pub struct PooledChain {
+    /// The bytes are those of all of these, in this order. Each can hold some.
+    bufs: VecDeque<PooledBuf>,
+    /// Up to this buffer each has bytes, and none behind it has. 0 if there are no bytes at all.
+    tail: usize,
+    /// Bytes of all buffers together.
+    len: usize,
+    /// Bytes that can be added: the spare bytes of `tail`, and what those behind it hold.
+    spare: usize,
+    /// Bytes of the first buffer that are consumed here, but not yet there: not all of them, or
+    /// none. So taking a number off the front changes this alone, which is several times
+    /// faster than to consume it there.
+    read: usize,
+}
+
+impl PooledChain {
+    /// Bytes written so far.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len - self.read
+    }
+
+    /// Whether nothing has been written, or all of it was consumed.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes that can still be added.
+    #[inline]
+    #[must_use]
+    pub fn spare_len(&self) -> usize {
+        self.spare
+    }
+
+    /// Bytes that its buffers hold in all, each its [`capacity`](PooledBuf::capacity): at least what was asked for, and
+    /// less once some have gone back. Never less than `len()` and `spare_len()` together; more, where some were
+    /// consumed, or can't be written since a later buffer has bytes. Looks at each of them.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        let mut read = self.read;
+        let whole = self
+            .bufs
+            .iter()
+            .map(|buf| buf.capacity_after(mem::take(&mut read)));
+        whole.sum()
+    }
+
+    /// The first piece; empty if there is none.
+    #[inline]
+    pub(crate) fn first_chunk(&self) -> &[u8] {
+        // If there are bytes, the first buffer has some.
+        self.bufs.front().map_or(&[], |front| &front[self.read..])
+    }
+
+    /// How many buffers it has.
+    #[must_use]
+    pub fn buffers(&self) -> usize {
+        self.bufs.len()
+    }
+
+    /// The bytes written so far, in pieces: none is empty.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    ///
+    /// let mut chain = BufferPool::new(8, 0, 2)?.acquire_chain(16)?;
+    /// chain.extend_from_slice(b"hello, world")?;
+    /// let chunks: Vec<_> = chain.chunks().collect();
+    /// assert_eq!(chunks, [b"hello, w", &b"orld"[..]]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        // None behind the tail has any, and the tail has none if there are none at all.
+        let behind = if self.is_empty() {
+            0..0
+        } else {
+            1..self.tail + 1
+        };
+        let behind = self.bufs.range(behind).map(|buf| &**buf);
+        let first = (!self.is_empty()).then(|| self.first_chunk());
+        first.into_iter().chain(behind)
+    }
+
+    /// Fills `slices` with the first pieces, for a `write_vectored` of your own, and returns how
+    /// many there are; what that has written is then [consumed](PooledChain::consume).
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    /// use std::io::{IoSlice, Write};
+    ///
+    /// let mut chain = BufferPool::new(8, 0, 2)?.acquire_chain(16)?;
+    /// chain.extend_from_slice(b"hello, world")?;
+    /// let mut socket = Vec::new();
+    /// let mut slices = [IoSlice::new(&[]); 16];
+    /// let filled = chain.io_slices(&mut slices);
+    /// let written = socket.write_vectored(&slices[..filled])?;
+    /// chain.consume(written);
+    /// assert_eq!((&socket[..], chain.buffers()), (&b"hello, world"[..], 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut filled = 0;
+        for (slice, chunk) in slices.iter_mut().zip(self.chunks()) {
+            *slice = IoSlice::new(chunk);
+            filled += 1;
+        }
+        filled
+    }
+
+    /// Copies `bytes` behind those written so far.
+    ///
+    /// # Errors
+    ///
+    /// [`CapacityError`] when they do not all fit; then nothing is written.
+    pub fn extend_from_slice(&mut self, bytes: &[u8]) -> Result<(), CapacityError> {
+        if bytes.len() > self.spare {
+            return Err(self.no_room(bytes.len()));
+        }
+        self.put_some(bytes);
+        Ok(())
+    }
+
+    /// Copies as many of `bytes` as fit behind those written so far, and returns how many that
+    /// were.
+    pub fn put_some(&mut self, bytes: &[u8]) -> usize {
+        let mut written = 0;
+        while written < bytes.len() {
+            let next = self.next();
+            let Some(buf) = self.buf_mut(next) else {
+                break;
+            };
+            let more = buf.put_some(&bytes[written..]);
+            self.grew(next, more);
+            written += more;
+        }
+        written
+    }
+
+    /// Reads once from `reader`, behind the bytes written so far, into as many buffers at once as
+    /// it can fill: the first 16 that have bytes to spare, at most. Returns how many bytes
+    /// came; 0 means that the reader is at its end, since a full chain is an error instead. An
+    /// interrupted read is tried again.
+    ///
+    /// For readers that write what they report and nothing else, as sockets, files, pipes and
+    /// slices do: see [`TrustedRead`]. Any other goes into
+    /// [`read_from_any`](PooledChain::read_from_any).
+    ///
+    /// *Cost.* What the read costs, whatever earlier holders left: see [`PooledBuf::read_from`].
+    ///
+    /// # Errors
+    ///
+    /// What the reader returns; a [`CapacityError`], as an [`io::Error`] of the kind
+    /// [`WriteZero`](io::ErrorKind::WriteZero), when nothing more fits. In each case nothing counts
+    /// as written.
+    pub fn read_from(&mut self, reader: &mut (impl TrustedRead + ?Sized)) -> io::Result<usize> {
+        self.read_at_most(reader, usize::MAX)
+    }
+
+    /// As [`read_from`](PooledChain::read_from), but no more than `most` bytes: for a message whose
+    /// last buffer has room for what comes behind it. (std's `take` would read into one buffer
+    /// at a time.) 0 bytes come if `most` is 0, too.
+    ///
+    /// # Errors
+    ///
+    /// As for `read_from`.
+    pub fn read_at_most(
+        &mut self,
+        reader: &mut (impl TrustedRead + ?Sized),
+        most: usize,
+    ) -> io::Result<usize> {
+        if self.spare == 0 {
+            return Err(self.no_room(1).into());
+        }
+        let bytes = vectored::read_from(self.bufs.range_mut(self.tail..), reader, most)?;
+        self.len += bytes;
+        self.spare -= bytes;
+        let has_bytes = |buf: &PooledBuf| !buf.is_empty();
+        while self.bufs.get(self.tail + 1).is_some_and(has_bytes) {
+            self.tail += 1;
+        }
+        Ok(bytes)
+    }
+
+    /// As [`read_from`](PooledChain::read_from), from any reader. Reads into one buffer: the first
+    /// that has bytes to spare.
+    ///
+    /// What earlier holders left there is zeroed first, and all of it counts as exposed: see
+    /// [`PooledBuf::read_from_any`].
+    ///
+    /// # Errors
+    ///
+    /// As for `read_from`; and [`InvalidData`](io::ErrorKind::InvalidData) when the reader claims
+    /// more bytes than it was given room for.
+    pub fn read_from_any(&mut self, reader: &mut (impl Read + ?Sized)) -> io::Result<usize> {
+        let next = self.next();
+        let Some(buf) = self.bufs.get_mut(next) else {
+            return Err(self.no_room(1).into());
+        };
+        let bytes = buf.read_from_any(reader)?;
+        self.grew(next, bytes);
+        Ok(bytes)
+    }
+
+    /// Writes all bytes to `writer`, many buffers at once, and consumes what was written. An
+    /// interrupted write is tried again.
+    ///
+    /// # Errors
+    ///
+    /// What the writer returns; [`WriteZero`](io::ErrorKind::WriteZero) when it takes nothing more; and
+    /// [`InvalidData`](io::ErrorKind::InvalidData) when it claims to have written more than it was given, of which then
+    /// nothing counts as written. What was not written is left: on [`WouldBlock`](io::ErrorKind::WouldBlock), call
+    /// it again when the socket is writable.
+    pub fn write_to(&mut self, writer: &mut (impl Write + ?Sized)) -> io::Result<()> {
+        while !self.is_empty() {
+            let mut slices = [IoSlice::new(&[]); vectored::AT_ONCE];
+            let filled = self.io_slices(&mut slices);
+            let given: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
+            match writer.write_vectored(&slices[..filled]) {
+                Ok(0) => {
+                    let message =
+                        format!("the writer takes no more; left are {}", Bytes(self.len()));
+                    return Err(io::Error::new(io::ErrorKind::WriteZero, message));
+                }
+                Ok(written) if written > given => {
+                    let message = format!(
+                        "the writer claims to have written {}, but was given {given}",
+                        Bytes(written)
+                    );
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+                }
+                Ok(written) => self.consume(written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies as many of the first bytes as `target` takes, without consuming them, and returns how
+    /// many that were: a header that may lie across two buffers.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    ///
+    /// let mut chain = BufferPool::new(3, 0, 4)?.acquire_chain(12)?;
+    /// chain.extend_from_slice(&[0, 0, 0, 5, b'h', b'e', b'l', b'l', b'o'])?;
+    /// let mut length = [0; 4];
+    /// assert_eq!(chain.copy_to(&mut length), 4);
+    /// assert_eq!(u32::from_be_bytes(length), 5);
+    /// chain.consume(4);
+    /// assert_eq!(chain, b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn copy_to(&self, target: &mut [u8]) -> usize {
+        let mut copied = 0;
+        for chunk in self.chunks() {
+            let left = &mut target[copied..];
+            let here = chunk.len().min(left.len());
+            left[..here].copy_from_slice(&chunk[..here]);
+            copied += here;
+        }
+        copied
+    }
+
+    /// All bytes in a vector, for what needs them in one piece. Costs an allocation and a copy.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut all = Vec::with_capacity(self.len());
+        self.chunks().for_each(|chunk| all.extend_from_slice(chunk));
+        all
+    }
+
+    /// Removes the first `bytes` bytes, or all when there are no more. Nothing is copied. A buffer
+    /// all of whose bytes are removed goes back to its pool, unless it is the one that is
+    /// written to.
+    #[inline]
+    pub fn consume(&mut self, bytes: usize) {
+        // The most frequent: some bytes of the first buffer.
+        if bytes < self.first_chunk().len() {
+            self.read += bytes;
+        } else {
+            self.consume_buffers(bytes);
+        }
+    }
+
+    /// Consumes all of the first buffer's bytes, and perhaps more.
+    fn consume_buffers(&mut self, bytes: usize) {
+        self.settle();
+        let mut left = bytes.min(self.len);
+        self.len -= left;
+        // Buffers all of whose bytes are consumed, but for the tail.
+        let mut done = 0;
+        while done < self.tail && self.bufs[done].len() <= left {
+            left -= self.bufs[done].len();
+            done += 1;
+        }
+        self.tail -= done;
+        if let (1.., Some(front)) = (left, self.bufs.get_mut(done)) {
+            let before = front.spare_len();
+            front.consume(left);
+            // Another number only if it is empty now, and so the tail.
+            self.spare = self.spare + front.spare_len() - before;
+        }
+        // Last, since what takes them back may panic: `Recycle::recycle`.
+        match done {
+            // The most frequent, for which `drain` is slow.
+            1 => drop(self.bufs.pop_front()),
+            _ => drop(self.bufs.drain(..done)),
+        }
+    }
+
+    /// Consumes in the first buffer what is consumed here: before anything is done to that buffer
+    /// but adding to it.
+    #[inline]
+    fn settle(&mut self) {
+        let read = mem::take(&mut self.read);
+        if let (1.., Some(front)) = (read, self.bufs.front_mut()) {
+            // Not all of it, so it has as many bytes to spare as before.
+            front.consume(read);
+            self.len -= read;
+        }
+    }
+
+    /// Keeps the first `len` bytes; nothing changes when there are no more than that. The buffers
+    /// stay.
+    pub fn truncate(&mut self, len: usize) {
+        self.settle();
+        while self.len > len {
+            let Some(buf) = self.bufs.get_mut(self.tail) else {
+                break;
+            };
+            let less = buf.len().min(self.len - len);
+            let before = buf.spare_len();
+            buf.truncate(buf.len() - less);
+            // Not always more: an empty one no longer begins in its headroom.
+            self.spare = self.spare + buf.spare_len() - before;
+            self.len -= less;
+            if buf.is_empty() && self.tail > 0 {
+                self.tail -= 1;
+                self.spare += self.bufs[self.tail].spare_len();
+            }
+        }
+    }
+
+    /// Counts no byte as written any more. The buffers stay.
+    pub fn clear(&mut self) {
+        self.truncate(0);
+    }
+
+    /// Adds a buffer: what it has been written comes behind all bytes so far, and what it has to
+    /// spare can be written. What the buffer before it had to spare can't be written any more,
+    /// if the new one is not empty.
+    ///
+    /// So a chain can grow while a message comes, and be made of buffers that were acquired one by
+    /// one. (Don't wait for a buffer while you hold others: see [the
+    /// guide](crate::guide::waiting).)
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool, PooledChain};
+    ///
+    /// let pool = BufferPool::new(8, 0, 3)?;
+    /// let mut first = pool.acquire()?;
+    /// first.extend_from_slice(b"hello")?;
+    /// let mut chain = PooledChain::from(first);
+    /// chain.push(pool.acquire()?);
+    /// assert_eq!((chain.len(), chain.spare_len()), (5, 3 + 8));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn push(&mut self, buf: PooledBuf) {
+        if buf.is_empty() {
+            self.spare += buf.spare_len();
+            // What can hold nothing would be in the way, and go back to no pool.
+            if buf.capacity() > 0 {
+                self.bufs.push_back(buf);
+            }
+            return;
+        }
+        self.len += buf.len();
+        let tail_is_empty = self.bufs.get(self.tail).is_none_or(PooledBuf::is_empty);
+        let spare = buf.spare_len();
+        if tail_is_empty {
+            // There are no bytes: those in front of all that are empty.
+            self.spare += spare;
+        } else {
+            self.spare = self.spare - self.bufs[self.tail].spare_len() + spare;
+            self.tail += 1;
+        }
+        self.bufs.insert(self.tail, buf);
+    }
+
+    /// Takes the first buffer out, with its bytes.
+    pub fn pop_front(&mut self) -> Option<PooledBuf> {
+        self.settle();
+        let buf = self.bufs.pop_front()?;
+        self.len -= buf.len();
+        if self.tail == 0 {
+            self.spare -= buf.spare_len();
+        } else {
+            self.tail -= 1;
+        }
+        Some(buf)
+    }
+
+    /// Keeps the first `buffers` buffers, and returns a chain of all others; an empty one when
+    /// there are no more. Nothing is copied.
+    #[must_use = "what is split off goes back to the pool when it is dropped"]
+    pub fn split_off(&mut self, buffers: usize) -> PooledChain {
+        self.settle();
+        let rest = self.bufs.split_off(buffers.min(self.bufs.len()));
+        let rest: PooledChain = rest.into_iter().collect();
+        *self = mem::take(&mut self.bufs).into_iter().collect();
+        rest
+    }
+
+    /// Which buffer is written to next: none if there are not so many.
+    pub(crate) fn next(&self) -> usize {
+        // Those behind the tail are empty, and each holds something.
+        let full = self
+            .bufs
+            .get(self.tail)
+            .is_some_and(|tail| tail.spare_len() == 0);
+        self.tail + usize::from(full)
+    }
+
+    /// A buffer, for adding to the one that is the [`next`](PooledChain::next), which then is told
+    /// to `grew`.
+    pub(crate) fn buf_mut(&mut self, number: usize) -> Option<&mut PooledBuf> {
+        self.bufs.get_mut(number)
+    }
+
+    /// The buffer that was the next has `bytes` bytes more.
+    pub(crate) fn grew(&mut self, next: usize, bytes: usize) {
+        if bytes > 0 {
+            self.tail = next;
+            self.len += bytes;
+            self.spare -= bytes;
+        }
+    }
+
+    #[cold]
+    fn no_room(&self, bytes: usize) -> CapacityError {
+        CapacityError::behind(bytes, self.spare, 0, self.capacity())
+    }
+}
+
+/// A chain of one.
+impl From<PooledBuf> for PooledChain {
+    fn from(buf: PooledBuf) -> PooledChain {
+        let mut chain = PooledChain::default();
+        chain.push(buf);
+        chain
+    }
+}
+
+/// As [`push`](PooledChain::push) for each.
+impl FromIterator<PooledBuf> for PooledChain {
+    fn from_iter<I: IntoIterator<Item = PooledBuf>>(bufs: I) -> PooledChain {
+        let mut chain = PooledChain::default();
+        chain.extend(bufs);
+        chain
+    }
+}
+
+/// As [`push`](PooledChain::push) for each.
+impl Extend<PooledBuf> for PooledChain {
+    fn extend<I: IntoIterator<Item = PooledBuf>>(&mut self, bufs: I) {
+        let bufs = bufs.into_iter();
+        self.bufs.reserve(bufs.size_hint().0);
+        bufs.for_each(|buf| self.push(buf));
+    }
+}
+
+/// Its buffers, from the first to the last.
+impl IntoIterator for PooledChain {
+    type Item = PooledBuf;
+    type IntoIter = vec_deque::IntoIter<PooledBuf>;
+
+    fn into_iter(mut self) -> Self::IntoIter {
+        self.settle();
+        self.bufs.into_iter()
+    }
+}
+
+/// Copies the bytes out, and consumes them.
+impl Read for PooledChain {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        let copied = self.copy_to(target);
+        PooledChain::consume(self, copied);
+        Ok(copied)
+    }
+}
+
+/// Its pieces, one after the other.
+impl BufRead for PooledChain {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        Ok(self.first_chunk())
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        PooledChain::consume(self, bytes);
+    }
+}
+
+/// Writes behind the bytes written so far what fits, as the [guard](PooledBuf) does: `write` says
+/// how much that was, and 0 for a full chain. `write_all`, and so `write!` and [`io::copy`], writes
+/// what fits and then fails with a [`CapacityError`], as an [`io::Error`] of the kind
+/// [`WriteZero`](io::ErrorKind::WriteZero), if that is not all. For all or nothing there is
+/// [`extend_from_slice`](PooledChain::extend_from_slice).
+impl Write for PooledChain {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(self.put_some(bytes))
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let whole = self.extend_from_slice(bytes);
+        if whole.is_err() {
+            self.put_some(bytes);
+        }
+        Ok(whole?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Of the bytes, however they are cut into pieces.
+impl PartialEq<[u8]> for PooledChain {
+    fn eq(&self, other: &[u8]) -> bool {
+        let mut rest = other;
+        self.len() == other.len()
+            && self.chunks().all(|chunk| {
+                let (here, behind) = rest.split_at(chunk.len());
+                rest = behind;
+                chunk == here
+            })
+    }
+}
+
+impl PartialEq<&[u8]> for PooledChain {
+    fn eq(&self, other: &&[u8]) -> bool {
+        *self == **other
+    }
+}
+
+impl<const N: usize> PartialEq<[u8; N]> for PooledChain {
+    fn eq(&self, other: &[u8; N]) -> bool {
+        *self == other[..]
+    }
+}
+
+impl<const N: usize> PartialEq<&[u8; N]> for PooledChain {
+    fn eq(&self, other: &&[u8; N]) -> bool {
+        *self == other[..]
+    }
+}
+
+/// The numbers; never the bytes, which may be secret.
+impl fmt::Debug for PooledChain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PooledChain")
+            .field("len", &self.len())
+            .field("buffers", &self.bufs.len())
+            .field("capacity", &self.capacity())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,566 @@
+//! The guard that holds a buffer.
+
+pub(crate) mod datagrams;
+#[cfg(any(unix, windows))]
+mod files;
+pub(crate) mod header;
+mod heap;
+pub(crate) mod layout;
+mod receiving;
+mod traits;
+pub(crate) mod trusted_read;
+pub(crate) mod vectored;
+mod writing;
+
+use std::ops::Deref;
+use std::ptr::{self, NonNull};
+use std::slice;
+
+use crate::buf::guard::header::{ReleaseHeader, ReleaseHeaders};
+use crate::buf::guard::layout::{Address, Lengths, Place};
+use crate::free_list::Slot;
+use crate::report::error::CapacityError;
+
+/// A buffer on loan from a pool. Dropping it gives it back.
+///
+/// It owns its loan: it can sit in a struct, cross threads and tasks, and outlive every handle of its pool.
+/// Releasing twice, releasing into another pool and using the buffer after its release do not compile.
+///
+/// It starts empty, however much it can hold: [`len`](PooledBuf::len) counts the bytes that its holder has
+/// written, and it dereferences to those alone, never to what an earlier holder left. It is compared, ordered and
+/// hashed as those bytes are, with other guards, slices, arrays, `Vec<u8>` and `str`. Nothing reallocates: what does
+/// not fit is refused with a [`CapacityError`].
+///
+/// ```
+/// use poolbuf::{BufferPool, Pool};
+///
+/// let pool = BufferPool::new(1024, 4, 16)?;
+/// let mut buf = pool.acquire()?;
+/// assert_eq!((buf.len(), buf.capacity()), (0, 1024));
+///
+/// buf.extend_from_slice(b"GET / HTTP/1.1\r\n")?;
+/// assert!(buf.starts_with(b"GET "));
+///
+/// // Receiving is one call, from sockets, files, pipes and slices, and costs what was received …
+/// let mut socket: &[u8] = b"Host: example.com\r\n";
+/// assert_eq!(buf.read_from(&mut socket)?, 19);
+/// // … and with safe code of your own: fill the start of the spare bytes, then say how many.
+/// buf.spare_mut()[..2].copy_from_slice(b"\r\n");
+/// buf.commit(2)?;
+/// assert!(buf.ends_with(b"\r\n\r\n"));
+///
+/// drop(buf);
+/// assert_eq!(pool.stats().in_use, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// It does not dereference mutably, on purpose: `socket.read(&mut buf)` would then compile, and read 0 bytes
+/// into a fresh guard for ever. [`as_mut_slice`](PooledBuf::as_mut_slice) gives the written bytes for change.
+///
+/// A guard can also be of no pool: memory from the heap, for what is larger than any buffer of the pool, and for tests.
+///
+/// ```
+/// use poolbuf::{AcquireError, BufferPool, Pool, PooledBuf};
+///
+/// let pool = BufferPool::new(1024, 4, 16)?;
+/// let acquire = |len| match pool.acquire_for(len) {
+///     Err(AcquireError::TooLarge { .. }) => Ok(PooledBuf::try_from(Vec::with_capacity(len))?),
+///     result => Ok::<_, Box<dyn std::error::Error>>(result?),
+/// };
+/// assert_eq!(acquire(1000)?.capacity(), 1024);
+/// assert!(acquire(10_000)?.capacity() >= 10_000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// What was read is taken off the front with [`consume`](PooledBuf::consume), and a header is put there with
+/// [`prepend`](PooledBuf::prepend): neither copies what follows. So the data need not begin at the buffer's first byte.
+/// What adds behind them needs room between them and the buffer's end, [`spare_len`](PooledBuf::spare_len), and refuses
+/// otherwise; [`compact`](PooledBuf::compact) gives back the room of what was consumed. A guard that becomes empty by
+/// `consume`, [`truncate`](PooledBuf::truncate) or [`clear`](PooledBuf::clear) begins at the buffer's first byte again,
+/// with all of its capacity to spare.
+///
+/// `std::mem::forget` on a guard is safe, but the pool can't lend that buffer again, and its memory stays
+/// reserved for as long as the process lives.
+#[repr(C)]
+pub struct PooledBuf {
+    // In this order: see the module `layout`.
+    place: Place,
+    lengths: Lengths,
+    /// The first byte of the data. All lengths are counted from here.
+    data: Address,
+    /// The word of the [`Slot`]. Its `exposed` is counted from the buffer's first byte, wherever the data begin: up to
+    /// there bytes may be an earlier holder's, or what was written for this one and not reported, or not be
+    /// initialised; from there on, none is, but for what lies below `written`.
+    slot: u64,
+    /// The first of the lender's two, or the second while bytes are handed out: see [`ReleaseHeaders`].
+    header: NonNull<ReleaseHeader>,
+}
+
+// SAFETY: a guard owns its buffer exclusively, as a `Box<[u8]>` does, and the caller of `from_parts` promises
+// that it may be released on any thread.
+unsafe impl Send for PooledBuf {}
+// SAFETY: a shared guard gives shared access to bytes, and nothing else.
+unsafe impl Sync for PooledBuf {}
+
+/// The slot of memory that is not one of a pool's buffers. No pool has so many.
+pub(crate) const NO_SLOT: u32 = u32::MAX;
+
+impl PooledBuf {
+    /// A guard over `capacity` bytes at `memory`, of which those that `slot` says may hold an earlier holder's bytes,
+    /// or not be initialised. `slot` comes back at the release; its index is [`NO_SLOT`] for memory of no pool.
+    ///
+    /// # Safety
+    ///
+    /// Until the lender's `release` is called with these very values, on whatever thread that is:
+    /// - `lender` can be dereferenced;
+    /// - the `capacity` bytes at `memory`, and the lender's `headroom` bytes before it, can be written, and nothing but
+    ///   the guard uses them;
+    /// - those that are not exposed are initialised; all of them, unless the lender says otherwise.
+    ///
+    /// `release` may be called once with them. No more than `capacity` are exposed, and `capacity + headroom` at most
+    /// [`BUFFER_SIZE_LIMIT`](crate::memory::layout::BUFFER_SIZE_LIMIT).
+    #[inline]
+    pub(crate) unsafe fn from_parts(
+        lender: NonNull<ReleaseHeaders>,
+        memory: NonNull<u8>,
+        capacity: u32,
+        slot: Slot,
+    ) -> Self {
+        debug_assert!(slot.exposed() <= capacity);
+        let (place, lengths) = (Place::new(capacity, 0), Lengths::new(0, 0));
+        PooledBuf::of_words(
+            place,
+            lengths,
+            Address::new(memory),
+            slot.word(),
+            lender.cast(),
+        )
+    }
+
+    /// Bytes written so far.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lengths.len() as usize
+    }
+
+    /// Whether nothing has been written, or all of it was cleared.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes that the buffer holds in all: at least what was asked for. It is [`len`](PooledBuf::len), and
+    /// [`spare_len`](PooledBuf::spare_len), and what was [consumed](PooledBuf::consume) before the data, together.
+    ///
+    /// The [headroom](crate::PoolConfig::headroom) does not count, but for what was [prepended](PooledBuf::prepend)
+    /// into it, as long as the data begin there. Without headroom it never changes.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool, PoolConfig};
+    ///
+    /// let pool = BufferPool::with_config(PoolConfig::new(16).max(1).headroom(4))?;
+    /// let mut buf = pool.acquire()?;
+    /// assert_eq!((buf.len(), buf.spare_len(), buf.capacity()), (0, 16, 16));
+    /// buf.prepend(b"head")?;
+    /// assert_eq!((buf.len(), buf.spare_len(), buf.capacity()), (4, 16, 20));
+    /// buf.clear();
+    /// assert_eq!((buf.len(), buf.spare_len(), buf.capacity()), (0, 16, 16));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.capacity_after(0)
+    }
+
+    /// The capacity when the first `bytes` bytes, not all, have been consumed.
+    #[inline]
+    pub(crate) fn capacity_after(&self, bytes: usize) -> usize {
+        let size = self.place.size() as usize;
+        size.max(self.room() as usize - bytes)
+    }
+
+    /// Which of its pool's buffers it is, from 0 on: see [`MemoryRegion`](crate::MemoryRegion). `None` for memory that
+    /// was lent by a [`Recycler`](crate::Recycler), or is of no pool.
+    #[inline]
+    #[must_use]
+    pub fn slot(&self) -> Option<usize> {
+        let index = Slot::from_word(self.slot).index();
+        (index != NO_SLOT).then_some(index as usize)
+    }
+
+    /// Bytes that can still be added behind those written so far: `capacity()`, less the data, and less what was
+    /// [consumed](PooledBuf::consume) before them, which [`compact`](PooledBuf::compact) gives back. What was
+    /// [prepended](PooledBuf::prepend) into the headroom takes none of them.
+    #[inline]
+    #[must_use]
+    pub fn spare_len(&self) -> usize {
+        (self.room() - self.lengths.len()) as usize
+    }
+
+    /// Bytes that can be [prepended](PooledBuf::prepend): the pool's [headroom](crate::PoolConfig::headroom), less what
+    /// was prepended, and with what was [consumed](PooledBuf::consume).
+    #[inline]
+    #[must_use]
+    pub fn headroom(&self) -> usize {
+        // SAFETY: `from_parts` was promised that the lender lives until the release.
+        let before = unsafe { self.header.as_ref() }.headroom;
+        before.wrapping_add(self.place.head()) as usize
+    }
+
+    /// Copies `bytes` behind those written so far.
+    ///
+    /// # Errors
+    ///
+    /// [`CapacityError`] when they do not all fit; then nothing is written.
+    #[inline]
+    pub fn extend_from_slice(&mut self, bytes: &[u8]) -> Result<(), CapacityError> {
+        let end = self.end_after(bytes.len())?;
+        // SAFETY: `end_after` says that `bytes.len()` bytes from `len` on are within the capacity, and so
+        // the guard's own; `bytes` is borrowed from elsewhere, since the guard is borrowed mutably.
+        unsafe {
+            self.data()
+                .add(self.len())
+                .copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
+        }
+        self.grow_to(end);
+        Ok(())
+    }
+
+    /// Copies `bytes` before those written so far, which stay where they are: a length or a header in front of what
+    /// was received or formatted. Costs a copy of `bytes` alone.
+    ///
+    /// There is room for [`headroom`](PooledBuf::headroom) bytes: what the pool
+    /// [keeps before each buffer](crate::PoolConfig::headroom), and what was consumed.
+    ///
+    /// # Errors
+    ///
+    /// [`CapacityError`] when they do not all fit; then nothing is written.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool, PoolConfig};
+    /// use std::io::Write;
+    ///
+    /// let pool = BufferPool::with_config(PoolConfig::new(16).max(1).headroom(4))?;
+    /// let mut frame = pool.acquire()?;
+    /// write!(frame, "tick {}", 7)?;
+    /// let length = frame.len() as u32;
+    /// frame.prepend(&length.to_be_bytes())?;
+    /// assert_eq!(frame, b"\0\0\0\x06tick 7");
+    ///
+    /// let error = frame.prepend(b"!").unwrap_err();
+    /// assert_eq!(error.to_string(), "1 byte does not fit in front: there is room for 0");
+    /// // What was consumed is room in front too.
+    /// frame.consume(4);
+    /// frame.prepend(b"tic ")?;
+    /// assert_eq!(frame, "tic tick 7");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn prepend(&mut self, bytes: &[u8]) -> Result<(), CapacityError> {
+        let free = self.headroom();
+        if bytes.len() > free {
+            return Err(CapacityError::in_front(bytes.len(), free, self.capacity()));
+        }
+        // SAFETY: so many bytes before the data are the guard's own; `bytes` is borrowed from elsewhere, since the
+        // guard is borrowed mutably.
+        unsafe {
+            let data = self.data().sub(bytes.len());
+            data.copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
+            // No more than the guard's bytes in all, which a `u32` counts.
+            let more = bytes.len() as u32;
+            let head = self.place.head().wrapping_sub(more);
+            self.begin_at(data, head, self.lengths.len() + more);
+        }
+        Ok(())
+    }
+
+    /// Makes it `len` bytes long: what is more is cut off, and what is missing is added as bytes of that `value`.
+    /// Costs a `memset` of the bytes that are added.
+    ///
+    /// # Errors
+    ///
+    /// [`CapacityError`] when they do not all fit; then nothing changes.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    ///
+    /// let mut header = BufferPool::new(16, 1, 1)?.acquire()?;
+    /// header.extend_from_slice(b"PNG")?;
+    /// header.resize(8, b'-')?;
+    /// assert_eq!(header, b"PNG-----");
+    /// assert!(header.resize(17, 0).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn resize(&mut self, len: usize, value: u8) -> Result<(), CapacityError> {
+        let Some(more) = len.checked_sub(self.len()) else {
+            self.truncate(len);
+            return Ok(());
+        };
+        let end = self.end_after(more)?;
+        // SAFETY: `end_after` says that `more` bytes from `len` on are within the capacity: the guard's own.
+        unsafe { self.data().add(self.len()).write_bytes(value, more) };
+        self.grow_to(end);
+        Ok(())
+    }
+
+    /// Keeps the first `len` bytes; nothing changes when there are no more than that. 0 is
+    /// [`clear`](PooledBuf::clear).
+    #[inline]
+    pub fn truncate(&mut self, len: usize) {
+        if len == 0 {
+            self.clear();
+        } else if len < self.len() {
+            // Below a `u32`, so it fits one.
+            self.shorten_to(len as u32);
+        }
+    }
+
+    /// Counts no byte as written any more: all of the capacity is to spare again, and all of the headroom free. The
+    /// bytes are not wiped before the guard is dropped.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.shorten_to(0);
+        self.rewind();
+    }
+
+    /// Removes the first `bytes` bytes, or all when there are no more: what has been read of a message, or a frame at
+    /// the front of a receive. Nothing is copied; the rest stays where it is, whatever its length.
+    ///
+    /// The room of what was removed is free in front, for [`prepend`](PooledBuf::prepend), and not behind: see
+    /// [`compact`](PooledBuf::compact). When nothing is left, all of the capacity is to spare again, as after
+    /// [`clear`](PooledBuf::clear): a loop that receives and consumes whole messages needs no `compact`.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    ///
+    /// let mut buf = BufferPool::new(16, 1, 1)?.acquire()?;
+    /// buf.extend_from_slice(b"frame|next fr")?;
+    /// buf.consume(6);
+    /// assert_eq!((&buf[..], buf.spare_len()), (&b"next fr"[..], 3));
+    /// buf.consume(7);
+    /// assert_eq!((&buf[..], buf.spare_len()), (&b""[..], 16));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn consume(&mut self, bytes: usize) {
+        if bytes >= self.len() {
+            self.clear();
+            return;
+        }
+        // Below `len`, a `u32`.
+        let less = bytes as u32;
+        let head = self.place.head().wrapping_add(less);
+        // SAFETY: below `len`, so the guard's own.
+        unsafe { self.begin_at(self.data().add(bytes), head, self.lengths.len() - less) };
+    }
+
+    /// Moves the data to the buffer's first byte, so that the room of what was [consumed](PooledBuf::consume) before
+    /// them can be written behind them: `capacity() - len()` bytes. Costs a copy of the data; nothing where nothing was
+    /// consumed. What was prepended into the headroom stays there.
+    ///
+    /// Call it before receiving behind the start of a message. It then costs little, as what is left is little: not so
+    /// after each frame of many.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    ///
+    /// let mut buf = BufferPool::new(16, 1, 1)?.acquire()?;
+    /// // Frames that end with '|', some whole, some cut by the network.
+    /// let mut socket: &[u8] = b"one|two|three|four|five|six|seven|";
+    /// let mut frames = 0;
+    /// loop {
+    ///     buf.compact();
+    ///     if buf.read_from(&mut socket)? == 0 {
+    ///         break;
+    ///     }
+    ///     while let Some(end) = buf.iter().position(|&byte| byte == b'|') {
+    ///         frames += 1; // of the bytes `buf[..end]`
+    ///         buf.consume(end + 1);
+    ///     }
+    /// }
+    /// assert_eq!((frames, buf.is_empty()), (7, true));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn compact(&mut self) {
+        let consumed = self.consumed();
+        if consumed > 0 {
+            // SAFETY: so many bytes before the data are the guard's own, and so are the data.
+            unsafe { self.data().copy_to(self.data().sub(consumed), self.len()) };
+            self.rewind();
+        }
+    }
+
+    /// Bytes before the data, up to the buffer's first, that were consumed. 0 where the data begin in the headroom.
+    #[inline]
+    fn consumed(&self) -> usize {
+        // The head is negative if there are more bytes from the data on than from the buffer's first.
+        self.place.size().saturating_sub(self.room()) as usize
+    }
+
+    /// Lets the data begin at the buffer's first byte. `len` stays, so what it counts must lie there, or be nothing.
+    #[inline]
+    fn rewind(&mut self) {
+        let head = self.place.head();
+        if head == 0 {
+            return;
+        }
+        let consumed = self.consumed();
+        // SAFETY: where the data begin behind the buffer's first byte, `consumed` bytes before are the guard's own;
+        // where they begin before it, they go on up to there at least: `room` is larger than the buffer's size.
+        unsafe {
+            let first = match consumed {
+                0 => self.data().add(head.wrapping_neg() as usize),
+                consumed => self.data().sub(consumed),
+            };
+            self.begin_at(first, 0, self.lengths.len());
+        }
+    }
+
+    /// The bytes written so far; it dereferences to them too.
+    #[inline]
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        self
+    }
+
+    /// The bytes written so far, for change. Not for reading into: of a guard that was just acquired it is empty. See
+    /// [`spare_mut`](PooledBuf::spare_mut) and [`read_from`](PooledBuf::read_from) for that.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    ///
+    /// let mut buf = BufferPool::new(64, 1, 1)?.acquire()?;
+    /// assert!(buf.as_mut_slice().is_empty());
+    /// buf.extend_from_slice(b"hello")?;
+    /// buf.as_mut_slice().make_ascii_uppercase();
+    /// assert_eq!(buf, "HELLO");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: `len` is at most `written`, below which the bytes are initialised; they are the guard's own.
+        unsafe { slice::from_raw_parts_mut(self.data().as_ptr(), self.len()) }
+    }
+
+    /// The first byte of the data.
+    #[inline(always)]
+    fn data(&self) -> NonNull<u8> {
+        self.data.get()
+    }
+
+    /// Bytes from the data's first up to the end of the buffer.
+    #[inline(always)]
+    fn room(&self) -> u32 {
+        self.place.room()
+    }
+
+    /// Bytes below this, counted from where the data begin, are this holder's: it wrote them, or they were zeroed
+    /// before it could read them. They are wiped at the release. At most the room, and at least `len`.
+    #[inline(always)]
+    fn written(&self) -> u32 {
+        self.lengths.written()
+    }
+
+    /// From `written` up to this, counted from where the data begin, bytes may be an earlier holder's, or what was
+    /// written for this one and not reported, or not be initialised; from there on, none is. At most the room.
+    #[inline(always)]
+    fn exposed(&self) -> u32 {
+        let exposed = Slot::from_word(self.slot).exposed();
+        let (exposed, room) = (u64::from(exposed), u64::from(self.room()));
+        // What was consumed does not count, and what was prepended counts besides. At most the room.
+        (exposed + room).saturating_sub(self.place.size().into()) as u32
+    }
+
+    /// Sets how many bytes the data are, and counts them as written.
+    #[inline(always)]
+    fn grow_to(&mut self, len: u32) {
+        self.set_lengths(Lengths::new(len, self.written().max(len)));
+    }
+
+    /// Sets how many bytes the data are: no more than `written`.
+    #[inline(always)]
+    fn shorten_to(&mut self, len: u32) {
+        self.set_lengths(Lengths::new(len, self.written()));
+    }
+
+    /// Sets what [`exposed`](PooledBuf::exposed) says: to no fewer bytes than were prepended, which lie before those
+    /// that a slot counts.
+    #[inline]
+    fn set_exposed(&mut self, exposed: u32) {
+        let mut slot = Slot::from_word(self.slot);
+        slot.set_exposed(exposed.wrapping_add(self.place.head()));
+        self.slot = slot.word();
+    }
+
+    /// Lets the data begin elsewhere in the buffer, `head` bytes behind its first byte, and be `len` bytes. What is
+    /// written and exposed stays where it is.
+    ///
+    /// # Safety
+    ///
+    /// `data` is there, in the buffer or its headroom. No more is moved over than is written.
+    #[inline(always)]
+    unsafe fn begin_at(&mut self, data: NonNull<u8>, head: u32, len: u32) {
+        let moved = head.wrapping_sub(self.place.head());
+        let place = Place::new(self.place.size().wrapping_sub(head), head);
+        let lengths = Lengths::new(len, self.written().wrapping_sub(moved));
+        let slot = layout::unknown(self.slot);
+        let moved = PooledBuf::of_words(place, lengths, Address::new(data), slot, self.header);
+        // SAFETY: it is the same loan as before, which is not released now.
+        unsafe { ptr::write(self, moved) };
+    }
+
+    /// Where the written bytes end after `bytes` more.
+    #[inline]
+    fn end_after(&self, bytes: usize) -> Result<u32, CapacityError> {
+        if bytes > self.spare_len() {
+            return Err(no_room_behind(self.place, self.lengths, bytes));
+        }
+        // At most the room, a `u32`.
+        Ok(self.lengths.len() + bytes as u32)
+    }
+
+    /// The error that `bytes` bytes don't fit behind those written so far.
+    fn no_room_behind(&self, bytes: usize) -> CapacityError {
+        no_room_behind(self.place, self.lengths, bytes)
+    }
+}
+
+/// See the guard's function. By value: a call that takes the guard by reference, even one that is never made, has it
+/// lie in memory where it is made.
+#[cold]
+fn no_room_behind(place: Place, lengths: Lengths, bytes: usize) -> CapacityError {
+    let (size, room) = (place.size() as usize, place.room() as usize);
+    let spare = room - lengths.len() as usize;
+    CapacityError::behind(bytes, spare, size.saturating_sub(room), size.max(room))
+}
+
+impl Drop for PooledBuf {
+    #[inline]
+    fn drop(&mut self) {
+        // No more than loads and a call: a larger function is not inlined where a caller cleans up for a panic, and
+        // then the guard has to have an address in the way without a panic too.
+        let PooledBuf {
+            place,
+            lengths,
+            data,
+            slot,
+            header,
+        } = *self;
+        // SAFETY: `from_parts` was promised that the lender lives until this call, the first and only one
+        // with these values, and that it may come from any thread.
+        unsafe { (header.as_ref().release)(header, data, place, lengths, Slot::from_word(slot)) };
+    }
+}
+
+impl Deref for PooledBuf {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        // SAFETY: `len` is at most `written`, below which the bytes are initialised; they are the guard's own.
+        unsafe { slice::from_raw_parts(self.data().as_ptr(), self.len()) }
+    }
+}
