@@ -7,14 +7,18 @@
 //! `cargo bench --bench guard` prints the ratios. With `-- --check` it fails when one is above its limit in each of
 //! three attempts. The limits lie about half-way between what was measured with guards as they are now and as they were
 //! before, when their fields were of 32 bits and written one by one.
+//!
+//! Then what bounds a `LockFreePool`: a loan beside two compare-and-swaps of one word, one to take a buffer and one to
+//! put it back, which a stack behind one word can't do without. The second waits for the first.
 
 use std::env;
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use poolbuf::{AcquireError, BufferPool, Pool, PooledBuf};
+use poolbuf::{AcquireError, BufferPool, LockFreePool, Pool, PooledBuf};
 
 const SIZE: usize = 8192;
 /// Loans in one round.
@@ -33,6 +37,9 @@ const ROWS: [(&str, f64); 7] = [
     ("written, then moved", 3.0),
     ("in a field of a struct", 3.6),
 ];
+
+/// How many times as long as two compare-and-swaps of one word a loan of a lock-free pool may take.
+const LOCK_FREE_LIMIT: f64 = 1.6;
 
 fn write_inlined(buf: &mut PooledBuf) {
     buf.extend_from_slice(&[1]).expect("one byte fits");
@@ -131,9 +138,29 @@ fn round(pool: &BufferPool, dynamic: &Arc<dyn Pool>, loans: u32) -> [f64; ROWS.l
     ]
 }
 
+#[inline(never)]
+fn count_up(word: &AtomicU64) {
+    let before = word.load(Ordering::Acquire);
+    // Nobody else counts.
+    let _ = word.compare_exchange(before, before + 1, Ordering::Release, Ordering::Acquire);
+}
+
+/// The times of a loan of a lock-free pool, by reference, and of two compare-and-swaps of one word.
+fn lock_free_round(pool: &LockFreePool<64>, word: &AtomicU64, loans: u32) -> [f64; 2] {
+    [
+        time(loans, || {
+            write(&mut pool.acquire_for(SIZE).expect("one is free"))
+        }),
+        time(loans, || {
+            count_up(word);
+            count_up(word);
+        }),
+    ]
+}
+
 /// The lower quartiles of all rounds.
-fn measure(pool: &BufferPool, dynamic: &Arc<dyn Pool>) -> [f64; ROWS.len()] {
-    let rounds: Vec<_> = (0..ROUNDS).map(|_| round(pool, dynamic, LOANS)).collect();
+fn measure<const N: usize>(round: impl Fn() -> [f64; N]) -> [f64; N] {
+    let rounds: Vec<_> = (0..ROUNDS).map(|_| round()).collect();
     std::array::from_fn(|row| {
         let mut times: Vec<_> = rounds.iter().map(|round| round[row]).collect();
         times.sort_by(f64::total_cmp);
@@ -143,7 +170,7 @@ fn measure(pool: &BufferPool, dynamic: &Arc<dyn Pool>) -> [f64; ROWS.len()] {
 
 /// Measures and prints; whether all ratios are within their limits.
 fn are_within_limits(pool: &BufferPool, dynamic: &Arc<dyn Pool>) -> bool {
-    let times = measure(pool, dynamic);
+    let times = measure(|| round(pool, dynamic, LOANS));
     println!("| the guard is | ns | × in registers | at most |\n|---|--:|--:|--:|");
     let mut within = true;
     for ((name, limit), time) in ROWS.iter().zip(times) {
@@ -155,25 +182,42 @@ fn are_within_limits(pool: &BufferPool, dynamic: &Arc<dyn Pool>) -> bool {
     within
 }
 
+/// As `are_within_limits`, of a lock-free pool.
+fn is_near_its_bound(pool: &LockFreePool<64>) -> bool {
+    let word = AtomicU64::new(0);
+    let [loan, two] = measure(|| lock_free_round(pool, &word, LOANS));
+    let ratio = loan / two;
+    println!(
+        "| `LockFreePool`, by reference | two compare-and-swaps of one word | × | at most |\n|--:|--:|--:|--:|\n\
+         | {loan:.1} ns | {two:.1} ns | {ratio:.2} | {LOCK_FREE_LIMIT:.2} |\n"
+    );
+    ratio <= LOCK_FREE_LIMIT
+}
+
 fn main() -> ExitCode {
     let pool = BufferPool::new(SIZE, 64, 64).expect("the pool's memory can be reserved");
     let dynamic: Arc<dyn Pool> = Arc::new(pool.clone());
+    let lock_free = LockFreePool::<64>::new(SIZE).expect("the pool's memory can be reserved");
     let has = |flag: &str| env::args().any(|argument| argument == flag);
     if has("--test") {
         round(&pool, &dynamic, 1);
+        lock_free_round(&lock_free, &AtomicU64::new(0), 1);
         return ExitCode::SUCCESS;
     }
     if !has("--check") {
         are_within_limits(&pool, &dynamic);
+        is_near_its_bound(&lock_free);
         return ExitCode::SUCCESS;
     }
     // Elsewhere the limits are not known.
-    let within = (0..ATTEMPTS).any(|_| are_within_limits(&pool, &dynamic));
+    let within = (0..ATTEMPTS).any(|_| are_within_limits(&pool, &dynamic))
+        && (0..ATTEMPTS).any(|_| is_near_its_bound(&lock_free));
     match within || !cfg!(target_arch = "x86_64") {
         true => ExitCode::SUCCESS,
         false => {
             eprintln!(
-                "a guard in memory costs more than it should: a read spans several younger writes?"
+                "a guard in memory costs more than it should: a read spans several younger writes? Or the lock-free \
+                 pool's fast path does more than it must"
             );
             ExitCode::FAILURE
         }
