@@ -28,7 +28,7 @@ const ROUNDS: usize = 41;
 const ATTEMPTS: usize = 3;
 
 /// Where the guard is, and how many times as long as in registers a loan may take then.
-const ROWS: [(&str, f64); 7] = [
+const ROWS: [(&str, f64); 8] = [
     ("in registers", 1.0),
     ("by reference", 2.2),
     ("returned by a function", 3.4),
@@ -36,6 +36,8 @@ const ROWS: [(&str, f64); 7] = [
     ("`dyn Pool`", 3.6),
     ("written, then moved", 3.0),
     ("in a field of a struct", 3.6),
+    // Printed and not checked: a write that lies across two pages is dear by itself. One place in 256 is such.
+    ("in a field, across two pages", f64::INFINITY),
 ];
 
 /// How many times as long as two compare-and-swaps of one word a loan of a lock-free pool may take.
@@ -83,6 +85,14 @@ struct Connection {
     buf: Option<PooledBuf>,
 }
 
+/// At the start of a page, so that none of its pairs of words lies across two.
+#[repr(C, align(4096))]
+struct InOnePage(Connection);
+
+/// The first pair begins 8 bytes before the end of a page.
+#[repr(C, align(4096))]
+struct AcrossTwoPages([u64; 511], Connection);
+
 impl Connection {
     #[inline(never)]
     fn begin(&mut self, pool: &BufferPool) {
@@ -98,6 +108,12 @@ impl Connection {
     fn end(&mut self) {
         self.buf = None;
     }
+
+    fn serve(&mut self, pool: &BufferPool) {
+        self.begin(pool);
+        self.receive();
+        self.end();
+    }
 }
 
 /// Nanoseconds for each call of `loan`.
@@ -112,7 +128,8 @@ fn time(loans: u32, mut loan: impl FnMut()) -> f64 {
 /// The time of a loan, for each of the rows.
 fn round(pool: &BufferPool, dynamic: &Arc<dyn Pool>, loans: u32) -> [f64; ROWS.len()] {
     let free = "one is free";
-    let mut connection = Connection { buf: None };
+    let mut in_one = InOnePage(Connection { buf: None });
+    let mut across_two = AcrossTwoPages([0; 511], Connection { buf: None });
     [
         time(loans, || {
             write_inlined(&mut pool.acquire_for(SIZE).expect(free))
@@ -130,11 +147,8 @@ fn round(pool: &BufferPool, dynamic: &Arc<dyn Pool>, loans: u32) -> [f64; ROWS.l
             write(&mut buf);
             release(buf);
         }),
-        time(loans, || {
-            connection.begin(pool);
-            connection.receive();
-            connection.end();
-        }),
+        time(loans, || in_one.0.serve(pool)),
+        time(loans, || across_two.1.serve(pool)),
     ]
 }
 
@@ -175,7 +189,11 @@ fn are_within_limits(pool: &BufferPool, dynamic: &Arc<dyn Pool>) -> bool {
     let mut within = true;
     for ((name, limit), time) in ROWS.iter().zip(times) {
         let ratio = time / times[0];
-        println!("| {name} | {time:.1} | {ratio:.2} | {limit:.2} |");
+        let most = match limit.is_finite() {
+            true => format!("{limit:.2}"),
+            false => "–".to_owned(),
+        };
+        println!("| {name} | {time:.1} | {ratio:.2} | {most} |");
         within &= ratio <= *limit;
     }
     println!();
