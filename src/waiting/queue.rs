@@ -325,63 +325,46 @@ impl Queue {
     }
 
     /// Takes a request out of all lists; returns those where it was the first.
+    #[inline]
     fn unlink(&mut self, ticket: Ticket, after: &mut After) -> [Option<usize>; 2] {
-        let [small, large] = std::mem::take(&mut self.places[ticket].links);
-        // It counts in the first list.
-        if let Some(counts) = small.as_ref().or(large.as_ref()) {
-            self.tiers[counts.tier].waiting -= 1;
-        }
-        let led = [
-            small.as_ref().and_then(|link| self.remove(link)),
-            large.as_ref().and_then(|link| self.remove(link)),
-        ];
-        if let Some(ask) = small.and_then(|link| link.ask) {
-            withdraw(ask, large.as_ref(), after);
-        }
-        if let Some(ask) = large.and_then(|link| link.ask) {
-            ask.withdraw(after);
+        let mut led = self.linked_in(ticket);
+        for tier in &mut led {
+            *tier = tier.filter(|&tier| self.unlink_from(ticket, tier, after));
         }
         led
     }
 
-    /// Takes a request out of the list of a tier, where it is linked.
-    fn unlink_from(&mut self, ticket: Ticket, tier: usize, after: &mut After) {
+    /// Takes a request out of the list of a tier, where it is linked; returns whether it was the first.
+    fn unlink_from(&mut self, ticket: Ticket, tier: usize, after: &mut After) -> bool {
         let [small, large] = &mut self.places[ticket].links;
+        // It counts in the first list.
         let (link, counts, other) = match small {
             Some(link) if link.tier == tier => (small.take(), true, large),
             _ => (large.take(), small.is_none(), small),
         };
-        let Some(mut link) = link else { return };
-        self.tiers[tier].waiting -= usize::from(counts);
+        let Some(link) = link else { return false };
+        let list = &mut self.tiers[tier];
+        list.linked -= 1;
+        list.waiting -= usize::from(counts);
         if let Some(other) = other {
             self.tiers[other.tier].waiting += usize::from(counts);
         }
-        if let Some(ask) = link.ask.take() {
+        if let Some(ask) = link.ask {
             withdraw(ask, other.as_ref(), after);
         }
-        self.remove(&link);
-    }
-
-    /// Takes what was linked so out of the list. Returns its tier if it was the first.
-    fn remove(&mut self, link: &TierLink) -> Option<usize> {
-        let list = &mut self.tiers[link.tier];
-        list.linked -= 1;
         match link.after {
-            Some(next) => self.link_mut(next, link.tier).before = link.before,
-            None => list.last = link.before,
+            Some(next) => self.link_mut(next, tier).before = link.before,
+            None => self.tiers[tier].last = link.before,
         }
         match link.before {
-            Some(before) => {
-                self.link_mut(before, link.tier).after = link.after;
-                None
-            }
+            Some(before) => self.link_mut(before, tier).after = link.after,
             None => {
-                let list = &mut self.tiers[link.tier];
+                let list = &mut self.tiers[tier];
                 list.first = link.after;
                 list.turns += 1;
-                Some(link.tier)
             }
         }
+        link.before.is_none()
     }
 
     /// A tier serves those no more that are `such`.
