@@ -78,6 +78,19 @@ impl Place {
     pub(crate) fn size(self) -> u32 {
         self.room().wrapping_add(self.head())
     }
+
+    /// Bytes before the data, up to the buffer's first, that were consumed. 0 where the data begin in the headroom: then
+    /// there are more bytes from the data on than from the buffer's first.
+    #[inline(always)]
+    pub(super) fn consumed(self) -> u32 {
+        self.size().saturating_sub(self.room())
+    }
+
+    /// Bytes that the buffer can hold, what was prepended into the headroom among them.
+    #[inline(always)]
+    pub(super) fn capacity(self) -> u32 {
+        self.size().max(self.room())
+    }
 }
 
 /// How many bytes a guard's holder has written, counted from where the data begin.

@@ -172,7 +172,7 @@ impl PooledBuf {
     #[inline]
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.capacity_after(0)
+        self.place.capacity() as usize
     }
 
     /// The capacity when the first `bytes` bytes, not all, have been consumed.
@@ -384,19 +384,12 @@ impl PooledBuf {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn compact(&mut self) {
-        let consumed = self.consumed();
+        let consumed = self.place.consumed() as usize;
         if consumed > 0 {
             // SAFETY: so many bytes before the data are the guard's own, and so are the data.
             unsafe { self.data().copy_to(self.data().sub(consumed), self.len()) };
             self.rewind();
         }
-    }
-
-    /// Bytes before the data, up to the buffer's first, that were consumed. 0 where the data begin in the headroom.
-    #[inline]
-    fn consumed(&self) -> usize {
-        // The head is negative if there are more bytes from the data on than from the buffer's first.
-        self.place.size().saturating_sub(self.room()) as usize
     }
 
     /// Lets the data begin at the buffer's first byte. `len` stays, so what it counts must lie there, or be nothing.
@@ -406,7 +399,7 @@ impl PooledBuf {
         if head == 0 {
             return;
         }
-        let consumed = self.consumed();
+        let consumed = self.place.consumed() as usize;
         // SAFETY: where the data begin behind the buffer's first byte, `consumed` bytes before are the guard's own;
         // where they begin before it, they go on up to there at least: `room` is larger than the buffer's size.
         unsafe {
@@ -521,20 +514,15 @@ impl PooledBuf {
         // At most the room, a `u32`.
         Ok(self.lengths.len() + bytes as u32)
     }
-
-    /// The error that `bytes` bytes don't fit behind those written so far.
-    fn no_room_behind(&self, bytes: usize) -> CapacityError {
-        no_room_behind(self.place, self.lengths, bytes)
-    }
 }
 
-/// See the guard's function. By value: a call that takes the guard by reference, even one that is never made, has it
-/// lie in memory where it is made.
+/// The error that `bytes` bytes don't fit behind those written so far in a guard of these words. By value: a call that
+/// takes the guard by reference, even one that is never made, has it lie in memory.
 #[cold]
 fn no_room_behind(place: Place, lengths: Lengths, bytes: usize) -> CapacityError {
-    let (size, room) = (place.size() as usize, place.room() as usize);
-    let spare = room - lengths.len() as usize;
-    CapacityError::behind(bytes, spare, size.saturating_sub(room), size.max(room))
+    let spare = place.room() - lengths.len();
+    let (consumed, capacity) = (place.consumed(), place.capacity());
+    CapacityError::behind(bytes, spare as usize, consumed as usize, capacity as usize)
 }
 
 impl Drop for PooledBuf {

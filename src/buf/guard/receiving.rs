@@ -20,10 +20,10 @@ use std::mem::{self, MaybeUninit};
 use std::slice;
 
 use crate::base::wipe::Wipe;
-use crate::buf::guard::PooledBuf;
 use crate::buf::guard::header::ReleaseHeader;
 use crate::buf::guard::layout::Lengths;
 use crate::buf::guard::trusted_read::TrustedRead;
+use crate::buf::guard::{PooledBuf, no_room_behind};
 use crate::report::error::CapacityError;
 
 impl PooledBuf {
@@ -98,7 +98,7 @@ impl PooledBuf {
     /// ```
     pub fn read_from_any(&mut self, reader: &mut (impl Read + ?Sized)) -> io::Result<usize> {
         if self.spare_len() == 0 {
-            return Err(self.no_room_behind(1).into());
+            return Err(no_room_behind(self.place, self.lengths, 1).into());
         }
         let bytes = uninterrupted(|| reader.read(self.spare_mut()))?;
         self.commit(bytes).map_err(claims_too_much)?;
@@ -489,7 +489,7 @@ impl<'a> HandedOut<'a> {
     #[inline]
     fn to_datagrams(buf: &'a mut PooledBuf, most: usize) -> Result<Self, CapacityError> {
         if buf.spare_len() == 0 {
-            return Err(buf.no_room_behind(1));
+            return Err(no_room_behind(buf.place, buf.lengths, 1));
         }
         // Not above the room, a `u32`.
         let end = buf.lengths.len() + buf.spare_len().min(most) as u32;
