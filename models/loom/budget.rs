@@ -262,7 +262,7 @@ fn the_first_two_leave_at_once_and_the_next_is_of_the_firsts_pool() {
 /// As above, but one leaves and the other's pool is closed, and bytes come back.
 #[test]
 fn one_leaves_and_ones_pool_is_closed_at_once() {
-    schedules_within(2, || {
+    schedules_within(3, || {
         let (budget, large, small) = two_pools(2, 1, 2);
         let other = pool(&budget, 2 * SIZE, 1);
         let held = small.acquire().unwrap();

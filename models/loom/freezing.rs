@@ -271,7 +271,7 @@ fn trim_against_one_that_waits() {
 /// what it asked for; and the pool is freed.
 #[test]
 fn close_against_many_and_a_release() {
-    schedules_within(2, || {
+    schedules_within(3, || {
         let pool = lock_free_pool::<4>();
         let held = pool.acquire().unwrap();
         let many = spawn_with(pool.clone(), |pool| match pool.acquire_many(3, SIZE) {
