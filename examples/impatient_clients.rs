@@ -8,7 +8,7 @@
 
 use std::cell::Cell;
 use std::error::Error;
-use std::io::{self, Write};
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -52,26 +52,24 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let answered = Rc::new(Cell::new(0));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let only = pool.acquire()?;
-    let mut last = None;
-    for number in 0..=GIVE_UP {
-        let mut client = std::net::TcpStream::connect(listener.local_addr()?)?;
-        client.write_all(b"request")?;
-        // All but the last one hang up.
-        if number == GIVE_UP {
-            client.set_nonblocking(true)?;
-            last = Some(TcpStream::from_std(client)?);
-        }
+    let request = async || {
+        let mut client = TcpStream::connect(listener.local_addr()?).await?;
+        client.write_all(b"request").await?;
         let (socket, _) = listener.accept().await?;
         spawn_local(serve(socket, pool.clone(), Rc::clone(&answered)));
+        Ok::<_, io::Error>(client)
+    };
+    for _ in 0..GIVE_UP {
+        // This hangs up.
+        drop(request().await?);
     }
+    let mut client = request().await?;
     while pool.stats().waiting <= GIVE_UP {
         yield_now().await;
     }
     drop(only);
     let mut answer = Vec::new();
-    if let Some(mut client) = last {
-        client.read_to_end(&mut answer).await?;
-    }
+    client.read_to_end(&mut answer).await?;
     println!(
         "{GIVE_UP} had hung up; answered: {}, {} bytes",
         answered.get(),
