@@ -82,9 +82,6 @@ async fn write(mut socket: OwnedWriteHalf, mut queue: mpsc::Receiver<Message>) -
         while !pieces.is_empty() {
             let slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
             let mut written = timeout_at(deadline, socket.write_vectored(&slices)).await??;
-            if written == 0 {
-                return Err(ErrorKind::WriteZero.into());
-            }
             while let Some(piece) = pieces.front_mut() {
                 let here = written.min(piece.len());
                 piece.advance(here);
@@ -159,7 +156,7 @@ async fn chat(socket: TcpStream, id: u8) -> io::Result<Vec<u8>> {
         let mut message = vec![0; reader.read_u32().await? as usize];
         reader.read_exact(&mut message).await?;
         if message.len() > 1 {
-            assert!(message.iter().all(|byte| *byte == message[0]));
+            assert!(message == vec![message[0]; message.len()]);
             firsts.push(message[0]);
         }
     }
@@ -190,8 +187,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             chats.push(chat(socket, id));
         }
         // They begin when all are there.
-        let heard = JoinSet::from_iter(chats).join_all().await;
-        let heard = heard.into_iter().collect::<io::Result<Vec<_>>>()?;
+        let (mut chats, mut heard) = (JoinSet::from_iter(chats), Vec::new());
+        while let Some(chat) = chats.join_next().await {
+            heard.push(chat??); // without it the others would wait for its messages
+        }
         assert!(heard.iter().all(|firsts| *firsts == heard[0]), "one order");
         println!("{} messages to each of {CLIENTS} clients", heard[0].len());
     }
