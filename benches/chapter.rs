@@ -77,13 +77,7 @@ fn run(criterion: &mut Criterion) {
 /// A row, with the chapter's microseconds for 100,000 operations where it names any.
 fn row<S: Strategy>(report: &Report, table: &mut Table, name: &str, chapter: Option<f64>) {
     let ours = ["1-thread", "8-threads"].into_iter().flat_map(|threads| {
-        FILLS.map(|(fill, _)| {
-            report.ratio(
-                &format!("chapter-{threads}-{fill}"),
-                S::ID,
-                WithCapacity::ID,
-            )
-        })
+        FILLS.map(|(fill, _)| report.ratio(&format!("chapter-{threads}-{fill}"), S::ID, WithCapacity::ID))
     });
     let ours: Vec<_> = ours.collect();
     if ours.iter().all(Option::is_none) {
@@ -93,10 +87,7 @@ fn row<S: Strategy>(report: &Report, table: &mut Table, name: &str, chapter: Opt
         chapter.map(|micros| format!("{micros:.0} µs")),
         chapter.map(|micros| format!("{:.2}×", micros / CHAPTER_DYNAMIC)),
     ];
-    table.row(
-        format!("{name}: {}", S::LABEL),
-        chapter.into_iter().chain(ours),
-    );
+    table.row(format!("{name}: {}", S::LABEL), chapter.into_iter().chain(ours));
 }
 
 fn tables(report: &Report) -> String {
@@ -123,10 +114,7 @@ fn tables(report: &Report) -> String {
             Some(format!("{:.0} µs", median / 1000.0))
         })
     });
-    table.row(
-        "1.00× on this machine",
-        [None, None].into_iter().chain(dynamic),
-    );
+    table.row("1.00× on this machine", [None, None].into_iter().chain(dynamic));
     table.render()
 }
 

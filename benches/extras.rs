@@ -28,9 +28,7 @@ const VARIANTS: [(&str, &str, Configure); 4] = [
     ("budget", "with a `Budget`", |config| {
         config.budget(&Budget::new(usize::MAX))
     }),
-    ("holders", "with `track_holders`", |config| {
-        config.track_holders(true)
-    }),
+    ("holders", "with `track_holders`", |config| config.track_holders(true)),
     ("both", "with both", |config| {
         config.budget(&Budget::new(usize::MAX)).track_holders(true)
     }),

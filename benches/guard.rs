@@ -131,17 +131,11 @@ fn round(pool: &BufferPool, dynamic: &Arc<dyn Pool>, loans: u32) -> [f64; ROWS.l
     let mut in_one = InOnePage(Connection { buf: None });
     let mut across_two = AcrossTwoPages([0; 511], Connection { buf: None });
     [
-        time(loans, || {
-            write_inlined(&mut pool.acquire_for(SIZE).expect(free))
-        }),
+        time(loans, || write_inlined(&mut pool.acquire_for(SIZE).expect(free))),
         time(loans, || write(&mut pool.acquire_for(SIZE).expect(free))),
         time(loans, || write(&mut acquire(pool).expect(free))),
-        time(loans, || {
-            write(&mut acquire_and_write(pool).ok().expect(free))
-        }),
-        time(loans, || {
-            write(&mut black_box(dynamic).acquire_for(SIZE).expect(free))
-        }),
+        time(loans, || write(&mut acquire_and_write(pool).ok().expect(free))),
+        time(loans, || write(&mut black_box(dynamic).acquire_for(SIZE).expect(free))),
         time(loans, || {
             let mut buf = pool.acquire_for(SIZE).expect(free);
             write(&mut buf);
@@ -162,9 +156,7 @@ fn count_up(word: &AtomicU64) {
 /// The times of a loan of a lock-free pool, by reference, and of two compare-and-swaps of one word.
 fn lock_free_round(pool: &LockFreePool<64>, word: &AtomicU64, loans: u32) -> [f64; 2] {
     [
-        time(loans, || {
-            write(&mut pool.acquire_for(SIZE).expect("one is free"))
-        }),
+        time(loans, || write(&mut pool.acquire_for(SIZE).expect("one is free"))),
         time(loans, || {
             count_up(word);
             count_up(word);

@@ -13,13 +13,12 @@ use std::hint::black_box;
 use std::process::{Command, ExitCode};
 
 use poolbuf::{
-    AlignedPool, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig,
-    PooledBuf, Wipe,
+    AlignedPool, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig, PooledBuf, Wipe,
 };
 
-/// Instructions for one operation on x86-64, with Rust 1.95: with optimisation at link time, as `cargo bench` has it, and
-/// without, as the gate has it to save time. Without it, a pool that is made within the crate, as a tier is, takes and
-/// gives back by code that was compiled there, which finds what a thread has for it by a longer way.
+/// Instructions for one operation on x86-64, with Rust 1.95: with optimisation at link time, as `cargo bench` has it,
+/// and without, as the gate has it to save time. Without it, a pool that is made within the crate, as a tier is, takes
+/// and gives back by code that was compiled there, which finds what a thread has for it by a longer way.
 const EXPECTED: [(&str, [f64; 2]); 5] = [
     ("BufferPool", [56.0, 59.0]),
     ("BufferPool without magazines", [276.0, 286.0]),
@@ -28,8 +27,7 @@ const EXPECTED: [(&str, [f64; 2]); 5] = [
     ("MultiSizePool", [91.0, 106.0]),
 ];
 /// As `EXPECTED`, for [`MANY`] buffers into a `Vec`, without their release.
-const EXPECTED_OF_MANY: [(&str, [f64; 2]); 2] =
-    [(ONE_BY_ONE, [1446.0, 1459.0]), (AT_ONCE, [673.0, 691.0])];
+const EXPECTED_OF_MANY: [(&str, [f64; 2]); 2] = [(ONE_BY_ONE, [1446.0, 1459.0]), (AT_ONCE, [673.0, 691.0])];
 /// Which of the two numbers counts.
 const UNLINKED: bool = option_env!("CARGO_PROFILE_BENCH_LTO").is_some();
 const ONE_BY_ONE: &str = "32 of a BufferPool, one by one";
@@ -85,10 +83,7 @@ fn work_on(name: &str, operations: u64) {
     let made = "the pool's memory can be reserved";
     match name {
         "BufferPool" => work(&BufferPool::with_config(config()).expect(made), operations),
-        "BufferPool without magazines" => work(
-            &BufferPool::with_config(config().magazine(0)).expect(made),
-            operations,
-        ),
+        "BufferPool without magazines" => work(&BufferPool::with_config(config().magazine(0)).expect(made), operations),
         ONE_BY_ONE | AT_ONCE => {
             let acquire = match name {
                 AT_ONCE => counted_at_once,
@@ -98,10 +93,7 @@ fn work_on(name: &str, operations: u64) {
             work_on_many(&pool, operations, acquire);
         }
         "AlignedPool" => work(&AlignedPool::with_config(config()).expect(made), operations),
-        "LockFreePool" => work(
-            &LockFreePool::<BUFFERS>::with_config(config()).expect(made),
-            operations,
-        ),
+        "LockFreePool" => work(&LockFreePool::<BUFFERS>::with_config(config()).expect(made), operations),
         "MultiSizePool" => {
             let tier = |size| PoolConfig::new(size).max(BUFFERS).wipe(Wipe::Never);
             let tiers = [64, 512, 2048, SIZE, 32_768].map(tier).into_iter();

@@ -70,12 +70,7 @@ fn measure(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group(CARRIED);
     let small = pool(BUFFER, MESSAGE / BUFFER);
     group.bench_function("chain", |bencher| {
-        bencher.iter(|| {
-            carry(
-                small.acquire_chain(MESSAGE).expect("all are free"),
-                &mut piece,
-            )
-        });
+        bencher.iter(|| carry(small.acquire_chain(MESSAGE).expect("all are free"), &mut piece));
     });
     let large = pool(MESSAGE, 1);
     group.bench_function("one-buffer", |bencher| {

@@ -228,12 +228,7 @@ fn table(report: &Report, title: &str, columns: &[(String, String)], operations:
     fn row<S: Strategy>(report: &Report, table: &mut Table, columns: &[(String, String)]) {
         ratios(report, table, columns, (S::ID, S::LABEL));
     }
-    fn ratios(
-        report: &Report,
-        table: &mut Table,
-        columns: &[(String, String)],
-        (id, label): (&str, &str),
-    ) {
+    fn ratios(report: &Report, table: &mut Table, columns: &[(String, String)], (id, label): (&str, &str)) {
         let ratio = |(_, group): &(_, String)| report.ratio(group, id, WithCapacity::ID);
         table.row(label, columns.iter().map(ratio));
     }
@@ -254,11 +249,7 @@ fn tables(report: &Report) -> String {
         0..1024 => format!("{size} B"),
         _ => format!("{} KiB", size / 1024),
     };
-    let by_size = |workload: &str| -> Vec<_> {
-        SIZES
-            .map(|size| (bytes(size), format!("{workload}-{size}")))
-            .into()
-    };
+    let by_size = |workload: &str| -> Vec<_> { SIZES.map(|size| (bytes(size), format!("{workload}-{size}"))).into() };
     let mut add = |title: &str, columns: &[(String, String)], operations: u64| {
         text.push_str(&table(report, title, columns, operations as f64));
     };
@@ -270,10 +261,7 @@ fn tables(report: &Report) -> String {
     for size in SIZES {
         let columns = THREADS.map(|threads| {
             (
-                format!(
-                    "{threads} {}",
-                    if threads == 1 { "thread" } else { "threads" }
-                ),
+                format!("{threads} {}", if threads == 1 { "thread" } else { "threads" }),
                 format!("threads-{threads}-{size}"),
             )
         });

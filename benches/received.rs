@@ -1,6 +1,6 @@
-//! Small messages into large buffers: 64 bytes come over TCP, from this thread to itself, and are received into a buffer
-//! of a pool, beside a `Vec` that is kept and so costs nothing but the receive. Each pool's buffers were filled to their
-//! ends before, so whatever a receive has to do about what earlier holders left, it has to do here.
+//! Small messages into large buffers: 64 bytes come over TCP, from this thread to itself, and are received into a
+//! buffer of a pool, beside a `Vec` that is kept and so costs nothing but the receive. Each pool's buffers were filled
+//! to their ends before, so whatever a receive has to do about what earlier holders left, it has to do here.
 //!
 //! `cargo bench --bench received`; with `-- --test` for a moment only.
 
@@ -35,11 +35,7 @@ struct Way<'a> {
     receive: Box<dyn FnMut(usize) -> Duration + 'a>,
 }
 
-fn way<'a>(
-    label: &'static str,
-    has_target: bool,
-    receive: impl FnMut(usize) -> Duration + 'a,
-) -> Way<'a> {
+fn way<'a>(label: &'static str, has_target: bool, receive: impl FnMut(usize) -> Duration + 'a) -> Way<'a> {
     Way {
         label,
         has_target,
@@ -49,10 +45,7 @@ fn way<'a>(
 
 /// A pool, each of whose buffers was filled once.
 fn pool(size: usize, wipe: Wipe) -> BufferPool {
-    let config = PoolConfig::new(size)
-        .initial(BUFFERS)
-        .max(BUFFERS)
-        .wipe(wipe);
+    let config = PoolConfig::new(size).initial(BUFFERS).max(BUFFERS).wipe(wipe);
     let pool = BufferPool::with_config(config).expect("the pool's memory can be reserved");
     let filled = |_| {
         let mut buf = pool.acquire().expect("one is free");
@@ -88,11 +81,7 @@ fn timed(client: &TcpStream, messages: usize, mut receive: impl FnMut()) -> Dura
 }
 
 /// The same, of a receive that waits.
-async fn timed_async(
-    client: &TcpStream,
-    messages: usize,
-    mut receive: impl AsyncFnMut(),
-) -> Duration {
+async fn timed_async(client: &TcpStream, messages: usize, mut receive: impl AsyncFnMut()) -> Duration {
     let mut client = client;
     let start = Instant::now();
     for _ in 0..messages {
@@ -124,12 +113,8 @@ fn with_std(size: usize, rounds: usize) -> io::Result<Figures> {
     measure(
         rounds,
         [
-            way("`Vec`, kept", false, |n| {
-                timed(client, n, || read(&mut kept))
-            }),
-            way("`read_from`", true, |n| {
-                timed(client, n, || read_from(&never))
-            }),
+            way("`Vec`, kept", false, |n| timed(client, n, || read(&mut kept))),
+            way("`read_from`", true, |n| timed(client, n, || read_from(&never))),
             way("`read_from`, `Wipe::OnRelease`", true, |n| {
                 timed(client, n, || read_from(&wiped))
             }),
@@ -194,9 +179,7 @@ fn with_tokio(size: usize, rounds: usize) -> io::Result<Figures> {
                 runtime.block_on(timed_async(client, n, async || read(&mut kept).await))
             }),
             way("`try_read_buf`", true, |n| pooled(&never, n)),
-            way("`try_read_buf`, `Wipe::OnRelease`", true, |n| {
-                pooled(&wiped, n)
-            }),
+            way("`try_read_buf`, `Wipe::OnRelease`", true, |n| pooled(&wiped, n)),
             way("`Vec::with_capacity(n)`, each time anew", false, |n| {
                 let anew = async || read(&mut Vec::with_capacity(size)).await;
                 runtime.block_on(timed_async(client, n, anew))
@@ -267,9 +250,7 @@ fn measure<const N: usize>(rounds: usize, mut ways: [Way<'_>; N]) -> io::Result<
     let mut ratios = vec![Vec::new(); N];
     let mut units = Vec::new();
     for round in 0..=rounds {
-        let times = ways
-            .each_mut()
-            .map(|way| (way.receive)(MESSAGES).as_secs_f64());
+        let times = ways.each_mut().map(|way| (way.receive)(MESSAGES).as_secs_f64());
         if round == 0 {
             continue; // warms up
         }
@@ -296,11 +277,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 type Measure = fn(usize, usize) -> io::Result<Figures>;
 
-const READERS: [(&str, Measure); 3] = [
-    ("std", with_std),
-    ("tokio", with_tokio),
-    ("compio", with_compio),
-];
+const READERS: [(&str, Measure); 3] = [("std", with_std), ("tokio", with_tokio), ("compio", with_compio)];
 
 /// One table, and the targets that were missed and the number of all.
 fn table(reader: &str, figures: &[Figures]) -> (String, Vec<String>, usize) {
@@ -322,10 +299,7 @@ fn table(reader: &str, figures: &[Figures]) -> (String, Vec<String>, usize) {
             if has_target {
                 targets += 1;
                 if ratio > TARGET {
-                    missed.push(format!(
-                        "{reader}, {label}, {} KiB: {ratio:.3}×",
-                        size >> 10
-                    ));
+                    missed.push(format!("{reader}, {label}, {} KiB: {ratio:.3}×", size >> 10));
                 }
             }
         }

@@ -16,9 +16,7 @@ use std::{env, thread};
 
 use event_listener::{Event, IntoNotification};
 use parking_lot::Mutex;
-use poolbuf::{
-    BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig, PooledBuf,
-};
+use poolbuf::{BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig, PooledBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::yield_now;
 
@@ -251,18 +249,12 @@ const CANDIDATES: [(&str, Round); 5] = [
         round(Ours(pool), duration)
     }),
     ("**`LockFreePool`**", |duration| {
-        round(
-            Ours(LockFreePool::<BUFFERS>::new(SIZE).expect(MADE)),
-            duration,
-        )
+        round(Ours(LockFreePool::<BUFFERS>::new(SIZE).expect(MADE)), duration)
     }),
     ("**`MultiSizePool`**", |duration| {
         let tier = PoolConfig::new(SIZE).initial(BUFFERS).max(BUFFERS);
         let tiers = MultiSizeConfig::new().tier(tier);
-        round(
-            Ours(MultiSizePool::with_config(tiers).expect(MADE)),
-            duration,
-        )
+        round(Ours(MultiSizePool::with_config(tiers).expect(MADE)), duration)
     }),
     ("tokio `Semaphore` + stack", |duration| {
         let pool = Permits {

@@ -1,7 +1,7 @@
 //! A log of fixed-size records, written and read without the page cache (`O_DIRECT`): the disk reads from and writes to
 //! the buffers of an `AlignedPool` themselves. One thread fills buffers, another writes them, and the pool is the queue
-//! between them: when the disk falls behind, no buffer is free. Elsewhere than on Linux, and where a file system refuses
-//! direct I/O, it goes through the cache.
+//! between them: when the disk falls behind, no buffer is free. Elsewhere than on Linux, and where a file system
+//! refuses direct I/O, it goes through the cache.
 //!
 //! ```text
 //! cargo run --example direct_io                 a temporary file, which is removed
@@ -138,10 +138,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let config = PoolConfig::new(SIZE).max(BUFFERS).alignment(BLOCK);
     let pool = AlignedPool::with_config(config.name("blocks"))?;
 
-    let (file, direct) = open(
-        &path,
-        OpenOptions::new().write(true).create(true).truncate(true),
-    )?;
+    let (file, direct) = open(&path, OpenOptions::new().write(true).create(true).truncate(true))?;
     let (sender, full) = mpsc::channel();
     let bytes = thread::scope(|scope| -> Result<u64, Box<dyn Error>> {
         let writer = scope.spawn(|| {
@@ -158,11 +155,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let (file, _) = open(&path, OpenOptions::new().read(true))?;
     assert_eq!(check(&file, &pool)?, RECORDS);
-    let way = if direct {
-        "directly"
-    } else {
-        "through the page cache"
-    };
+    let way = if direct { "directly" } else { "through the page cache" };
     println!("{RECORDS} records, {bytes} bytes, {way}, by {BUFFERS} buffers");
     println!("{}", pool.stats());
     assert_eq!(pool.stats().in_use, 0);

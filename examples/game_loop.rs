@@ -68,9 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             client.write_all(&number.to_le_bytes())?;
         }
         client.shutdown(std::net::Shutdown::Write)?;
-        receiver
-            .join()
-            .expect("the receive thread does not panic")?;
+        receiver.join().expect("the receive thread does not panic")?;
         game.join().expect("the game loop does not panic")
     })?;
 

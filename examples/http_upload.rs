@@ -49,10 +49,7 @@ impl Body for Pieces {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
     }
 
@@ -92,14 +89,9 @@ impl Server {
 
     /// The body, received into pooled buffers; the error is what the client is told.
     async fn upload(&self, mut body: Incoming) -> Result<VecDeque<Bytes>, StatusCode> {
-        let len = body
-            .size_hint()
-            .exact()
-            .ok_or(StatusCode::LENGTH_REQUIRED)?;
+        let len = body.size_hint().exact().ok_or(StatusCode::LENGTH_REQUIRED)?;
         // All buffers or none: uploads that took them one by one could wait for each other for ever.
-        let wait = self
-            .0
-            .acquire_chain_async(usize::try_from(len).unwrap_or(usize::MAX));
+        let wait = self.0.acquire_chain_async(usize::try_from(len).unwrap_or(usize::MAX));
         let chain = wait.within(sleep(PATIENCE)).await;
         let mut received = chain.map_err(|error| match error {
             AcquireError::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -125,12 +117,7 @@ async fn listen(listener: TcpListener, server: Server) {
             let mut http = http1::Builder::new();
             // For its header a client has 30 seconds.
             http.timer(TokioTimer::new());
-            match timeout(
-                CONNECTION,
-                http.serve_connection(TokioIo::new(socket), service),
-            )
-            .await
-            {
+            match timeout(CONNECTION, http.serve_connection(TokioIo::new(socket), service)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => eprintln!("{peer}: {error}"),
                 Err(error) => eprintln!("{peer}: {error}"),
@@ -157,10 +144,7 @@ async fn try_all(server: SocketAddr, pool: &BufferPool) -> Result<(), Box<dyn Er
     for len in [0, 1, SIZE, SIZE + 1, BUFFERS * SIZE] {
         let body: Vec<u8> = (0..len).map(|i| (i / 251 + i) as u8).collect();
         let (head, answer) = ask(server, put(len), &body).await?;
-        assert!(
-            head.starts_with("HTTP/1.1 200 ") && answer == body,
-            "{head}"
-        );
+        assert!(head.starts_with("HTTP/1.1 200 ") && answer == body, "{head}");
     }
     let held = pool.acquire_many(BUFFERS, SIZE)?;
     let (head, _) = ask(server, put(5), b"hello").await?;

@@ -48,11 +48,7 @@ async fn page<B>(request: Request<B>, pool: BufferPool) -> Result<Answer, Infall
     let written = write!(buf, "<h1>{}</h1>", request.uri().path());
     Ok(match written {
         Ok(()) => with_status(StatusCode::OK, buf.freeze()),
-        Err(error)
-            if error
-                .get_ref()
-                .is_some_and(|inner| inner.is::<CapacityError>()) =>
-        {
+        Err(error) if error.get_ref().is_some_and(|inner| inner.is::<CapacityError>()) => {
             with_status(StatusCode::URI_TOO_LONG, Bytes::new())
         }
         Err(_) => with_status(StatusCode::INTERNAL_SERVER_ERROR, Bytes::new()),
@@ -100,9 +96,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let server = tokio::spawn(serve(listener, pool.clone()));
-    let clients: Vec<_> = (0..CLIENTS)
-        .map(|id| tokio::spawn(browse(address, id)))
-        .collect();
+    let clients: Vec<_> = (0..CLIENTS).map(|id| tokio::spawn(browse(address, id))).collect();
     for client in clients {
         client.await??;
     }

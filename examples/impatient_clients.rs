@@ -1,6 +1,6 @@
-//! Clients that give up while their requests wait for a buffer. To a server that rents late they look alive, since their
-//! requests lie unread in their sockets, and each would be served in turn before whoever comes now. So when its turn has
-//! come, a request is looked at once more: has its client hung up, no work is done for it.
+//! Clients that give up while their requests wait for a buffer. To a server that rents late they look alive, since
+//! their requests lie unread in their sockets, and each would be served in turn before whoever comes now. So when its
+//! turn has come, a request is looked at once more: has its client hung up, no work is done for it.
 //!
 //! ```text
 //! cargo run --example impatient_clients
@@ -29,11 +29,7 @@ async fn has_hung_up(client: &TcpStream) -> io::Result<bool> {
 }
 
 /// Answers one request.
-async fn serve(
-    mut client: TcpStream,
-    pool: BufferPool,
-    answered: Rc<Cell<usize>>,
-) -> io::Result<()> {
+async fn serve(mut client: TcpStream, pool: BufferPool, answered: Rc<Cell<usize>>) -> io::Result<()> {
     client.readable().await?;
     let waiting = pool.acquire_async(pool.buffer_size());
     let mut buf = waiting.within(sleep(PATIENCE)).await?;

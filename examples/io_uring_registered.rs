@@ -54,10 +54,7 @@ mod linux {
         }
 
         /// Reads once into a fresh buffer.
-        fn receive(
-            &mut self,
-            socket: &UnixStream,
-        ) -> Result<PooledBuf, Box<dyn std::error::Error>> {
+        fn receive(&mut self, socket: &UnixStream) -> Result<PooledBuf, Box<dyn std::error::Error>> {
             let mut buf = self.pool.acquire()?;
             // SAFETY: it goes to the kernel, which writes bytes.
             let spare = unsafe { buf.spare_capacity_mut() };

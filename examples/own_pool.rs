@@ -36,9 +36,7 @@ impl Recycle for Shelf {
 impl Shelf {
     fn kept(&self) -> MutexGuard<'_, Vec<(Box<[u8]>, usize)>> {
         // A panic elsewhere can't leave the list half changed.
-        self.kept
-            .lock()
-            .unwrap_or_else(|broken| broken.into_inner())
+        self.kept.lock().unwrap_or_else(|broken| broken.into_inner())
     }
 }
 

@@ -23,11 +23,7 @@ use poolbuf::{BufferPool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig, Pool
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Answers one request; the request, too, is read into a pooled buffer.
-fn answer(
-    mut socket: TcpStream,
-    pools: &[Arc<dyn Pool>],
-    prometheus: &PrometheusHandle,
-) -> io::Result<()> {
+fn answer(mut socket: TcpStream, pools: &[Arc<dyn Pool>], prometheus: &PrometheusHandle) -> io::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     socket.set_write_timeout(Some(PATIENCE))?;
     let mut request: PooledBuf = pools[0].acquire()?;
@@ -81,9 +77,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .tier(PoolConfig::new(8192).max(10))
         .name("frames");
     let pools: Arc<[Arc<dyn Pool>]> = Arc::new([
-        Arc::new(BufferPool::with_config(
-            PoolConfig::new(8192).max(16).name("requests"),
-        )?),
+        Arc::new(BufferPool::with_config(PoolConfig::new(8192).max(16).name("requests"))?),
         Arc::new(MultiSizePool::with_config(frames)?),
     ]);
     let _held = pools[1].acquire_for(100)?;

@@ -12,10 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{:?} in a {buf:?}", String::from_utf8_lossy(&buf));
 
     // A guard starts empty and knows its capacity; what does not fit is refused, not reallocated.
-    println!(
-        "too much: {}",
-        buf.extend_from_slice(&[0; 9000]).unwrap_err()
-    );
+    println!("too much: {}", buf.extend_from_slice(&[0; 9000]).unwrap_err());
 
     // It belongs to nobody's lifetime: another thread may drop it, after the pool's last handle is gone.
     let everything: Vec<PooledBuf> = (1..100).map(|_| pool.acquire()).collect::<Result<_, _>>()?;

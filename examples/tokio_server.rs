@@ -100,9 +100,7 @@ async fn serve_players(pool: BufferPool) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     tokio::spawn(listen(listener, pool));
-    let clients: Vec<_> = (0..CLIENTS)
-        .map(|id| tokio::spawn(play(address, id)))
-        .collect();
+    let clients: Vec<_> = (0..CLIENTS).map(|id| tokio::spawn(play(address, id))).collect();
     for client in clients {
         client.await??;
     }

@@ -43,12 +43,7 @@ const AHEAD: u64 = 16;
 type Received = (SocketAddr, PooledBuf);
 
 /// Receives until it is told to stop, and hands every datagram on.
-fn receive_all(
-    socket: &UdpSocket,
-    pool: &BufferPool,
-    inbox: &Sender<Received>,
-    stop: &AtomicBool,
-) -> io::Result<()> {
+fn receive_all(socket: &UdpSocket, pool: &BufferPool, inbox: &Sender<Received>, stop: &AtomicBool) -> io::Result<()> {
     // Empty ones: those that the last call left over, and as many as it used.
     let mut bufs: Vec<PooledBuf> = Vec::with_capacity(BATCH);
     while !stop.load(Ordering::Relaxed) {
@@ -177,9 +172,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             None => walk_all(server),
         };
         stop.store(true, Ordering::Relaxed);
-        receiver
-            .join()
-            .expect("the receive thread does not panic")?;
+        receiver.join().expect("the receive thread does not panic")?;
         println!("{} ticks", game.join().expect("the game does not panic"));
         done
     })?;

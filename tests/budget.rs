@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use poolbuf::{
-    Acquire, AcquireError, AlignedPool, Budget, BudgetStats, BufferPool, ConfigProblem, Health,
-    LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig, PoolStats, PooledBuf,
+    Acquire, AcquireError, AlignedPool, Budget, BudgetStats, BufferPool, ConfigProblem, Health, LockFreePool,
+    MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig, PoolStats, PooledBuf,
 };
 
 const FOR_EVER: Duration = Duration::MAX;
@@ -101,9 +101,7 @@ fn a_refusal_costs_nothing_and_is_counted() {
     assert_eq!((stats.acquired, stats.refused_basis_points()), (1, 5_000));
     // Nor is a request lent anything that has its buffer, and leaves or is closed while it waits for the bytes.
     let mut waiting = [pool.acquire_async(100), pool.acquire_async(100)];
-    waiting
-        .iter_mut()
-        .for_each(|one| assert!(poll(one).is_pending()));
+    waiting.iter_mut().for_each(|one| assert!(poll(one).is_pending()));
     let [first, mut second] = waiting;
     drop(first);
     pool.close();
@@ -124,12 +122,8 @@ fn waits_for_bytes_count_in_the_pool_and_in_the_budget() {
             assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
         }
         let limit = std::future::ready(());
-        let late = Pin::new(&mut pool.acquire_owned(100).within(limit))
-            .poll(&mut Context::from_waker(Waker::noop()));
-        assert!(matches!(
-            late,
-            Poll::Ready(Err(AcquireError::TimedOut { .. }))
-        ));
+        let late = Pin::new(&mut pool.acquire_owned(100).within(limit)).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(late, Poll::Ready(Err(AcquireError::TimedOut { .. }))));
         let [abandoned, mut granted] = [pool.acquire_async(100), pool.acquire_owned(100)];
         let mut abandoned = abandoned;
         assert!(poll(&mut abandoned).is_pending() && poll(&mut granted).is_pending());
@@ -194,17 +188,9 @@ fn advice_says_whether_buffers_or_bytes_are_lacking() {
     let few_buffers = pool(100, 1, &budget);
     let many_buffers = pool(100, 1000, &budget);
     let held = few_buffers.acquire().unwrap();
-    assert!(matches!(
-        ask(&few_buffers),
-        Health::Refusing {
-            raise_max_to: 2,
-            ..
-        }
-    ));
+    assert!(matches!(ask(&few_buffers), Health::Refusing { raise_max_to: 2, .. }));
     let held = [held].into_iter();
-    let _held: Vec<_> = held
-        .chain(std::iter::from_fn(|| many_buffers.acquire().ok()))
-        .collect();
+    let _held: Vec<_> = held.chain(std::iter::from_fn(|| many_buffers.acquire().ok())).collect();
     let health = ask(&many_buffers);
     assert!(matches!(
         health,
@@ -247,10 +233,7 @@ fn those_that_hold_and_wait_for_bytes_are_told_so() {
         let mut stats = pool.stats();
         assert_eq!(stats.waiting, 1);
         // As if it had been so for long.
-        stats.stalled = stats
-            .stalled
-            .saturating_mul(u32::MAX)
-            .saturating_mul(u32::MAX);
+        stats.stalled = stats.stalled.saturating_mul(u32::MAX).saturating_mul(u32::MAX);
         stats.health()
     };
     let stalls = |health: &Health| matches!(health, Health::HoldAndWait { waiting: 1, .. });
@@ -269,10 +252,7 @@ fn those_that_hold_and_wait_for_bytes_are_told_so() {
     drop(served);
     assert!(matches!(poll(&mut waiting[1]), Poll::Ready(Ok(_))));
     for pool in &pools {
-        assert_eq!(
-            (pool.stats().waiting, pool.stats().stalled),
-            (0, Duration::ZERO)
-        );
+        assert_eq!((pool.stats().waiting, pool.stats().stalled), (0, Duration::ZERO));
     }
 }
 
@@ -571,10 +551,7 @@ fn closing_a_pool_lets_others_have_the_bytes_that_its_requests_waited_for() {
     assert_eq!(other.stats().in_use, 1);
     for mut waits in waiting {
         let answer = poll(&mut waits);
-        assert!(matches!(
-            answer,
-            Poll::Ready(Err(AcquireError::Closed { .. }))
-        ));
+        assert!(matches!(answer, Poll::Ready(Err(AcquireError::Closed { .. }))));
     }
     assert!(matches!(poll(&mut next), Poll::Ready(Ok(_))));
     assert_eq!((budget.lent(), budget.waiting()), (0, 0));

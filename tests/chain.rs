@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
 use poolbuf::{
-    AcquireError, Budget, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool,
-    PoolConfig, PooledBuf, PooledChain, Recycle, Recycler, TrustedRead,
+    AcquireError, Budget, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig, PooledBuf,
+    PooledChain, Recycle, Recycler, TrustedRead,
 };
 
 /// Bytes a buffer.
@@ -36,8 +36,8 @@ fn a_chain_takes_all_of_its_buffers_or_none() {
     assert_eq!(pool.stats().in_use, 0);
 }
 
-/// Were the rest of a smaller tier, then buffers of one tier would be taken before it is known that the other has one, and
-/// others be refused meanwhile.
+/// Were the rest of a smaller tier, then buffers of one tier would be taken before it is known that the other has one,
+/// and others be refused meanwhile.
 #[test]
 fn a_chain_over_tiers_is_of_one_of_them_and_counts_what_it_lent() {
     let tier = |size| PoolConfig::new(size).max(4);
@@ -106,8 +106,7 @@ fn a_chain_that_is_waited_for_can_be_left_and_is_late() {
     let late = pool.acquire_chain_timeout(2 * SIZE, Duration::ZERO);
     assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
     let mut late = pool.acquire_chain_async(2 * SIZE).within(ready(()));
-    let Poll::Ready(Err(AcquireError::TimedOut { .. })) = Pin::new(&mut late).poll(&mut context)
-    else {
+    let Poll::Ready(Err(AcquireError::TimedOut { .. })) = Pin::new(&mut late).poll(&mut context) else {
         panic!("the time is up");
     };
     assert_eq!((pool.stats().timed_out, pool.stats().abandoned), (2, 1));
@@ -321,10 +320,7 @@ fn a_message_of_many_buffers_is_received_fanned_out_and_parsed() {
                 for number in 0..NUMBERS as u32 {
                     // Each buffer is back when all of it has been read.
                     assert_eq!(own.stats().in_use, 64 - 5 * number as usize / (16 << 10));
-                    assert_eq!(
-                        (message.get_u8(), message.get_u32()),
-                        (number as u8, number)
-                    );
+                    assert_eq!((message.get_u8(), message.get_u32()), (number as u8, number));
                 }
                 assert_eq!(message, [0xee; LARGE % 5]);
             });
@@ -361,10 +357,7 @@ fn errors_say_the_numbers() {
     );
     let error = chain.write_to(&mut &mut [0; 2][..]).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::WriteZero);
-    assert_eq!(
-        error.to_string(),
-        "the writer takes no more; left are 3 bytes"
-    );
+    assert_eq!(error.to_string(), "the writer takes no more; left are 3 bytes");
     assert_eq!(chain, b"llo");
     assert_eq!(
         format!("{chain:?}"),
@@ -516,11 +509,7 @@ fn a_recycler_that_panics_leaves_the_chain_as_if_it_had_not() {
         (|chain| drop(chain.split_off(0)), 3 * SIZE, 3),
         (|chain| drop(mem::take(chain)), 3 * SIZE, 3),
         (|chain| *chain = PooledChain::default(), 3 * SIZE, 3),
-        (
-            |chain| mem::take(chain).into_iter().for_each(drop),
-            3 * SIZE,
-            3,
-        ),
+        (|chain| mem::take(chain).into_iter().for_each(drop), 3 * SIZE, 3),
         (|chain| drop(mem::take(chain).freeze()), 3 * SIZE, 3),
     ];
     for (number, (act, taken, back)) in acts.into_iter().enumerate() {
@@ -543,11 +532,7 @@ fn a_recycler_that_panics_leaves_the_chain_as_if_it_had_not() {
             catch_unwind(AssertUnwindSafe(|| act(&mut chain))).expect_err("told to");
             let mut chain = checked(chain, &BYTES[taken..]);
             let back_by_now = || panics.0.1.load(Ordering::Relaxed);
-            assert!(
-                back_by_now() >= back,
-                "{number}: {} of {back}",
-                back_by_now()
-            );
+            assert!(back_by_now() >= back, "{number}: {} of {back}", back_by_now());
             let spare = chain.spare_len();
             chain.extend_from_slice(&vec![b'!'; spare]).unwrap();
             chain.consume(usize::MAX);
@@ -566,9 +551,6 @@ fn a_recycler_that_panics_leaves_the_chain_as_if_it_had_not() {
     chain.read_from(&mut &b"more"[..]).unwrap();
     chain.push(lend());
     chain.clear();
-    assert_eq!(
-        (chain.buffers(), panics.0.1.load(Ordering::Relaxed)),
-        (4, 0)
-    );
+    assert_eq!((chain.buffers(), panics.0.1.load(Ordering::Relaxed)), (4, 0));
     panics.0.0.store(false, Ordering::Relaxed);
 }

@@ -10,10 +10,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use poolbuf::{
-    Acquire, AcquireError, AlignedPool, Budget, BudgetStats, BufferPool, CapacityError,
-    ConfigError, ConfigProblem, Health, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow,
-    POISON, Pool, PoolConfig, PoolStats, PooledBuf, PooledChain, Recycle, Recycler, ResizeError,
-    Wipe, Within,
+    Acquire, AcquireError, AlignedPool, Budget, BudgetStats, BufferPool, CapacityError, ConfigError, ConfigProblem,
+    Health, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, POISON, Pool, PoolConfig, PoolStats, PooledBuf,
+    PooledChain, Recycle, Recycler, ResizeError, Wipe, Within,
 };
 
 /// Bytes a buffer of every pool under test.
@@ -25,9 +24,7 @@ const MAX: usize = 4;
 /// ones that they are always empty or full, and with what the pool decides.
 fn pools_with(wipe: Wipe) -> Vec<Arc<dyn Pool>> {
     let config = || PoolConfig::new(SIZE).max(MAX).wipe(wipe);
-    let mut pools: Vec<Arc<dyn Pool>> = vec![Arc::new(
-        LockFreePool::<MAX>::with_config(config()).unwrap(),
-    )];
+    let mut pools: Vec<Arc<dyn Pool>> = vec![Arc::new(LockFreePool::<MAX>::with_config(config()).unwrap())];
     for magazine in [0, 1, 2, usize::MAX] {
         let config = config().magazine(magazine);
         let one = config.clone().initial(1);
@@ -249,7 +246,8 @@ fn types_have_the_size_and_the_bounds_that_are_promised() {
     // What every acquire returns.
     assert!(size_of::<Result<PooledBuf, AcquireError>>() <= 48);
     assert_eq!(size_of::<Option<PooledBuf>>(), size_of::<PooledBuf>());
-    // Of those that are kept while they wait, on 64 bits. What a limit adds is the timer, or a pointer to it, and a time.
+    // Of those that are kept while they wait, on 64 bits. What a limit adds is the timer, or a pointer to it, and a
+    // time.
     everywhere::<Acquire<'static>>();
     everywhere::<Acquire<'static, Vec<PooledBuf>>>();
     everywhere::<Acquire<'static, PooledChain>>();
@@ -320,10 +318,7 @@ fn writing_truncating_and_clearing_show_the_holders_own_bytes() {
         assert_eq!(buf.spare_len(), SIZE);
         buf.commit(5).unwrap();
         assert_eq!(&buf[..], b"baxyz", "a holder's own bytes stay its own");
-        assert_eq!(
-            format!("{buf:?}"),
-            "PooledBuf { len: 5, capacity: 1000, .. }"
-        );
+        assert_eq!(format!("{buf:?}"), "PooledBuf { len: 5, capacity: 1000, .. }");
     }
 }
 
@@ -354,9 +349,7 @@ fn read_from_never_reads_nothing_in_silence() {
         let mut broken = Scripted(vec![Err(ErrorKind::ConnectionReset.into())]);
         let error = buf.read_from_any(&mut broken).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-        let error = buf
-            .read_from_any(&mut Scripted(vec![Ok(usize::MAX)]))
-            .unwrap_err();
+        let error = buf.read_from_any(&mut Scripted(vec![Ok(usize::MAX)])).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData);
         assert_eq!(buf.len(), 8);
 
@@ -618,10 +611,7 @@ fn statistics_count_what_happened() {
         let held = take_all(&*pool);
         let mut held: Vec<_> = held.into_iter().take(2).collect();
         let stats = pool.stats();
-        assert_eq!(
-            (stats.max, stats.total, stats.buffer_size),
-            (MAX, MAX, SIZE)
-        );
+        assert_eq!((stats.max, stats.total, stats.buffer_size), (MAX, MAX, SIZE));
         assert_eq!((stats.in_use, stats.available), (2, 2));
         assert_eq!((stats.high_water, stats.acquired, stats.refused), (4, 4, 1));
         assert!(stats.resident_bytes >= MAX * SIZE);
@@ -646,11 +636,7 @@ fn a_buffer_pool_grows_from_initial_to_max() {
     drop((first, second));
     assert_eq!(total(), (2, 2));
     let _both = (pool.acquire().unwrap(), pool.acquire().unwrap());
-    assert_eq!(
-        total(),
-        (2, 0),
-        "what there is, is lent before more is made"
-    );
+    assert_eq!(total(), (2, 0), "what there is, is lent before more is made");
 }
 
 #[test]
@@ -662,10 +648,7 @@ fn bad_configurations_are_refused_with_the_numbers() {
     let cases: Vec<(Result<BufferPool, ConfigError>, &[&str])> = vec![
         (BufferPool::new(0, 1, 1), &["buffer size is 0"]),
         #[cfg(target_pointer_width = "64")]
-        (
-            BufferPool::new(limit + 1, 1, 1),
-            &["4294967296", "4294967295"],
-        ),
+        (BufferPool::new(limit + 1, 1, 1), &["4294967296", "4294967295"]),
         (BufferPool::new(1, 0, 0), &["max is 0"]),
         (BufferPool::new(1, 0, limit), &["4294967295", "4294967294"]),
         (BufferPool::new(8, 11, 10), &["11", "10"]),
@@ -692,10 +675,7 @@ fn bad_configurations_are_refused_with_the_numbers() {
             assert!(message.contains(needle), "{message:?} lacks {needle:?}");
         }
     }
-    assert_eq!(
-        AlignedPool::new(64, 0).unwrap_err().problem,
-        ConfigProblem::ZeroBuffers
-    );
+    assert_eq!(AlignedPool::new(64, 0).unwrap_err().problem, ConfigProblem::ZeroBuffers);
     assert_eq!(
         AlignedPool::with_alignment(64, 1, 65).unwrap_err().problem,
         ConfigProblem::InvalidAlignment { alignment: 65 }
@@ -709,19 +689,14 @@ fn bad_configurations_are_refused_with_the_numbers() {
         ConfigProblem::ZeroBufferSize
     );
     assert!(matches!(
-        LockFreePool::<{ u32::MAX as usize }>::new(1)
-            .unwrap_err()
-            .problem,
+        LockFreePool::<{ u32::MAX as usize }>::new(1).unwrap_err().problem,
         ConfigProblem::TooManyBuffers { .. }
     ));
     assert_eq!(
         LockFreePool::<4>::with_config(PoolConfig::new(8).max(5))
             .unwrap_err()
             .problem,
-        ConfigProblem::FixedMax {
-            requested: 5,
-            fixed: 4
-        }
+        ConfigProblem::FixedMax { requested: 5, fixed: 4 }
     );
     assert_eq!(
         LockFreePool::<4>::with_config(PoolConfig::new(8).initial(5))
@@ -761,46 +736,28 @@ fn a_bad_configuration_is_told_by_the_name_of_the_pool_or_tier() {
     let error = named(PoolConfig::new(8).max(0).name("recv"));
     assert_eq!(
         (&*error.pool, &*error.to_string()),
-        (
-            "recv",
-            "recv: the max is 0 buffers: such a pool could lend nothing"
-        )
+        ("recv", "recv: the max is 0 buffers: such a pool could lend nothing")
     );
     assert_eq!(&*named(PoolConfig::new(0)).pool, "buffer pool");
     assert_eq!(&*AlignedPool::new(64, 0).unwrap_err().pool, "aligned pool");
     let multi = |config: MultiSizeConfig| MultiSizePool::with_config(config).unwrap_err().pool;
     let frames = || MultiSizeConfig::new().name("frames");
     assert_eq!(&*multi(frames()), "frames");
-    assert_eq!(
-        &*multi(frames().tier(tier(8, 0, 1)).tier(tier(8, 0, 1))),
-        "frames"
-    );
+    assert_eq!(&*multi(frames().tier(tier(8, 0, 1)).tier(tier(8, 0, 1))), "frames");
     assert_eq!(&*multi(frames().tier(tier(64, 2, 1))), "frames (64 bytes)");
-    assert_eq!(
-        &*multi(frames().tier(tier(64, 2, 1).name("pages"))),
-        "pages"
-    );
+    assert_eq!(&*multi(frames().tier(tier(64, 2, 1).name("pages"))), "pages");
 }
 
 #[test]
 fn a_name_that_would_break_a_line_makes_no_pool() {
     for (name, literal) in [("", r#""""#), ("a\nb", r#""a\nb""#), ("bell\u{7}", "")] {
         let error = BufferPool::with_config(PoolConfig::new(8).name(name)).unwrap_err();
-        assert_eq!(
-            (&*error.pool, error.problem),
-            (name, ConfigProblem::InvalidName)
-        );
+        assert_eq!((&*error.pool, error.problem), (name, ConfigProblem::InvalidName));
         let text = error.to_string();
-        assert!(
-            text.starts_with(literal) && !text.contains(char::is_control),
-            "{text}"
-        );
+        assert!(text.starts_with(literal) && !text.contains(char::is_control), "{text}");
         let tiers = MultiSizeConfig::new().tier(tier(8, 0, 1));
         let error = MultiSizePool::with_config(tiers.name(name)).unwrap_err();
-        assert_eq!(
-            (&*error.pool, error.problem),
-            (name, ConfigProblem::InvalidName)
-        );
+        assert_eq!((&*error.pool, error.problem), (name, ConfigProblem::InvalidName));
         let config = PoolConfig::new(8).budget(&Budget::with_name(100, name));
         let error = BufferPool::with_config(config).unwrap_err();
         assert_eq!(error.problem, ConfigProblem::InvalidBudgetName);
@@ -891,20 +848,14 @@ fn errors_become_io_errors_and_keep_themselves() {
             "recv is closed: it lends no more buffers",
         ),
     ] {
-        assert_eq!(
-            (error.pool(), error.to_string().as_str()),
-            ("recv", message)
-        );
+        assert_eq!((error.pool(), error.to_string().as_str()), ("recv", message));
         let converted = io::Error::from(error.clone());
         assert_eq!(converted.kind(), kind);
         assert_eq!(converted.to_string(), error.to_string());
         let inner = converted.get_ref().unwrap().downcast_ref();
         assert_eq!(inner, Some(&error));
     }
-    let converted = io::Error::from(ConfigError::new(
-        "recv",
-        ConfigProblem::OutOfMemory { bytes: 9 },
-    ));
+    let converted = io::Error::from(ConfigError::new("recv", ConfigProblem::OutOfMemory { bytes: 9 }));
     assert_eq!(converted.kind(), ErrorKind::OutOfMemory);
     let converted = io::Error::from(ConfigError::new("recv", ConfigProblem::NoTiers));
     assert_eq!(converted.kind(), ErrorKind::InvalidInput);
@@ -982,19 +933,9 @@ fn an_empty_tier_refuses_or_goes_one_tier_up() {
     let refused: Vec<_> = stats.tiers.iter().map(|tier| tier.refused).collect();
     assert_eq!(refused, [1, 0, 0], "counted once, where it belongs");
     assert_eq!((stats.in_use, stats.max, stats.acquired), (2, 3, 2));
-    assert!(matches!(
-        stats.health(),
-        Health::Tier {
-            buffer_size: 100,
-            ..
-        }
-    ));
+    assert!(matches!(stats.health(), Health::Tier { buffer_size: 100, .. }));
     let last = climbing.acquire_for(201).unwrap();
-    assert_eq!(
-        climbing.acquire_for(300).unwrap_err(),
-        full(300),
-        "no tier up"
-    );
+    assert_eq!(climbing.acquire_for(300).unwrap_err(), full(300), "no tier up");
     drop((first, second, last));
     assert_eq!(climbing.stats().in_use, 0);
 }

@@ -1,12 +1,10 @@
-//! What points to a pool forwards every method, with every argument: what a pool of the user's does in place of a default
-//! is done through `&P`, `Box<P>` and `Arc<P>` too.
+//! What points to a pool forwards every method, with every argument: what a pool of the user's does in place of a
+//! default is done through `&P`, `Box<P>` and `Arc<P>` too.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use poolbuf::{
-    Acquire, AcquireError, BufferPool, Holders, Pool, PoolStats, PooledBuf, PooledChain,
-};
+use poolbuf::{Acquire, AcquireError, BufferPool, Holders, Pool, PoolStats, PooledBuf, PooledChain};
 
 const COUNT: usize = 2;
 const LEN: usize = 3;

@@ -12,12 +12,10 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use poolbuf::frames::{
-    CARRIED, Extent, FrameError, Frames, Framing, LengthPrefix, Lines, ReceiveError,
-};
+use poolbuf::frames::{CARRIED, Extent, FrameError, Frames, Framing, LengthPrefix, Lines, ReceiveError};
 use poolbuf::{
-    AcquireError, Budget, BufferPool, ConfigError, ConfigProblem, MultiSizeConfig, MultiSizePool,
-    Pool, PoolConfig, PooledBuf,
+    AcquireError, Budget, BufferPool, ConfigError, ConfigProblem, MultiSizeConfig, MultiSizePool, Pool, PoolConfig,
+    PooledBuf,
 };
 
 fn pool(max: usize) -> BufferPool {
@@ -74,30 +72,21 @@ fn a_length_is_read_as_it_is_written() {
         let without = extent(payload - header);
         assert_eq!(inclusive.locate(bytes, 0), Ok(Some(without)));
 
-        assert_eq!(
-            framing.max(payload).locate(bytes, 0),
-            Ok(Some(extent(payload)))
-        );
+        assert_eq!(framing.max(payload).locate(bytes, 0), Ok(Some(extent(payload))));
         let max = payload - 1;
         let too_long = Err(FrameError::TooLong { payload, max });
         assert_eq!(framing.max(max).locate(bytes, 0), too_long);
 
         let zero = vec![0; header];
         assert_eq!(framing.locate(&zero, 0), Ok(Some(extent(0))));
-        assert_eq!(
-            framing.refuse_empty().locate(&zero, 0),
-            Err(FrameError::Empty)
-        );
+        assert_eq!(framing.refuse_empty().locate(&zero, 0), Err(FrameError::Empty));
         let shorter = Err(FrameError::ShorterThanHeader { length: 0, header });
         assert_eq!(inclusive.locate(&zero, 0), shorter);
     }
     // Of a header alone, included in its length, nothing is left.
     let inclusive = LengthPrefix::u8().including_itself().refuse_empty();
     assert_eq!(inclusive.locate(&[1], 0), Err(FrameError::Empty));
-    let longest = LengthPrefix::u32_be()
-        .locate(&[255; 4], 0)
-        .unwrap()
-        .unwrap();
+    let longest = LengthPrefix::u32_be().locate(&[255; 4], 0).unwrap().unwrap();
     assert_eq!(longest.payload, u32::MAX as usize);
 }
 
@@ -167,18 +156,12 @@ fn what_is_kept_in_the_buffer_stays_there_until_its_frame_is_whole() {
     let mut frames = Frames::new(LengthPrefix::u8()).in_buffer();
     receive(&mut frames, &pool, b"\x02ok\x05");
     let first = frames.next_frame().unwrap().unwrap().as_ptr();
-    assert_eq!(
-        (frames.next_frame().unwrap(), pool.stats().in_use),
-        (None, 1)
-    );
+    assert_eq!((frames.next_frame().unwrap(), pool.stats().in_use), (None, 1));
     // The same buffer, compacted.
     receive(&mut frames, &pool, b"hello");
     let second = frames.next_frame().unwrap().unwrap().as_ptr();
     assert_eq!((first, pool.stats().acquired), (second, 1));
-    assert_eq!(
-        (frames.next_frame().unwrap(), pool.stats().in_use),
-        (None, 0)
-    );
+    assert_eq!((frames.next_frame().unwrap(), pool.stats().in_use), (None, 0));
 }
 
 #[test]
@@ -189,10 +172,7 @@ fn a_frame_gets_a_buffer_of_its_size() {
     assert_eq!(buf.capacity(), 16);
     buf.extend_from_slice(b"\0\x14hello").unwrap();
     assert_eq!(frames.next_frame().unwrap(), None);
-    assert_eq!(
-        (frames.rest(), frames.expected()),
-        (&b"\0\x14hello"[..], Some(22))
-    );
+    assert_eq!((frames.rest(), frames.expected()), (&b"\0\x14hello"[..], Some(22)));
     let buf = frames.acquire(&pool).unwrap();
     assert_eq!((&buf[..], buf.capacity()), (&b"\0\x14hello"[..], 64));
     // Nothing is known of what follows: as at first.
@@ -252,16 +232,7 @@ fn no_buffer_is_waited_for_while_one_is_held() {
     let pool = tiers(&[200, 1024], 1);
     let large = pool.acquire().unwrap();
     let mut frames = outgrowing(&pool);
-    let refused = |error| {
-        assert!(matches!(
-            error,
-            AcquireError::Exhausted {
-                in_use: 1,
-                max: 1,
-                ..
-            }
-        ))
-    };
+    let refused = |error| assert!(matches!(error, AcquireError::Exhausted { in_use: 1, max: 1, .. }));
     refused(frames.acquire(&pool).unwrap_err());
     refused(frames.acquire_timeout(&pool, Duration::MAX).unwrap_err());
     refused(now(frames.acquire_async(&pool)).unwrap_err());
@@ -284,10 +255,7 @@ fn no_bytes_of_a_budget_are_waited_for_while_some_are_held() {
     let pool = MultiSizePool::with_config(config).unwrap();
     let mut frames = outgrowing(&pool);
     let error = frames.acquire_timeout(&pool, Duration::MAX).unwrap_err();
-    assert!(
-        matches!(error, AcquireError::OverBudget { lent: 200, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, AcquireError::OverBudget { lent: 200, .. }), "{error}");
 }
 
 #[test]
@@ -341,10 +309,7 @@ fn a_frame_that_is_handed_on_is_copied_only_if_there_is_much_behind_it() {
     for stream in [&b"\x05hello"[..], b"\x05hello\x05wor"] {
         let start = begins(&mut frames, stream);
         let frame = frames.next_owned(&pool).unwrap().unwrap();
-        assert_eq!(
-            (frame.as_ptr(), &frame[..]),
-            (start.wrapping_add(1), &b"hello"[..])
-        );
+        assert_eq!((frame.as_ptr(), &frame[..]), (start.wrapping_add(1), &b"hello"[..]));
         assert_eq!(pool.stats().in_use, 1);
     }
     // What is carried is a frame by then.
@@ -370,10 +335,7 @@ fn a_frame_that_is_handed_on_is_copied_only_if_there_is_much_behind_it() {
     drop(frame);
     receive(&mut other, &pool, &[200; 400]);
     let refused = other.next_owned(&pool).unwrap_err();
-    assert!(matches!(
-        refused,
-        ReceiveError::Acquire(AcquireError::Exhausted { .. })
-    ));
+    assert!(matches!(refused, ReceiveError::Acquire(AcquireError::Exhausted { .. })));
     drop(frames);
     assert_eq!(other.next_owned(&pool).unwrap().unwrap(), [200; 200]);
     assert_eq!(other.rest(), [200; 199]);
@@ -389,10 +351,7 @@ fn a_frame_that_is_carried_whole_is_handed_on_as_well() {
     let two = frames.next_owned(&pool).unwrap().unwrap();
     assert_eq!((&two[..], pool.stats().in_use), (&b"two"[..], 2));
     let refused = frames.next_owned(&pool).unwrap_err();
-    assert!(matches!(
-        refused,
-        ReceiveError::Acquire(AcquireError::Exhausted { .. })
-    ));
+    assert!(matches!(refused, ReceiveError::Acquire(AcquireError::Exhausted { .. })));
     assert_eq!(frames.next_frame().unwrap(), Some(&b"three"[..]));
     assert!(frames.next_owned(&pool).unwrap().is_none());
     assert_eq!(frames.rest(), b"\x04fo");
@@ -449,13 +408,7 @@ impl Socket {
         if !ready {
             told.pop_front();
         }
-        future::poll_fn(move |_| {
-            if ready {
-                Poll::Ready(Ok(()))
-            } else {
-                Poll::Pending
-            }
-        })
+        future::poll_fn(move |_| if ready { Poll::Ready(Ok(())) } else { Poll::Pending })
     }
 
     fn read(&self, buf: &mut PooledBuf) -> io::Result<usize> {
@@ -510,10 +463,7 @@ fn frames_are_received_as_they_come() {
     let Poll::Ready(Ok(Some(b"two"))) = socket.receive(&mut frames, &pool) else {
         panic!("no frame");
     };
-    assert!(matches!(
-        socket.receive(&mut frames, &pool),
-        Poll::Ready(Ok(None))
-    ));
+    assert!(matches!(socket.receive(&mut frames, &pool), Poll::Ready(Ok(None))));
 }
 
 #[test]
@@ -529,18 +479,12 @@ fn all_that_ends_a_stream_is_an_error_of_its_own() {
     let kind = |error| io::Error::from(error).kind();
 
     let error = ends_with(&[Told::Brings(b"\x05hell")]);
-    assert_eq!(
-        error.to_string(),
-        "the stream ended in mid-frame, after 5 of 6 bytes"
-    );
+    assert_eq!(error.to_string(), "the stream ended in mid-frame, after 5 of 6 bytes");
     assert!(matches!(error, ReceiveError::Cut(cut) if cut.received == 5));
     assert_eq!(kind(error), ErrorKind::UnexpectedEof);
 
     let error = ends_with(&[Told::Brings(b"\x06")]);
-    assert_eq!(
-        error.to_string(),
-        "a frame of 6 bytes, more than the limit of 5"
-    );
+    assert_eq!(error.to_string(), "a frame of 6 bytes, more than the limit of 5");
     assert_eq!(kind(error), ErrorKind::InvalidData);
 
     let error = ends_with(&[Told::Fails(ErrorKind::ConnectionReset)]);
@@ -548,10 +492,7 @@ fn all_that_ends_a_stream_is_an_error_of_its_own() {
 
     pool.close();
     let error = ends_with(&[]);
-    assert!(matches!(
-        error,
-        ReceiveError::Acquire(AcquireError::Closed { .. })
-    ));
+    assert!(matches!(error, ReceiveError::Acquire(AcquireError::Closed { .. })));
 }
 
 #[test]
@@ -600,10 +541,7 @@ fn frames_cross_threads() {
     let read = |_: &mut PooledBuf| Ok(0);
     let received = crosses(frames.receive(&*pool, || future::ready(Ok(())), read));
     assert_eq!(now(received).unwrap(), None);
-    assert_eq!(
-        format!("{frames:?}"),
-        "Frames { rest: 0, expected: None, .. }"
-    );
+    assert_eq!(format!("{frames:?}"), "Frames { rest: 0, expected: None, .. }");
 }
 
 /// As reporters print an error: its message, and those of its sources.
@@ -668,9 +606,6 @@ fn a_report_of_an_error_and_its_sources_says_all_and_nothing_twice() {
     ];
     for (error, says) in whole {
         let messages = messages(&*error);
-        assert!(
-            messages.len() == 1 && messages[0].contains(says),
-            "{messages:?}"
-        );
+        assert!(messages.len() == 1 && messages[0].contains(says), "{messages:?}");
     }
 }

@@ -96,10 +96,7 @@ fn what_cannot_start_says_why_in_a_line_and_ends_with_status_2() {
     let cases: [(&[&str], &str); 10] = [
         (&["--player", "3"], "invalid option '--player': see --help"),
         (&["3"], "unexpected argument \"3\": see --help"),
-        (
-            &["--players"],
-            "missing argument for option '--players': see --help",
-        ),
+        (&["--players"], "missing argument for option '--players': see --help"),
         (
             &["--players", "0"],
             "--players \"0\": a whole number from 1 to 25,000 is allowed",
@@ -109,10 +106,7 @@ fn what_cannot_start_says_why_in_a_line_and_ends_with_status_2() {
             "--pool \"big\": one of buffer, aligned, lock-free, multi-size is",
         ),
         (&["--watch", "--watch"], "--watch is given twice"),
-        (
-            &["--watch"],
-            "--watch needs a terminal, and standard output is none",
-        ),
+        (&["--watch"], "--watch needs a terminal, and standard output is none"),
         (
             &["--history", "/no/such/folder/x.csv"],
             "cannot write /no/such/folder/x.csv: ",
@@ -141,14 +135,8 @@ fn a_connection_that_fails_ends_with_status_1() {
     closing.join().expect("the impostor");
     assert_eq!(output.status.code(), Some(1));
     let errors: Vec<_> = text(&output.stderr).lines().collect();
-    assert!(
-        errors[0].starts_with("player 0 gives up at message 0: "),
-        "{errors:?}"
-    );
-    assert_eq!(
-        errors[1..],
-        ["1 connections failed", "no message was answered"]
-    );
+    assert!(errors[0].starts_with("player 0 gives up at message 0: "), "{errors:?}");
+    assert_eq!(errors[1..], ["1 connections failed", "no message was answered"]);
     let report = text(&output.stdout);
     assert!(report.contains("\nverified    0 bytes; 0 answers differed, 1 connections failed\n"));
     // What only a server knows.
@@ -177,14 +165,7 @@ fn a_server_counts_the_clients_that_it_cuts_off_and_ends_with_ctrl_c() {
     use std::process::Stdio;
 
     let server = Command::new(program())
-        .args([
-            "--serve",
-            "127.0.0.1:0",
-            "--players",
-            "10",
-            "--timeout",
-            "2",
-        ])
+        .args(["--serve", "127.0.0.1:0", "--players", "10", "--timeout", "2"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
@@ -192,9 +173,7 @@ fn a_server_counts_the_clients_that_it_cuts_off_and_ends_with_ctrl_c() {
     let mut printed = BufReader::new(server.0.stdout.take().expect("a pipe"));
     let mut line = String::new();
     printed.read_line(&mut line).expect("a line");
-    let address = line
-        .strip_prefix("serving on ")
-        .and_then(|line| line.split(',').next());
+    let address = line.strip_prefix("serving on ").and_then(|line| line.split(',').next());
     let address = address.expect("an address").to_owned();
 
     let players = run(&["--connect", &address, "--players", "5", "--seconds", "0.5"]);
@@ -221,8 +200,7 @@ fn a_server_counts_the_clients_that_it_cuts_off_and_ends_with_ctrl_c() {
     let (_, report) = rest.split_once("\n\n").expect("a report");
     assert!(report.contains("\nserver time p50 "), "{report}");
     assert!(
-        report
-            .contains("\ncut off     1 client by the time limit of 2 s: frame not finished by 1\n"),
+        report.contains("\ncut off     1 client by the time limit of 2 s: frame not finished by 1\n"),
         "{report}"
     );
     assert!(!report.contains("seen by players"), "{report}");

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use bytes::{Buf, BufMut};
 use compio::buf::IoBufMut;
 use poolbuf::{
-    AlignedPool, BufferPool, CapacityError, ConfigProblem, LockFreePool, MemoryRegion,
-    MultiSizeConfig, MultiSizePool, Pool, PoolConfig, PooledBuf, Recycle, Recycler, Wipe,
+    AlignedPool, BufferPool, CapacityError, ConfigProblem, LockFreePool, MemoryRegion, MultiSizeConfig, MultiSizePool,
+    Pool, PoolConfig, PooledBuf, Recycle, Recycler, Wipe,
 };
 
 /// Bytes a buffer, and before each.
@@ -54,10 +54,7 @@ fn taking_off_the_front_moves_none_of_the_rest() {
     while taken + 100 < LEN {
         match taken % 5 {
             0 => assert_eq!(buf.get_u8(), bytes[taken]),
-            1 => assert_eq!(
-                buf.get_u16(),
-                u16::from_be_bytes([bytes[taken], bytes[taken + 1]])
-            ),
+            1 => assert_eq!(buf.get_u16(), u16::from_be_bytes([bytes[taken], bytes[taken + 1]])),
             2 => buf.advance(3),
             3 => buf.copy_to_slice(&mut [0; 9]),
             _ => buf.consume(2),
@@ -141,10 +138,7 @@ fn what_is_prepended_stands_before_the_data_which_stay() {
         buf.prepend(&[2; 20]).unwrap();
         let error = buf.prepend(&[3; 5]).unwrap_err();
         assert_eq!(numbers(error), [5, 4, 0, SIZE + 20]);
-        assert_eq!(
-            error.to_string(),
-            "5 bytes do not fit in front: there is room for 4"
-        );
+        assert_eq!(error.to_string(), "5 bytes do not fit in front: there is room for 4");
         buf.prepend(&[3; 4]).unwrap();
         buf.prepend(&[]).unwrap();
         let whole = SIZE + HEADROOM;
@@ -353,8 +347,7 @@ fn a_wipe_reaches_all_that_was_written_wherever_the_data_began() {
             let offset = first - region.as_ptr() as usize;
             assert_eq!(offset % region.stride(), 0);
             // SAFETY: within the region, whose bytes are always initialised; both guards are held, and not used.
-            let memory =
-                unsafe { slice::from_raw_parts(region.as_ptr().add(offset), HEADROOM + SIZE) };
+            let memory = unsafe { slice::from_raw_parts(region.as_ptr().add(offset), HEADROOM + SIZE) };
             assert!(memory.iter().all(|&byte| byte == 0), "{memory:?}");
             drop(held);
         }
@@ -480,17 +473,8 @@ fn compio_sees_and_writes_from_the_same_byte_on() {
 
 #[test]
 fn buffers_with_headroom_are_aligned_apart_and_in_the_region() {
-    for (alignment, headroom) in [
-        (16, 1),
-        (64, 2),
-        (64, 64),
-        (512, 100),
-        (4096, 12),
-        (4096, 5000),
-    ] {
-        let config = PoolConfig::new(1000)
-            .headroom(headroom)
-            .alignment(alignment);
+    for (alignment, headroom) in [(16, 1), (64, 2), (64, 64), (512, 100), (4096, 12), (4096, 5000)] {
+        let config = PoolConfig::new(1000).headroom(headroom).alignment(alignment);
         let pool = AlignedPool::with_config(config.max(3)).unwrap();
         let region = pool.region();
         let mut held: Vec<_> = (0..3_u8).map(|_| pool.acquire().unwrap()).collect();
@@ -554,10 +538,7 @@ fn a_headroom_that_a_guard_cant_count_is_refused() {
          than the limit of 4294967295"
     );
     let error = BufferPool::with_config(PoolConfig::new(8).headroom(usize::MAX)).unwrap_err();
-    assert!(matches!(
-        error.problem,
-        ConfigProblem::HeadroomTooLarge { .. }
-    ));
+    assert!(matches!(error.problem, ConfigProblem::HeadroomTooLarge { .. }));
 }
 
 /// What was prepended and cut off, and then received over: the figures go below what they began with, and no further.

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use poolbuf::{
-    Acquire, AcquireError, AlignedPool, Budget, BufferPool, Holders, LockFreePool, MultiSizeConfig,
-    MultiSizePool, Overflow, Pool, PoolConfig, PooledBuf,
+    Acquire, AcquireError, AlignedPool, Budget, BufferPool, Holders, LockFreePool, MultiSizeConfig, MultiSizePool,
+    Overflow, Pool, PoolConfig, PooledBuf,
 };
 
 const SIZE: usize = 64;
@@ -85,8 +85,7 @@ fn the_error_names_the_line_that_holds_most_and_the_oldest() {
         let text = error.to_string();
         match error {
             AcquireError::Exhausted {
-                held_by: Some(held_by),
-                ..
+                held_by: Some(held_by), ..
             } => {
                 // Of tiers, those that were asked.
                 assert!(held_by.buffers() >= MAX - 2);
@@ -161,10 +160,7 @@ fn without_tracking_only_the_number_is_known() {
         assert_eq!((holders.outstanding(), holders.lines().len()), (MAX, 0));
         assert_eq!(holders.to_string(), "4 buffers are out");
         let error = pool.acquire_for(SIZE).unwrap_err();
-        assert!(matches!(
-            error,
-            AcquireError::Exhausted { held_by: None, .. }
-        ));
+        assert!(matches!(error, AcquireError::Exhausted { held_by: None, .. }));
         drop(held);
         let _one = pool.acquire_for(SIZE).unwrap();
         assert_eq!(pool.holders().to_string(), "1 buffer is out");
@@ -206,8 +202,7 @@ fn a_buffer_handed_to_a_request_that_is_not_polled_is_held_by_its_line() {
         assert_eq!(pool.holders().outstanding(), 1);
         match pool.acquire().unwrap_err() {
             AcquireError::Exhausted {
-                held_by: Some(held_by),
-                ..
+                held_by: Some(held_by), ..
             } => assert_eq!((held_by.buffers(), held_by.most().line()), (1, line)),
             // The bytes are its, too.
             AcquireError::OverBudget { lent: SIZE, .. } => {}

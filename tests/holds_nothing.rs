@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use poolbuf::{
-    Acquire, AcquireError, AlignedPool, Budget, BufferPool, Health, LockFreePool, MultiSizeConfig,
-    MultiSizePool, Overflow, Pool, PoolConfig,
+    Acquire, AcquireError, AlignedPool, Budget, BufferPool, Health, LockFreePool, MultiSizeConfig, MultiSizePool,
+    Overflow, Pool, PoolConfig,
 };
 
 const SIZE: usize = 64;
@@ -112,10 +112,7 @@ fn that_one_wants_many_and_others_wait_for_it_is_said() {
         let mut many = pool.acquire_many_async(MAX, SIZE);
         let mut behind = pool.acquire_async(SIZE);
         assert!(poll(&mut many).is_pending());
-        assert!(!matches!(
-            pool.stats().health(),
-            Health::FirstWantsMany { .. }
-        ));
+        assert!(!matches!(pool.stats().health(), Health::FirstWantsMany { .. }));
         assert!(poll(&mut behind).is_pending());
         let stats = pool.stats();
         assert_eq!((stats.first_wants, stats.waiting), (MAX, 2));
@@ -148,7 +145,8 @@ fn a_request_that_is_forgotten_costs_its_place_and_then_its_grant() {
     }
 }
 
-/// Its own tier has a buffer again, and there are bytes for that; the larger one, for which it lacks bytes, is not needed.
+/// Its own tier has a buffer again, and there are bytes for that; the larger one, for which it lacks bytes, is not
+/// needed.
 #[test]
 fn a_request_that_lacks_bytes_in_one_tier_is_served_by_the_other() {
     let budget = Budget::new(3 * SIZE);
@@ -204,10 +202,7 @@ fn want_of_bytes_in_one_tier_is_none_in_another_with_its_own_budget() {
     large(many.unwrap()[0].capacity());
     // With neither, it is served by that which can first.
     let rest = pool.acquire_many(4, 2 * SIZE).unwrap();
-    assert!(matches!(
-        pool.acquire_for(SIZE),
-        Err(AcquireError::OverBudget { .. })
-    ));
+    assert!(matches!(pool.acquire_for(SIZE), Err(AcquireError::OverBudget { .. })));
     let mut waiting = pool.acquire_async(SIZE);
     assert!(poll(&mut waiting).is_pending());
     drop(rest);
@@ -341,10 +336,7 @@ fn as_many_wait_as_may_and_the_next_is_told() {
         }
         for _ in 0..2 {
             let error = pool.acquire_timeout(SIZE, Duration::MAX).unwrap_err();
-            assert!(matches!(
-                error,
-                AcquireError::TooManyWaiting { waiting: 3, .. }
-            ));
+            assert!(matches!(error, AcquireError::TooManyWaiting { waiting: 3, .. }));
             assert!(error.to_string().contains("3 requests wait"), "{error}");
         }
         assert_eq!((pool.stats().waiting, pool.stats().refused), (3, 2));

@@ -9,10 +9,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use poolbuf::{
-    Acquire, Budget, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig,
-    Wipe,
-};
+use poolbuf::{Acquire, Budget, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig, Wipe};
 
 fn pool() -> BufferPool {
     BufferPool::new(64, 0, 2).unwrap()
@@ -261,22 +258,10 @@ fn a_budgets_figures_are_published_under_their_names() {
         ("poolbuf_budget_limit_bytes{budget=all}", 100.0),
         ("poolbuf_budget_peak_bytes{budget=all}", 64.0),
         ("poolbuf_budget_requests_pending{budget=all}", 0.0),
-        (
-            "poolbuf_budget_requests_total{budget=all,outcome=waited}",
-            0.0,
-        ),
-        (
-            "poolbuf_budget_requests_total{budget=all,outcome=refused}",
-            1.0,
-        ),
-        (
-            "poolbuf_budget_requests_total{budget=all,outcome=timed_out}",
-            1.0,
-        ),
-        (
-            "poolbuf_budget_requests_total{budget=all,outcome=abandoned}",
-            2.0,
-        ),
+        ("poolbuf_budget_requests_total{budget=all,outcome=waited}", 0.0),
+        ("poolbuf_budget_requests_total{budget=all,outcome=refused}", 1.0),
+        ("poolbuf_budget_requests_total{budget=all,outcome=timed_out}", 1.0),
+        ("poolbuf_budget_requests_total{budget=all,outcome=abandoned}", 2.0),
     ] {
         assert_figure(&figures, name, value);
     }

@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use poolbuf::{
-    AcquireError, AlignedPool, Budget, BufferPool, Holders, LockFreePool, MultiSizeConfig,
-    MultiSizePool, Overflow, Pool, PoolConfig, PooledBuf, Wipe,
+    AcquireError, AlignedPool, Budget, BufferPool, Holders, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow,
+    Pool, PoolConfig, PooledBuf, Wipe,
 };
 
 const SIZE: usize = 64;
@@ -55,9 +55,7 @@ fn assert_owed<T>(result: Result<T, AcquireError>, lent: usize, wanted: u32) {
             let text = error.to_string();
             assert!(text.contains("are owed to requests that wait"), "{text}");
             let AcquireError::Exhausted {
-                in_use,
-                first_wants,
-                ..
+                in_use, first_wants, ..
             } = error
             else {
                 unreachable!()
@@ -80,10 +78,7 @@ fn assert_all_different(bufs: &[PooledBuf]) {
     places.sort_unstable();
     places.dedup();
     assert_eq!(places.len(), bufs.len());
-    assert!(
-        bufs.iter()
-            .all(|buf| buf.is_empty() && buf.capacity() == SIZE)
-    );
+    assert!(bufs.iter().all(|buf| buf.is_empty() && buf.capacity() == SIZE));
 }
 
 /// `MAX` can be lent, and no more.
@@ -155,8 +150,7 @@ fn what_can_never_be_lent_is_refused_at_once_with_the_numbers() {
     for pool in pools_with(|config| config.name("recv")) {
         let errors = [
             pool.acquire_many(MAX + 1, SIZE).unwrap_err(),
-            pool.acquire_many_timeout(MAX + 1, SIZE, FOR_EVER)
-                .unwrap_err(),
+            pool.acquire_many_timeout(MAX + 1, SIZE, FOR_EVER).unwrap_err(),
         ];
         for error in errors {
             match &error {
@@ -262,10 +256,7 @@ fn what_is_free_while_a_request_waits_is_owed_to_it_and_lent_to_no_other() {
         assert!(poll(&mut many).is_pending());
         assert_owed(pool.acquire(), MAX - 3, 5);
         assert_owed(pool.acquire_many(2, SIZE), MAX - 3, 5);
-        assert_eq!(
-            (pool.stats().in_use, pool.stats().high_water),
-            (MAX - 3, MAX - 3)
-        );
+        assert_eq!((pool.stats().in_use, pool.stats().high_water), (MAX - 3, MAX - 3));
         held.pop();
         assert!(poll(&mut many).is_pending());
         held.pop();
@@ -369,12 +360,7 @@ fn a_timer_as_the_limit_ends_what_was_owed_or_lends_what_was_granted() {
         };
         assert!(matches!(error, AcquireError::TimedOut { .. }));
         let stats = pool.stats();
-        assert_eq!(
-            (stats.timed_out, stats.abandoned),
-            (1, 0),
-            "{}",
-            pool.name()
-        );
+        assert_eq!((stats.timed_out, stats.abandoned), (1, 0), "{}", pool.name());
         assert_eq!(stats.in_use, MAX - 1);
 
         timer.store(false, Ordering::Relaxed);
@@ -441,10 +427,7 @@ fn closing_ends_the_wait_and_what_was_owed_is_not_out() {
         assert!(poll(&mut many).is_pending());
         assert_eq!(pool.close().outstanding(), MAX - 3);
         let polled = poll(&mut many);
-        assert!(matches!(
-            polled,
-            Poll::Ready(Err(AcquireError::Closed { .. }))
-        ));
+        assert!(matches!(polled, Poll::Ready(Err(AcquireError::Closed { .. }))));
         assert_eq!(pool.stats().in_use, MAX - 3);
         drop(held);
         assert_eq!(pool.stats().in_use, 0);
@@ -462,10 +445,7 @@ fn lowering_the_max_ends_waits_for_more_and_serves_those_behind() {
     pool.set_max(10).unwrap();
     match poll(&mut many) {
         Poll::Ready(Err(AcquireError::TooMany {
-            pool,
-            requested,
-            max,
-            ..
+            pool, requested, max, ..
         })) => assert_eq!((&*pool, requested, max), ("recv", MAX, 10)),
         polled => panic!("{polled:?}"),
     }
@@ -581,20 +561,11 @@ fn capacities(bufs: Vec<PooledBuf>) -> Vec<usize> {
 fn all_are_of_one_tier_the_first_that_can_lend_so_many() {
     let pool = two_tiers();
     assert_eq!(capacities(pool.acquire_many(2, SIZE).unwrap()), [SIZE; 2]);
-    assert_eq!(
-        capacities(pool.acquire_many(3, SIZE).unwrap()),
-        [2 * SIZE; 3]
-    );
+    assert_eq!(capacities(pool.acquire_many(3, SIZE).unwrap()), [2 * SIZE; 3]);
     let small = pool.acquire_for(SIZE).unwrap();
-    assert_eq!(
-        capacities(pool.acquire_many(2, SIZE).unwrap()),
-        [2 * SIZE; 2]
-    );
+    assert_eq!(capacities(pool.acquire_many(2, SIZE).unwrap()), [2 * SIZE; 2]);
     let _large = pool.acquire_many(2, 2 * SIZE).unwrap();
-    assert!(
-        is_exhausted(pool.acquire_many(2, SIZE)),
-        "one of each is free"
-    );
+    assert!(is_exhausted(pool.acquire_many(2, SIZE)), "one of each is free");
     assert!(matches!(
         pool.acquire_many(4, SIZE),
         Err(AcquireError::TooMany { max: 2, .. })
@@ -739,9 +710,7 @@ fn a_next_tier_that_lends_fewer_is_no_reason() {
     assert!(poll(&mut first).is_pending());
     let second = poll(&mut pool.acquire_many_async(2, SIZE));
     let too_many_waiting = |result: &Result<_, _>| match result {
-        Err(AcquireError::TooManyWaiting {
-            pool, waiting: 1, ..
-        }) => pool.contains("64 bytes"),
+        Err(AcquireError::TooManyWaiting { pool, waiting: 1, .. }) => pool.contains("64 bytes"),
         _ => false,
     };
     assert!(

@@ -11,8 +11,8 @@ use std::time::Duration;
 use std::{ptr, thread};
 
 use poolbuf::{
-    AcquireError, AlignedPool, BufferPool, ConfigError, ConfigProblem, LockFreePool,
-    MultiSizeConfig, MultiSizePool, Pool, PoolConfig,
+    AcquireError, AlignedPool, BufferPool, ConfigError, ConfigProblem, LockFreePool, MultiSizeConfig, MultiSizePool,
+    Pool, PoolConfig,
 };
 
 /// The system's allocator, with a count of its calls and of the bytes that are out, and with failures on demand.
@@ -115,17 +115,11 @@ fn every_byte_is_freed_when_the_last_handle_and_the_last_guard_are_gone() {
                     drop(pool);
                     // Joined, and not scoped: a scope does not wait for the end of its threads' locals.
                     let threads = held.map(|buf| thread::spawn(move || drop(buf)));
-                    threads
-                        .into_iter()
-                        .for_each(|thread| thread.join().unwrap());
+                    threads.into_iter().for_each(|thread| thread.join().unwrap());
                 }
             }
         }
-        assert_eq!(
-            LEDGER.bytes.load(Ordering::Relaxed),
-            before,
-            "order {order}"
-        );
+        assert_eq!(LEDGER.bytes.load(Ordering::Relaxed), before, "order {order}");
     }
 }
 
@@ -232,9 +226,7 @@ fn many_for_whose_guards_there_is_no_memory_are_refused() {
                 1 => poll(&mut pool.acquire_many_async(MANY, 64)),
                 _ => Poll::Ready(pool.acquire_many(MANY, 64)),
             };
-            LEDGER
-                .large_until_failure
-                .store(usize::MAX, Ordering::Relaxed);
+            LEDGER.large_until_failure.store(usize::MAX, Ordering::Relaxed);
             let Poll::Ready(Err(error)) = refused else {
                 panic!("{}: round {round}", pool.name());
             };
@@ -274,11 +266,7 @@ fn wherever_memory_runs_out_there_is_an_error_and_nothing_left_behind() {
         || boxed(BufferPool::with_config(config(0))),
         || boxed(BufferPool::with_config(config(64))),
         || boxed(AlignedPool::with_config(config(64).alignment(1 << 16))),
-        || {
-            boxed(LockFreePool::<2000>::with_config(
-                PoolConfig::new(4096).max(2000),
-            ))
-        },
+        || boxed(LockFreePool::<2000>::with_config(PoolConfig::new(4096).max(2000))),
         || boxed(MultiSizePool::new()),
         || {
             boxed(MultiSizePool::with_config(
@@ -294,15 +282,10 @@ fn wherever_memory_runs_out_there_is_an_error_and_nothing_left_behind() {
         for succeed in 0.. {
             LEDGER.large_until_failure.store(succeed, Ordering::Relaxed);
             let made = make();
-            LEDGER
-                .large_until_failure
-                .store(usize::MAX, Ordering::Relaxed);
+            LEDGER.large_until_failure.store(usize::MAX, Ordering::Relaxed);
             match made {
                 Ok(pool) => {
-                    assert!(
-                        succeed > 0,
-                        "constructor {number} allocates something large"
-                    );
+                    assert!(succeed > 0, "constructor {number} allocates something large");
                     drop(pool);
                     break;
                 }
@@ -333,10 +316,7 @@ fn buffers_beyond_initial_take_no_memory_before_they_are_written() {
     for alignment in [16, 64, 1 << 21] {
         // 4 GiB of address space or more, and less where there are only 4; of which 32 MiB are to be touched.
         let max = if usize::BITS > 32 { 4096 } else { 512 };
-        let config = PoolConfig::new(MIB)
-            .max(max)
-            .initial(32)
-            .alignment(alignment);
+        let config = PoolConfig::new(MIB).max(max).initial(32).alignment(alignment);
         let before = resident();
         let pool = AlignedPool::with_config(config).unwrap();
         let made = resident() - before;

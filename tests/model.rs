@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use poolbuf::{
-    AcquireError, AlignedPool, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow,
-    Pool, PoolConfig, PooledBuf, Wipe,
+    AcquireError, AlignedPool, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig,
+    PooledBuf, Wipe,
 };
 use proptest::prelude::*;
 
@@ -248,35 +248,19 @@ impl Held {
 
     /// Whether the guard is as it should be, and nothing but `compact` has moved its bytes.
     fn agrees(&self) -> Result<(), TestCaseError> {
-        let Held {
-            buf, memory, data, ..
-        } = self;
-        let bytes: Vec<_> = memory[data.clone()]
-            .iter()
-            .map(|byte| byte.unwrap())
-            .collect();
+        let Held { buf, memory, data, .. } = self;
+        let bytes: Vec<_> = memory[data.clone()].iter().map(|byte| byte.unwrap()).collect();
         prop_assert_eq!(&buf[..], &bytes[..]);
-        prop_assert_eq!(
-            buf.as_ptr() as usize + self.headroom,
-            self.address + data.start
-        );
+        prop_assert_eq!(buf.as_ptr() as usize + self.headroom, self.address + data.start);
         // Of the headroom, what the data begin in counts.
         prop_assert_eq!(buf.capacity(), memory.len() - self.headroom.min(data.start));
-        prop_assert_eq!(
-            (buf.headroom(), buf.spare_len()),
-            (data.start, memory.len() - data.end)
-        );
+        prop_assert_eq!((buf.headroom(), buf.spare_len()), (data.start, memory.len() - data.end));
         Ok(())
     }
 }
 
 /// Runs `steps` on `pool`; every buffer starts at a multiple of `alignment`.
-fn agrees(
-    pool: &dyn Pool,
-    mut model: Model,
-    alignment: usize,
-    steps: Vec<Step>,
-) -> Result<(), TestCaseError> {
+fn agrees(pool: &dyn Pool, mut model: Model, alignment: usize, steps: Vec<Step>) -> Result<(), TestCaseError> {
     let mut held: Vec<Held> = Vec::new();
     for step in steps {
         let which = match step {
@@ -288,10 +272,7 @@ fn agrees(
                         prop_assert_eq!(buf.capacity(), model.tiers[tier].size);
                         prop_assert!(buf.is_empty());
                         prop_assert_eq!(buf.spare_len(), buf.capacity());
-                        prop_assert_eq!(
-                            buf.spare_mut_for(0).unwrap().as_ptr() as usize % alignment,
-                            0
-                        );
+                        prop_assert_eq!(buf.spare_mut_for(0).unwrap().as_ptr() as usize % alignment, 0);
                         held.push(Held::new(buf, tier, model.tiers[tier]));
                     }
                     (got, expected) => prop_assert_eq!(got.err(), expected.err()),

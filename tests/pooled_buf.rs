@@ -230,10 +230,7 @@ fn an_append_that_fails_or_panics_is_taken_back() {
         buf.push(b'!')?;
         Err::<(), _>(io::Error::other("late"))
     });
-    assert_eq!(
-        (failed.unwrap_err().kind(), buf.len()),
-        (ErrorKind::Other, 1)
-    );
+    assert_eq!((failed.unwrap_err().kind(), buf.len()), (ErrorKind::Other, 1));
     let too_long = buf.try_append(|buf| write!(buf as &mut dyn io::Write, "{:100}", 1));
     assert_eq!(too_long.unwrap_err().kind(), ErrorKind::WriteZero);
     assert_eq!(buf, b"!");
@@ -251,9 +248,7 @@ fn a_vec_or_a_box_becomes_a_guard_of_no_pool_without_a_copy() {
     assert_eq!(buf, "from the heap, and on");
     assert!(buf.resize(capacity + 1, 0).is_err());
     // Released wherever it is dropped, as any other.
-    thread::spawn(move || assert_eq!(buf.len(), 21))
-        .join()
-        .unwrap();
+    thread::spawn(move || assert_eq!(buf.len(), 21)).join().unwrap();
 
     let boxed: Box<[u8]> = Box::from(*b"boxed");
     let address = boxed.as_ptr();
@@ -340,10 +335,7 @@ fn a_guard_of_no_pool_is_frozen_as_any_other() {
     assert_eq!(bytes.as_ptr(), address);
     let world = bytes.slice(7..);
     drop(bytes);
-    assert_eq!(
-        thread::spawn(move || world.to_vec()).join().unwrap(),
-        b"world"
-    );
+    assert_eq!(thread::spawn(move || world.to_vec()).join().unwrap(), b"world");
 }
 
 #[test]

@@ -10,8 +10,8 @@ use std::{slice, thread};
 
 use bytes::BufMut;
 use poolbuf::{
-    AlignedPool, BufferPool, LockFreePool, MemoryRegion, MultiSizeConfig, MultiSizePool, Pool,
-    PoolConfig, PooledBuf, PooledChain, Recycle, Recycler, TrustedRead, TrustedRecv, Wipe,
+    AlignedPool, BufferPool, LockFreePool, MemoryRegion, MultiSizeConfig, MultiSizePool, Pool, PoolConfig, PooledBuf,
+    PooledChain, Recycle, Recycler, TrustedRead, TrustedRecv, Wipe,
 };
 
 /// What compio calls, by names of its own: its traits have methods that others have too.
@@ -151,8 +151,7 @@ fn a_receive_zeroes_nothing_and_exposes_what_came() {
             // What was received before and afterwards counts besides.
             let exposed = exposed_by(|buf| {
                 buf.extend_from_slice(b"abc").unwrap();
-                let caught =
-                    catch_unwind(AssertUnwindSafe(|| receive(buf, Scripted { writes, ends })));
+                let caught = catch_unwind(AssertUnwindSafe(|| receive(buf, Scripted { writes, ends })));
                 drop(caught);
                 buf.extend_from_slice(b"de").unwrap();
                 assert!(buf.starts_with(b"abc") && buf.ends_with(b"de"));
@@ -298,10 +297,7 @@ fn an_interrupted_read_is_tried_again_and_a_system_call_of_ones_own_is_not() {
         assert_eq!(buf, b"\x07x");
     });
     assert_eq!(exposed, SIZE, "any reader is handed all");
-    assert_eq!(
-        exposed_by(|buf| drop(buf.read_from(&mut Interrupted(3)))),
-        1
-    );
+    assert_eq!(exposed_by(|buf| drop(buf.read_from(&mut Interrupted(3)))), 1);
 }
 
 #[test]
@@ -529,38 +525,26 @@ fn compio_is_handed_bytes_that_cost_what_earlier_holders_received() {
     });
     assert_eq!((&memory[..6], exposed), (&b"abcdef"[..], 6));
     assert!(memory[6..40].iter().all(|byte| *byte == 0));
-    assert!(
-        memory[40..].iter().all(|byte| *byte == STALE),
-        "no holder's"
-    );
+    assert!(memory[40..].iter().all(|byte| *byte == STALE), "no holder's");
 }
 
 type Region = Box<dyn Fn() -> MemoryRegion>;
 
 /// Of one buffer each.
 fn pools(wipe: Wipe) -> Vec<(Box<dyn Pool>, Region)> {
-    fn boxed<P: Pool + Clone + 'static>(
-        pool: P,
-        region: fn(&P) -> MemoryRegion,
-    ) -> (Box<dyn Pool>, Region) {
+    fn boxed<P: Pool + Clone + 'static>(pool: P, region: fn(&P) -> MemoryRegion) -> (Box<dyn Pool>, Region) {
         let other = pool.clone();
         (Box::new(pool), Box::new(move || region(&other)))
     }
     let config = || PoolConfig::new(SIZE).headroom(HEADROOM).max(1).wipe(wipe);
     let tiers = MultiSizeConfig::new().tier(config());
     vec![
-        boxed(
-            BufferPool::with_config(config()).unwrap(),
-            BufferPool::region,
-        ),
+        boxed(BufferPool::with_config(config()).unwrap(), BufferPool::region),
         boxed(
             AlignedPool::with_config(config().alignment(512)).unwrap(),
             AlignedPool::region,
         ),
-        boxed(
-            LockFreePool::<1>::with_config(config()).unwrap(),
-            LockFreePool::region,
-        ),
+        boxed(LockFreePool::<1>::with_config(config()).unwrap(), LockFreePool::region),
         boxed(MultiSizePool::with_config(tiers).unwrap(), |pool| {
             pool.tiers()[0].region()
         }),
@@ -614,10 +598,7 @@ fn a_receive_that_panics_or_breaks_is_wiped_to_its_end() {
             buf.extend_from_slice(&[STALE; 9]).unwrap();
             buf.consume(4);
             let failed = catch_unwind(AssertUnwindSafe(|| {
-                buf.read_from(&mut Scripted {
-                    writes: SIZE - 9,
-                    ends,
-                })
+                buf.read_from(&mut Scripted { writes: SIZE - 9, ends })
             }));
             assert!(!matches!(failed, Ok(Ok(_))));
             // Not even a receive that goes well makes up for it.
@@ -732,9 +713,7 @@ fn a_datagram_with_a_wrong_checksum_is_shown_to_no_later_holder() {
         |buf, socket| buf.peek(socket),
         |buf, socket| Ok(buf.peek_from(socket)?.0),
         // SAFETY: `recv` of socket2 is that of the system, which has written what it reports.
-        |buf, socket| unsafe {
-            buf.recv_with(600, |spare| socket2::SockRef::from(socket).recv(spare))
-        },
+        |buf, socket| unsafe { buf.recv_with(600, |spare| socket2::SockRef::from(socket).recv(spare)) },
         |buf, socket| {
             // SAFETY: as above. It is what tokio does.
             unsafe {
@@ -798,9 +777,7 @@ fn what_a_chain_was_left_with_by_a_read_that_breaks_off_is_shown_to_nobody() {
             let config = PoolConfig::new(SIZE).max(3).wipe(wipe);
             let pool = BufferPool::with_config(config).unwrap();
             let mut chain = pool.acquire_chain(3 * SIZE).unwrap();
-            let read = catch_unwind(AssertUnwindSafe(|| {
-                chain.read_from(&mut BreaksOff(breaks_off))
-            }));
+            let read = catch_unwind(AssertUnwindSafe(|| chain.read_from(&mut BreaksOff(breaks_off))));
             assert!(!matches!(read, Ok(Ok(_))));
             chain.chunk_mut()[..2].copy_from_slice(b"hi");
             // SAFETY: just written.
@@ -1124,10 +1101,7 @@ fn datagrams_come_one_at_a_time_behind_what_is_there() {
         buf.commit(buf.spare_len()).unwrap();
         let full = buf.recv(&receiver).unwrap_err();
         assert_eq!(full.kind(), ErrorKind::WriteZero);
-        assert_eq!(
-            buf.peek(&receiver).unwrap_err().kind(),
-            ErrorKind::WriteZero
-        );
+        assert_eq!(buf.peek(&receiver).unwrap_err().kind(), ErrorKind::WriteZero);
     });
     assert_eq!(exposed, SIZE);
 }
@@ -1154,28 +1128,20 @@ fn unix_datagrams_are_received_too() {
 
 #[test]
 fn files_are_read_from_a_position() {
-    let mut file =
-        std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-MIT")).unwrap();
+    let mut file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-MIT")).unwrap();
     let whole = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-MIT")).unwrap();
     let exposed = exposed_by(|buf| {
         buf.extend_from_slice(b"abc").unwrap();
         let end = whole.len() - 20;
         assert_eq!(buf.read_at(&file, end as u64).unwrap(), 20);
         assert_eq!(buf[3..], whole[end..]);
-        assert_eq!(
-            buf.read_at(&file, whole.len() as u64).unwrap(),
-            0,
-            "the end"
-        );
+        assert_eq!(buf.read_at(&file, whole.len() as u64).unwrap(), 0, "the end");
     });
     assert_eq!(exposed, 23);
     let mut buf = BufferPool::new(SIZE, 1, 1).unwrap().acquire().unwrap();
     assert_eq!(buf.read_at(&file, 7).unwrap(), SIZE);
     assert_eq!(buf[..], whole[7..7 + SIZE]);
-    assert_eq!(
-        buf.read_at(&file, 0).unwrap_err().kind(),
-        ErrorKind::WriteZero
-    );
+    assert_eq!(buf.read_at(&file, 0).unwrap_err().kind(), ErrorKind::WriteZero);
     buf.clear();
     file.rewind().unwrap();
     assert_eq!(buf.read_from(&mut file).unwrap(), SIZE);

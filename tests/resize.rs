@@ -6,8 +6,8 @@ use std::sync::{Barrier, mpsc};
 use std::thread;
 
 use poolbuf::{
-    AcquireError, AlignedPool, BufferPool, ConfigProblem, LockFreePool, MultiSizeConfig,
-    MultiSizePool, Overflow, Pool, PoolConfig, PooledBuf, ResizeError,
+    AcquireError, AlignedPool, BufferPool, ConfigProblem, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, Pool,
+    PoolConfig, PooledBuf, ResizeError,
 };
 use proptest::prelude::*;
 
@@ -126,10 +126,7 @@ fn a_max_of_0_or_above_the_reserve_is_refused_and_changes_nothing() {
         assert_eq!((pool.set_max(10), pool.set_max(1)), (Ok(4), Ok(10)));
     }
     let config = PoolConfig::new(SIZE).max(4).reserve(10).name("recv");
-    let error = BufferPool::with_config(config)
-        .unwrap()
-        .set_max(11)
-        .unwrap_err();
+    let error = BufferPool::with_config(config).unwrap().set_max(11).unwrap_err();
     assert_eq!(
         error.to_string(),
         "a max of 11 buffers requested, but that of recv can be 1 to 10: \
@@ -148,13 +145,7 @@ fn a_max_of_0_or_above_the_reserve_is_refused_and_changes_nothing() {
 fn the_reserve_is_checked() {
     let config = PoolConfig::new(SIZE).max(10);
     let too_few = BufferPool::with_config(config.clone().reserve(9)).unwrap_err();
-    assert_eq!(
-        too_few.problem,
-        ConfigProblem::ReserveBelowMax {
-            reserve: 9,
-            max: 10
-        }
-    );
+    assert_eq!(too_few.problem, ConfigProblem::ReserveBelowMax { reserve: 9, max: 10 });
     assert_eq!(
         too_few.to_string(),
         "buffer pool: the reserve is 9 buffers, fewer than the max of 10"
@@ -167,18 +158,12 @@ fn the_reserve_is_checked() {
             ..
         }
     ));
-    assert!(
-        too_many.to_string().contains("the reserve is"),
-        "{too_many}"
-    );
+    assert!(too_many.to_string().contains("the reserve is"), "{too_many}");
     assert_eq!(BufferPool::with_config(config).unwrap().reserve(), 10);
     let fixed = PoolConfig::new(SIZE).reserve(9);
     assert_eq!(
         LockFreePool::<8>::with_config(fixed).unwrap_err().problem,
-        ConfigProblem::FixedReserve {
-            requested: 9,
-            fixed: 8
-        }
+        ConfigProblem::FixedReserve { requested: 9, fixed: 8 }
     );
     assert!(LockFreePool::<8>::with_config(PoolConfig::new(SIZE).reserve(8)).is_ok());
 }
@@ -298,9 +283,7 @@ fn threads_go_on_while_another_resizes_and_trims() {
         };
         thread::scope(|scope| {
             let work = &work;
-            let workers: Vec<_> = (0..THREADS)
-                .map(|thread| scope.spawn(move || work(thread)))
-                .collect();
+            let workers: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || work(thread))).collect();
             let resizer = scope.spawn(|| {
                 start.wait();
                 for round in 0_usize.. {

@@ -6,8 +6,8 @@ use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 
 use poolbuf::{
-    AcquireError, AlignedPool, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow,
-    Pool, PoolConfig, PooledBuf,
+    AcquireError, AlignedPool, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig,
+    PooledBuf,
 };
 
 const SIZE: usize = 64;
@@ -40,9 +40,7 @@ fn on_threads(threads: usize, work: impl Fn(usize) + Sync) {
         };
         // Joined one by one, which the thread sanitizer follows, unlike the end of the scope.
         let threads: Vec<_> = (0..threads).map(start).collect();
-        threads
-            .into_iter()
-            .for_each(|thread| thread.join().unwrap());
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
 }
 
@@ -232,9 +230,7 @@ fn a_pool_can_be_used_while_the_thread_ends() {
 /// More pools than a thread has quick places for: each keeps its own buffers, and none is lost.
 #[test]
 fn hundreds_of_pools_on_one_thread_do_not_mix() {
-    let pools: Vec<_> = (0..200)
-        .map(|_| BufferPool::new(SIZE, 0, MAX).unwrap())
-        .collect();
+    let pools: Vec<_> = (0..200).map(|_| BufferPool::new(SIZE, 0, MAX).unwrap()).collect();
     for _ in 0..3 {
         let mut held: Vec<_> = pools.iter().map(|pool| pool.acquire().unwrap()).collect();
         for (number, buf) in held.iter_mut().enumerate() {

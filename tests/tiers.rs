@@ -5,8 +5,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use poolbuf::{
-    Acquire, AcquireError, Budget, BufferPool, MultiSizeConfig, MultiSizePool, Overflow, Pool,
-    PoolConfig, PooledBuf,
+    Acquire, AcquireError, Budget, BufferPool, MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig, PooledBuf,
 };
 
 /// Of two tiers, of which the larger may serve in the smaller one's place.
@@ -49,10 +48,7 @@ fn bytes_that_come_back_buy_the_smaller_buffer() {
 fn who_has_left_makes_room_in_the_smaller_tier_first() {
     let of = |size| PoolConfig::new(size).max(2);
     let pool = pool(of(10), of(90));
-    let _held = [
-        pool.tiers()[0].acquire().unwrap(),
-        pool.tiers()[1].acquire().unwrap(),
-    ];
+    let _held = [pool.tiers()[0].acquire().unwrap(), pool.tiers()[1].acquire().unwrap()];
     let mut many = pool.acquire_many_async(2, 10);
     let mut context = Context::from_waker(Waker::noop());
     assert!(Pin::new(&mut many).poll(&mut context).is_pending());
@@ -122,10 +118,7 @@ fn a_request_that_one_line_has_no_place_for_waits_in_the_other_and_is_not_refuse
     assert_eq!(pool.stats().refused, 0);
     // Now both are full: that is one request refused.
     let error = pool.acquire_timeout(10, Duration::MAX).unwrap_err();
-    assert!(matches!(
-        error,
-        AcquireError::TooManyWaiting { waiting: 0, .. }
-    ));
+    assert!(matches!(error, AcquireError::TooManyWaiting { waiting: 0, .. }));
     assert_eq!(pool.stats().refused, 1);
     drop(request);
 }

@@ -15,8 +15,8 @@ use std::{panic, thread};
 
 use parking_lot::Mutex;
 use poolbuf::{
-    Acquire, AcquireError, AlignedPool, Budget, BufferPool, LockFreePool, MultiSizeConfig,
-    MultiSizePool, Overflow, Pool, PoolConfig, PooledBuf, Recycle, Recycler,
+    Acquire, AcquireError, AlignedPool, Budget, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow,
+    Pool, PoolConfig, PooledBuf, Recycle, Recycler,
 };
 
 /// Bytes a buffer of every pool under test.
@@ -121,14 +121,8 @@ fn a_waker_that_panics_reaches_neither_who_releases_nor_who_waits_next() {
             drop(second);
             drop(held.pop());
             drop(held.pop());
-            assert!(matches!(
-                poll(&mut first, Waker::noop()),
-                Poll::Ready(Ok(_))
-            ));
-            assert!(matches!(
-                poll(&mut third, Waker::noop()),
-                Poll::Ready(Ok(_))
-            ));
+            assert!(matches!(poll(&mut first, Waker::noop()), Poll::Ready(Ok(_))));
+            assert!(matches!(poll(&mut third, Waker::noop()), Poll::Ready(Ok(_))));
             drop(held);
             assert_whole(&*pool);
         }
@@ -178,10 +172,7 @@ fn a_waker_that_panics_when_it_is_cloned_costs_no_buffer() {
         let refused = catch_unwind(AssertUnwindSafe(|| poll(&mut waiting, &waker)));
         assert!(refused.is_err());
         drop(held);
-        assert!(matches!(
-            poll(&mut waiting, Waker::noop()),
-            Poll::Ready(Ok(_))
-        ));
+        assert!(matches!(poll(&mut waiting, Waker::noop()), Poll::Ready(Ok(_))));
         assert_whole(&*pool);
     }
 }
@@ -200,10 +191,7 @@ fn a_waker_that_panics_when_it_waits_for_bytes_costs_no_buffer() {
     assert!(refused.is_err());
     assert_eq!((pool.stats().in_use, pool.stats().waiting), (0, 0));
     drop(held);
-    assert!(matches!(
-        poll(&mut waiting, Waker::noop()),
-        Poll::Ready(Ok(_))
-    ));
+    assert!(matches!(poll(&mut waiting, Waker::noop()), Poll::Ready(Ok(_))));
     assert_eq!(budget.lent(), 0);
 }
 
@@ -220,10 +208,7 @@ fn a_waker_that_panics_does_not_keep_the_others_from_learning_that_the_pool_is_c
         pool.close();
         for waiting in [&mut first, &mut second] {
             let answer = poll(waiting, Waker::noop());
-            assert!(matches!(
-                answer,
-                Poll::Ready(Err(AcquireError::Closed { .. }))
-            ));
+            assert!(matches!(answer, Poll::Ready(Err(AcquireError::Closed { .. }))));
         }
         drop(held);
         assert_eq!(pool.stats().in_use, 0);
@@ -342,10 +327,7 @@ fn a_pool_closes_after_a_waker_was_dropped_with_a_panic() {
         assert_eq!(pool.close().outstanding(), MAX);
         for waits in &mut queued {
             let answer = poll(waits, Waker::noop());
-            assert!(matches!(
-                answer,
-                Poll::Ready(Err(AcquireError::Closed { .. }))
-            ));
+            assert!(matches!(answer, Poll::Ready(Err(AcquireError::Closed { .. }))));
         }
         drop(held);
         assert_eq!(pool.stats().in_use, 0);
@@ -375,14 +357,8 @@ fn a_guard_may_be_dropped_inside_the_wake_up_that_another_ones_drop_makes() {
         assert!(poll(&mut second, Waker::noop()).is_pending());
         // Wakes the first, who lets go of the others, of which the second gets one.
         drop(last);
-        assert!(matches!(
-            poll(&mut first, Waker::noop()),
-            Poll::Ready(Ok(_))
-        ));
-        assert!(matches!(
-            poll(&mut second, Waker::noop()),
-            Poll::Ready(Ok(_))
-        ));
+        assert!(matches!(poll(&mut first, Waker::noop()), Poll::Ready(Ok(_))));
+        assert!(matches!(poll(&mut second, Waker::noop()), Poll::Ready(Ok(_))));
         assert_whole(&*pool);
     }
 }
@@ -469,10 +445,7 @@ fn a_panic_of_one_who_holds_buffers_serves_those_who_wait() {
             panic::panic_any(MEANT);
         }));
         assert!(panicked.is_err());
-        assert!(matches!(
-            poll(&mut waiting, Waker::noop()),
-            Poll::Ready(Ok(_))
-        ));
+        assert!(matches!(poll(&mut waiting, Waker::noop()), Poll::Ready(Ok(_))));
         assert_whole(&*pool);
     }
 }
@@ -534,10 +507,7 @@ fn lengths_of_every_size_are_served_or_refused_with_the_numbers() {
             assert_eq!(late.unwrap_err(), error);
             let mut waiting = pool.acquire_async(requested);
             let answer = poll(&mut waiting, Waker::noop());
-            assert!(matches!(
-                answer,
-                Poll::Ready(Err(AcquireError::TooLarge { .. }))
-            ));
+            assert!(matches!(answer, Poll::Ready(Err(AcquireError::TooLarge { .. }))));
         }
         assert_whole(&*pool);
     }
@@ -598,10 +568,7 @@ fn a_pool_may_be_used_by_a_waker_on_a_thread_that_is_at_its_end() {
         let ends = thread::spawn(move || AT_END.with(|at_end| at_end.0.replace(Some(last))));
         drop(ends.join().unwrap());
         assert_eq!(counts.1.load(Ordering::Relaxed), 1);
-        assert!(matches!(
-            poll(&mut waiting, Waker::noop()),
-            Poll::Ready(Ok(_))
-        ));
+        assert!(matches!(poll(&mut waiting, Waker::noop()), Poll::Ready(Ok(_))));
         drop(held);
         assert_whole(&*pool);
     }

@@ -7,8 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use poolbuf::{
-    AlignedPool, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig,
-    PooledBuf, Wipe,
+    AlignedPool, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig, PooledBuf, Wipe,
 };
 
 /// In every pool here.
@@ -67,10 +66,7 @@ fn keep_each(nth: usize, held: Vec<PooledBuf>) -> Vec<(usize, PooledBuf)> {
 
 /// Whether the system gives pages back at all.
 fn gives_back() -> bool {
-    cfg!(all(
-        any(target_os = "linux", target_os = "android", windows),
-        not(miri)
-    ))
+    cfg!(all(any(target_os = "linux", target_os = "android", windows), not(miri)))
 }
 
 /// Asks the system which pages of a buffer are in memory.
@@ -112,18 +108,13 @@ fn memory_of_free_buffers_goes_back_and_no_other() {
         let lent = kept.len() * LARGE;
         let given_back = pool.trim();
         let free = (BUFFERS - kept.len()) * LARGE;
-        assert!(
-            given_back <= free + BUFFERS * 4096,
-            "{given_back} of {free}"
-        );
+        assert!(given_back <= free + BUFFERS * 4096, "{given_back} of {free}");
         assert!(given_back >= free * 9 / 10, "{given_back} of {free}");
         assert_filled(&kept);
         let resident = in_memory::bytes(kept.iter().map(|(_, buf)| buf));
         assert!(resident >= lent * 9 / 10 && resident <= lent);
         // Acquired, but never written.
-        let mut others: Vec<_> = (kept.len()..BUFFERS)
-            .map(|_| pool.acquire().unwrap())
-            .collect();
+        let mut others: Vec<_> = (kept.len()..BUFFERS).map(|_| pool.acquire().unwrap()).collect();
         let resident = in_memory::bytes(&others);
         assert_eq!(resident, 0, "of {free} free bytes");
         assert_eq!(pool.stats().in_use, BUFFERS);
@@ -154,10 +145,7 @@ fn figures_say_what_was_given_back() {
         let held: Vec<_> = (0..BUFFERS / 2).map(|_| pool.acquire().unwrap()).collect();
         let (half, whole) = (pool.stats().resident_bytes, before.resident_bytes);
         if gives_back() {
-            assert!(
-                half >= whole * 49 / 100 && half < whole * 60 / 100,
-                "{half} of {whole}"
-            );
+            assert!(half >= whole * 49 / 100 && half < whole * 60 / 100, "{half} of {whole}");
         }
         let rest: Vec<_> = (0..BUFFERS / 2).map(|_| pool.acquire().unwrap()).collect();
         assert_eq!(pool.stats().resident_bytes, before.resident_bytes);
@@ -181,9 +169,9 @@ fn small_buffers_are_trimmed_with_their_neighbours() {
 
         let each_16th = keep_each(16, all_filled(&*pool));
         // With at least 4096 bytes a page, and at most 1024 from one of these to the next.
-        let apart = each_16th.windows(2).all(|pair| {
-            (pair[0].1.as_ptr() as usize).abs_diff(pair[1].1.as_ptr() as usize) <= 2048
-        });
+        let apart = each_16th
+            .windows(2)
+            .all(|pair| (pair[0].1.as_ptr() as usize).abs_diff(pair[1].1.as_ptr() as usize) <= 2048);
         let given_back = pool.trim();
         if apart {
             assert_eq!(given_back, 0, "there is one in each page");
@@ -253,8 +241,8 @@ fn what_rests_in_magazines_of_other_threads_is_trimmed() {
 
 #[test]
 fn a_closed_pool_has_nothing_to_trim() {
-    for pool in [0, usize::MAX]
-        .map(|magazine| BufferPool::with_config(PoolConfig::new(LARGE).magazine(magazine)).unwrap())
+    for pool in
+        [0, usize::MAX].map(|magazine| BufferPool::with_config(PoolConfig::new(LARGE).magazine(magazine)).unwrap())
     {
         let mut held = pool.acquire().unwrap();
         drop(pool.acquire());

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use poolbuf::{
-    Acquire, AcquireError, AlignedPool, BufferPool, Health, LockFreePool, MultiSizeConfig,
-    MultiSizePool, Overflow, Pool, PoolConfig, PooledBuf,
+    Acquire, AcquireError, AlignedPool, BufferPool, Health, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow,
+    Pool, PoolConfig, PooledBuf,
 };
 
 /// Bytes a buffer of every pool under test.
@@ -308,9 +308,7 @@ fn to_poll_what_was_ready_panics_and_says_so() {
         assert!(poll(&mut many, &bell).is_ready());
         let mut many = Some(many);
         panics(&mut || many.take().unwrap().wait_timeout(Duration::ZERO).is_ok());
-        let mut limited = pool
-            .acquire_chain_async(LEN)
-            .within(future::pending::<()>());
+        let mut limited = pool.acquire_chain_async(LEN).within(future::pending::<()>());
         assert!(poll(&mut limited, &bell).is_ready());
         panics(&mut || poll(&mut limited, &bell).is_ready());
         assert_eq!(pool.stats().in_use, 0);
@@ -419,16 +417,10 @@ fn an_owned_request_waits_like_any_other_and_keeps_the_pool() {
 fn an_owned_request_that_can_never_be_served_says_so() {
     for pool in pools() {
         let too_large = poll(&mut pool.acquire_owned(SIZE + 1), &Arc::default());
-        assert!(matches!(
-            too_large,
-            Poll::Ready(Err(AcquireError::TooLarge { .. }))
-        ));
+        assert!(matches!(too_large, Poll::Ready(Err(AcquireError::TooLarge { .. }))));
         pool.close();
         let closed = poll(&mut pool.acquire_owned(LEN), &Arc::default());
-        assert!(matches!(
-            closed,
-            Poll::Ready(Err(AcquireError::Closed { .. }))
-        ));
+        assert!(matches!(closed, Poll::Ready(Err(AcquireError::Closed { .. }))));
     }
 }
 
@@ -507,10 +499,7 @@ fn closing_wakes_everybody() {
         }
         let (mut other, bell) = queued(&*pool);
         pool.close();
-        assert!(matches!(
-            waiter.join().unwrap(),
-            AcquireError::Closed { .. }
-        ));
+        assert!(matches!(waiter.join().unwrap(), AcquireError::Closed { .. }));
         assert!(bell.rung() >= 1);
         match poll(&mut other, &bell) {
             Poll::Ready(Err(AcquireError::Closed { .. })) => {}
@@ -559,9 +548,7 @@ fn a_waker_may_use_the_pool() {
         let mut held = take_all(&*pool);
         let meddler = || Waker::from(Arc::new(Meddler(Arc::clone(&pool))));
         let poll_with = |waiting: &mut Acquire<'_>, waker: &Waker| {
-            Pin::new(waiting)
-                .poll(&mut Context::from_waker(waker))
-                .is_pending()
+            Pin::new(waiting).poll(&mut Context::from_waker(waker)).is_pending()
         };
         let mut waiting = pool.acquire_async(LEN);
         assert!(poll_with(&mut waiting, &meddler()));
@@ -781,11 +768,7 @@ fn a_request_whose_first_tier_is_closed_is_told_what_the_next_one_says() {
     let _large = pool.acquire_for(64).unwrap();
     assert!(matches!(
         pool.acquire_for(64),
-        Err(AcquireError::Exhausted {
-            in_use: 1,
-            max: 1,
-            ..
-        })
+        Err(AcquireError::Exhausted { in_use: 1, max: 1, .. })
     ));
     assert!(matches!(
         pool.acquire_timeout(64, Duration::ZERO),
@@ -805,9 +788,7 @@ fn waiting_leaves_what_a_thread_was_unparked_with() {
         let waiting = Arc::clone(&pool);
         let waiter = thread::spawn(move || {
             thread::current().unpark();
-            waiting
-                .acquire_timeout(LEN, Duration::from_millis(1))
-                .unwrap_err();
+            waiting.acquire_timeout(LEN, Duration::from_millis(1)).unwrap_err();
             let buf = waiting.acquire_timeout(LEN, FOR_EVER);
             // Returns at once.
             thread::park();
@@ -845,10 +826,7 @@ fn a_pool_that_is_not_waited_for_says_so() {
             assert!(matches!(error, AcquireError::WaitingOff { .. }), "{error}");
             let too_large = pool.acquire_timeout(SIZE + 1, Duration::MAX).unwrap_err();
             assert!(matches!(too_large, AcquireError::TooLarge { .. }));
-            assert!(matches!(
-                pool.acquire(),
-                Err(AcquireError::Exhausted { .. })
-            ));
+            assert!(matches!(pool.acquire(), Err(AcquireError::Exhausted { .. })));
             drop(only);
         }
         assert_eq!((pool.stats().waits, pool.stats().in_use), (0, 0));

@@ -10,8 +10,7 @@ pub(crate) mod threads;
 use std::hint::black_box;
 
 use poolbuf::{
-    AlignedPool, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig,
-    PooledBuf, Wipe,
+    AlignedPool, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig, PooledBuf, Wipe,
 };
 
 /// Buffers of each pool, all of them touched before anything is measured. More than any workload holds at
@@ -82,10 +81,7 @@ impl Strategy for WithCapacity {
 
 /// [`Wipe::Never`] in all pools: the default of a release build, said aloud.
 fn config(size: usize) -> PoolConfig {
-    PoolConfig::new(size)
-        .initial(BUFFERS)
-        .max(BUFFERS)
-        .wipe(Wipe::Never)
+    PoolConfig::new(size).initial(BUFFERS).max(BUFFERS).wipe(Wipe::Never)
 }
 
 macro_rules! strategy_from_pool {
@@ -124,19 +120,11 @@ strategy_from_pool!(BufferPool, "buffer-pool", "`BufferPool`", |size| {
 strategy_from_pool!(AlignedPool, "aligned-pool", "`AlignedPool`", |size| {
     AlignedPool::with_config(config(size))
 });
-strategy_from_pool!(
-    LockFreePool<BUFFERS>,
-    "lock-free-pool",
-    "`LockFreePool`",
-    |size| { LockFreePool::with_config(config(size)) }
-);
+strategy_from_pool!(LockFreePool<BUFFERS>, "lock-free-pool", "`LockFreePool`", |size| {
+    LockFreePool::with_config(config(size))
+});
 // All five tiers whatever the size, so that the search for the tier is measured too.
-strategy_from_pool!(
-    MultiSizePool,
-    "multi-size-pool",
-    "`MultiSizePool`",
-    |_size| {
-        let tiers = SIZES.map(config).into_iter();
-        MultiSizePool::with_config(tiers.fold(MultiSizeConfig::new(), MultiSizeConfig::tier))
-    }
-);
+strategy_from_pool!(MultiSizePool, "multi-size-pool", "`MultiSizePool`", |_size| {
+    let tiers = SIZES.map(config).into_iter();
+    MultiSizePool::with_config(tiers.fold(MultiSizeConfig::new(), MultiSizeConfig::tier))
+});

@@ -137,11 +137,7 @@ impl Table {
         }
     }
 
-    pub(crate) fn row(
-        &mut self,
-        label: impl Into<String>,
-        cells: impl IntoIterator<Item = Option<String>>,
-    ) {
+    pub(crate) fn row(&mut self, label: impl Into<String>, cells: impl IntoIterator<Item = Option<String>>) {
         let cells: Vec<_> = cells.into_iter().collect();
         if cells.iter().any(Option::is_some) {
             self.rows.push((label.into(), cells));
@@ -157,10 +153,7 @@ impl Table {
         text.push_str(&format!("| | {} |\n", self.header.join(" | ")));
         text.push_str(&format!("|---|{}\n", "--:|".repeat(self.header.len())));
         for (label, cells) in &self.rows {
-            let cells: Vec<_> = cells
-                .iter()
-                .map(|cell| cell.as_deref().unwrap_or("–"))
-                .collect();
+            let cells: Vec<_> = cells.iter().map(|cell| cell.as_deref().unwrap_or("–")).collect();
             text.push_str(&format!("| {label} | {} |\n", cells.join(" | ")));
         }
         text

@@ -23,17 +23,13 @@ pub(crate) fn shared_out(threads: u64, operations: u64, operation: impl Fn() + S
     let times: Vec<_> = thread::scope(|scope| {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         let joined = threads.into_iter().map(thread::ScopedJoinHandle::join);
-        joined
-            .map(|times| times.expect("no operation panics"))
-            .collect()
+        joined.map(|times| times.expect("no operation panics")).collect()
     });
     // The first start, not one taken by whoever spawned the threads: that thread may be stopped while
     // they run.
     let start = times.iter().map(|times| times.0).min();
     let end = times.iter().map(|times| times.1).max();
-    let wall = end
-        .zip(start)
-        .map_or(Duration::ZERO, |(end, start)| end - start);
+    let wall = end.zip(start).map_or(Duration::ZERO, |(end, start)| end - start);
     // The shares were rounded up.
     wall.mul_f64(operations as f64 / (share * threads) as f64)
 }

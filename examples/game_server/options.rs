@@ -36,10 +36,7 @@ const DAY: f64 = 86_400.0;
 /// Each with what is of no use beside it: given together, they are a mistake.
 const CONFLICTS: [(&str, &[&str]); 2] = [
     ("serve", &["connect", "seconds"]),
-    (
-        "connect",
-        &["pool", "timeout", "watch", "metrics", "history"],
-    ),
+    ("connect", &["pool", "timeout", "watch", "metrics", "history"]),
 ];
 
 /// What to run.
@@ -84,9 +81,7 @@ impl Default for Options {
 impl Options {
     /// Parses the arguments behind the program's name; `None` when help is asked for. The error is a line
     /// for the user.
-    pub(crate) fn parse(
-        arguments: impl IntoIterator<Item = OsString>,
-    ) -> Result<Option<Options>, String> {
+    pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options>, String> {
         let mut parser = Parser::from_args(arguments);
         parse(&mut parser).map_err(|error| match error {
             lexopt::Error::Custom(error) => error.to_string(),
@@ -167,15 +162,13 @@ fn csv_file(path: PathBuf) -> Result<PathBuf, String> {
     if path.extension().is_some_and(|extension| extension == "csv") {
         return Ok(path);
     }
-    Err(format!(
-        "--history {path:?}: a file whose name ends in .csv is needed"
-    ))
+    Err(format!("--history {path:?}: a file whose name ends in .csv is needed"))
 }
 
 fn address(name: &str, value: &str) -> Result<SocketAddr, String> {
-    value.parse().map_err(|_| {
-        format!("--{name} {value:?}: an address and a port are needed, such as 127.0.0.1:7000")
-    })
+    value
+        .parse()
+        .map_err(|_| format!("--{name} {value:?}: an address and a port are needed, such as 127.0.0.1:7000"))
 }
 
 #[cfg(test)]
@@ -276,11 +269,7 @@ mod tests {
                 "--history",
                 "does not go with --connect",
             ),
-            (
-                &["--players", "1", "--players", "2"],
-                "--players",
-                "is given twice",
-            ),
+            (&["--players", "1", "--players", "2"], "--players", "is given twice"),
             (
                 &["--serve", "127.0.0.1:1", "--connect", "127.0.0.1:1"],
                 "--connect",

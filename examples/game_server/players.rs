@@ -81,12 +81,7 @@ pub(crate) fn play(config: &PlayersConfig) -> Result<Played, String> {
     for player in 0..config.players {
         let stream = StdStream::connect_timeout(&config.server, PATIENCE)
             .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
-            .map_err(|error| {
-                format!(
-                    "player {player} cannot connect to {}: {error}",
-                    config.server
-                )
-            })?;
+            .map_err(|error| format!("player {player} cannot connect to {}: {error}", config.server))?;
         groups[player % threads].push((player as u64, stream));
     }
 
@@ -174,10 +169,7 @@ impl Player {
         while Instant::now() < end && !self.stop.load(Ordering::Relaxed) {
             let payload = pick(&mut random);
             if let Err(reason) = self.exchange(message, payload).await {
-                (self.log)(format!(
-                    "player {} gives up at message {message}: {reason}",
-                    self.id
-                ));
+                (self.log)(format!("player {} gives up at message {message}: {reason}", self.id));
                 return;
             }
             message += 1;
@@ -203,9 +195,7 @@ impl Player {
         let mut played = self.played.borrow_mut();
         played.messages += 1;
         played.responses.record(response);
-        let expected = frame::header(payload.len())
-            .into_iter()
-            .chain(payload.iter().copied());
+        let expected = frame::header(payload.len()).into_iter().chain(payload.iter().copied());
         let difference = (0..).zip(answer.iter().zip(expected));
         for (position, (&got, expected)) in difference {
             if got != expected {

@@ -77,10 +77,7 @@ mod tests {
     #[test]
     fn times_are_counted_added_up_and_spread() {
         let mut times = Times::new();
-        assert_eq!(
-            (times.count(), times.average(), times.quantile(0.5)),
-            (0, 0, 0)
-        );
+        assert_eq!((times.count(), times.average(), times.quantile(0.5)), (0, 0, 0));
         for millis in 1..=100 {
             times.record(Duration::from_millis(millis));
         }

@@ -31,14 +31,9 @@ pub(crate) fn receive(socket: &UdpSocket, bufs: &mut [PooledBuf]) -> io::Result<
         header.msg_name = (&raw mut peers[index]).cast();
         header.msg_namelen = size_of::<libc::sockaddr_in>() as _;
     }
-    let (fd, start, flags) = (
-        socket.as_raw_fd(),
-        headers.as_mut_ptr(),
-        libc::MSG_WAITFORONE,
-    );
+    let (fd, start, flags) = (socket.as_raw_fd(), headers.as_mut_ptr(), libc::MSG_WAITFORONE);
     // SAFETY: so many headers are set, and what they point to is there, and not used otherwise, during the call.
-    let received =
-        unsafe { libc::recvmmsg(fd, start, count as _, flags as _, std::ptr::null_mut()) };
+    let received = unsafe { libc::recvmmsg(fd, start, count as _, flags as _, std::ptr::null_mut()) };
     let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
     for (header, buf) in headers.iter().zip(bufs) {
         // SAFETY: the kernel has written so many bytes of it: none, where none was received.
@@ -46,10 +41,7 @@ pub(crate) fn receive(socket: &UdpSocket, bufs: &mut [PooledBuf]) -> io::Result<
     }
     let addresses = peers[..received].iter().map(|peer| {
         let ip = u32::from_be(peer.sin_addr.s_addr);
-        SocketAddr::new(
-            std::net::Ipv4Addr::from(ip).into(),
-            u16::from_be(peer.sin_port),
-        )
+        SocketAddr::new(std::net::Ipv4Addr::from(ip).into(), u16::from_be(peer.sin_port))
     });
     Ok(addresses.collect())
 }

@@ -96,14 +96,9 @@ fn close_against_a_waiter_for_bytes() {
         let budget = Budget::new(SIZE);
         let (one, other) = (pool(&budget, SIZE, 1), pool(&budget, SIZE, 1));
         let held = other.acquire().unwrap();
-        let waiter = spawn_with(one.clone(), |one| {
-            one.acquire_timeout(SIZE, FOR_EVER).unwrap_err()
-        });
+        let waiter = spawn_with(one.clone(), |one| one.acquire_timeout(SIZE, FOR_EVER).unwrap_err());
         one.close();
-        assert!(matches!(
-            waiter.join().unwrap(),
-            AcquireError::Closed { .. }
-        ));
+        assert!(matches!(waiter.join().unwrap(), AcquireError::Closed { .. }));
         assert_eq!((budget.lent(), budget.waiting()), (SIZE, 0));
         assert_eq!(one.stats().in_use, 0);
         drop(held);
@@ -130,18 +125,13 @@ fn a_request_that_lacks_bytes_keeps_no_buffer_from_another() {
 
 /// A waker whose clone panics.
 fn not_to_be_cloned() -> Waker {
-    static VTABLE: RawWakerVTable = RawWakerVTable::new(
-        |_| resume_unwind(Box::new("cloned")),
-        |_| {},
-        |_| {},
-        |_| {},
-    );
+    static VTABLE: RawWakerVTable = RawWakerVTable::new(|_| resume_unwind(Box::new("cloned")), |_| {}, |_| {}, |_| {});
     // SAFETY: the functions use no data, and may be called on any thread.
     unsafe { Waker::from_raw(RawWaker::new(ptr::null(), &VTABLE)) }
 }
 
-/// A waker panics when its request would wait for bytes, which another thread gives back meanwhile: neither a place nor a
-/// buffer is lost.
+/// A waker panics when its request would wait for bytes, which another thread gives back meanwhile: neither a place nor
+/// a buffer is lost.
 #[test]
 fn a_panic_of_a_waker_costs_no_buffer() {
     every_schedule(|| {
@@ -242,7 +232,8 @@ fn the_first_two_leave_at_once() {
     });
 }
 
-/// As above, and the next is of the pool of the one that leaves first, so that each of the two looks at the other's pool.
+/// As above, and the next is of the pool of the one that leaves first, so that each of the two looks at the other's
+/// pool.
 #[test]
 fn the_first_two_leave_at_once_and_the_next_is_of_the_firsts_pool() {
     schedules_within(4, || {
@@ -320,7 +311,8 @@ fn the_first_lacks_its_buffer_from_now_on() {
     });
 }
 
-/// The first lacks bytes, and a smaller request comes after it: when bytes come back, it is not served before the first.
+/// The first lacks bytes, and a smaller request comes after it: when bytes come back, it is not served before the
+/// first.
 #[test]
 fn a_small_one_comes_later() {
     schedules_within(4, || {
@@ -371,7 +363,8 @@ fn what_the_first_leaves_is_owed_to_the_next() {
     });
 }
 
-/// A request of one pool lacks a buffer, not bytes: one of the other pool has all that it wants, without and with waiting.
+/// A request of one pool lacks a buffer, not bytes: one of the other pool has all that it wants, without and with
+/// waiting.
 #[test]
 fn one_lacks_a_buffer() {
     schedules_within(4, || {
@@ -386,8 +379,8 @@ fn one_lacks_a_buffer() {
     });
 }
 
-/// There are bytes and buffers for one that might have waited, whose buffer comes back as it joins, and for one that does
-/// not wait: neither is refused.
+/// There are bytes and buffers for one that might have waited, whose buffer comes back as it joins, and for one that
+/// does not wait: neither is refused.
 #[test]
 fn enough_for_both() {
     schedules_within(4, || {
@@ -441,8 +434,8 @@ fn joined_or_served(pool: &BufferPool) -> Acquire<'static> {
     request
 }
 
-/// As above, but the request is forgotten, and so has no handle: its place is in the queue when the pool goes. The next in
-/// line, of another pool, is served then.
+/// As above, but the request is forgotten, and so has no handle: its place is in the queue when the pool goes. The next
+/// in line, of another pool, is served then.
 #[test]
 fn the_pool_of_one_that_was_forgotten_goes() {
     every_schedule(|| {

@@ -5,9 +5,7 @@ use loom::thread;
 use poolbuf::{AcquireError, Pool, PooledBuf};
 
 use crate::explore::{every_schedule, schedules_within, spawn_with};
-use crate::pools::{
-    SIZE, aligned_pool, buffer_pool, full_magazine, lock_free_pool, magazine_pool, multi_size_pool,
-};
+use crate::pools::{SIZE, aligned_pool, buffer_pool, full_magazine, lock_free_pool, magazine_pool, multi_size_pool};
 use crate::requests::{FOR_EVER, joined, wait_and_leave, wait_for};
 
 /// The last handle goes while two guards are dropped on other threads. loom reports a pool that is not
@@ -162,8 +160,8 @@ fn magazine_owner_against_last_handle() {
     });
 }
 
-/// The last guard goes, its buffer is waited for on a thread that has the last handle, and whoever of the two is last frees
-/// the pool; also if that thread waits no more by then.
+/// The last guard goes, its buffer is waited for on a thread that has the last handle, and whoever of the two is last
+/// frees the pool; also if that thread waits no more by then.
 fn last_handle_is_that_of_one_that_waits<P: Pool + Clone + 'static>(pool: P, leaves: bool) {
     let held = pool.acquire().unwrap();
     let waiter = thread::spawn(move || {
@@ -195,9 +193,7 @@ fn magazine_last_handle_is_that_of_one_that_waits() {
 #[test]
 fn lock_free_pool_last_handle_is_that_of_one_that_waits() {
     for leaves in [false, true] {
-        every_schedule(move || {
-            last_handle_is_that_of_one_that_waits(lock_free_pool::<1>(), leaves)
-        });
+        every_schedule(move || last_handle_is_that_of_one_that_waits(lock_free_pool::<1>(), leaves));
     }
 }
 

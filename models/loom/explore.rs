@@ -39,9 +39,6 @@ fn explore(builder: Builder, model: impl Fn() + Send + Sync + 'static) {
 }
 
 /// Starts a thread with what it shares with others: handles, cloned by the caller.
-pub(crate) fn spawn_with<S: 'static, T: 'static>(
-    shared: S,
-    run: impl FnOnce(S) -> T + 'static,
-) -> JoinHandle<T> {
+pub(crate) fn spawn_with<S: 'static, T: 'static>(shared: S, run: impl FnOnce(S) -> T + 'static) -> JoinHandle<T> {
     thread::spawn(move || run(shared))
 }

@@ -9,9 +9,7 @@ use poolbuf::{AcquireError, LockFreePool, Pool, PoolConfig, PooledBuf};
 use crate::explore::{every_schedule, schedules_within, spawn_with};
 use crate::ledger::{Ledger, assert_whole, one_round};
 use crate::pools::{SIZE, lock_free_pool};
-use crate::requests::{
-    FOR_EVER, joined, kept_elsewhere, many_elsewhere, poll, wait_and_leave, wait_for,
-};
+use crate::requests::{FOR_EVER, joined, kept_elsewhere, many_elsewhere, poll, wait_and_leave, wait_for};
 
 /// Of four, all lent: those of the main thread's shard, and those of the other one.
 fn all_of(pool: &LockFreePool<4>) -> [[PooledBuf; 2]; 2] {
@@ -59,8 +57,8 @@ fn many_of_one_shard_beside_one_that_comes_and_goes() {
     });
 }
 
-/// One is free, or two, now in this shard and now in the other, and three are asked for in vain meanwhile: those that ask
-/// for one find it.
+/// One is free, or two, now in this shard and now in the other, and three are asked for in vain meanwhile: those that
+/// ask for one find it.
 #[test]
 fn one_is_always_free_beside_many_in_vain() {
     schedules_within(3, || {
@@ -89,11 +87,11 @@ fn release_beside_many() {
         let (pool, ledger) = (lock_free_pool::<4>(), Ledger::default());
         let [[own, back], [first, second]] = all_of(&pool);
         drop((first, second));
-        let many = spawn_with((pool.clone(), ledger.clone()), |(pool, ledger)| match pool
-            .acquire_many(3, SIZE)
-        {
-            Ok(bufs) => ledger.use_up_many(bufs, 1),
-            Err(error) => assert!(matches!(error, AcquireError::Exhausted { .. })),
+        let many = spawn_with((pool.clone(), ledger.clone()), |(pool, ledger)| {
+            match pool.acquire_many(3, SIZE) {
+                Ok(bufs) => ledger.use_up_many(bufs, 1),
+                Err(error) => assert!(matches!(error, AcquireError::Exhausted { .. })),
+            }
         });
         drop(back);
         one_round(&pool, &ledger, 2);
@@ -129,9 +127,7 @@ fn two_wait_for_what_lies_in_two_shards() {
         let waiters = [2, 1].map(|count| many_elsewhere(&pool, &ledger, count as u8, count));
         drop(one);
         drop(other);
-        waiters
-            .into_iter()
-            .for_each(|waiter| waiter.join().unwrap());
+        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
         drop((own, first));
         assert_whole(&pool, 4);
     });
@@ -193,8 +189,8 @@ fn released_while_frozen_and_taken_after_the_thaw() {
     });
 }
 
-/// All that wait for the second of two have left by then: what asks after that finds it, and never a shard that is frozen
-/// still.
+/// All that wait for the second of two have left by then: what asks after that finds it, and never a shard that is
+/// frozen still.
 #[test]
 fn thawed_when_the_last_has_left() {
     every_schedule(|| {

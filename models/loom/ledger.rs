@@ -59,11 +59,7 @@ pub(crate) fn one_round(pool: &impl Pool, ledger: &Ledger, id: u8) {
 }
 
 /// `one_round` on a thread of its own.
-pub(crate) fn round_elsewhere<P: Pool + Clone + 'static>(
-    pool: &P,
-    ledger: &Ledger,
-    id: u8,
-) -> JoinHandle<()> {
+pub(crate) fn round_elsewhere<P: Pool + Clone + 'static>(pool: &P, ledger: &Ledger, id: u8) -> JoinHandle<()> {
     spawn_with((pool.clone(), ledger.clone()), move |(pool, ledger)| {
         one_round(&pool, &ledger, id);
     })
@@ -77,8 +73,5 @@ pub(crate) fn assert_whole(pool: &impl Pool, max: usize) {
     let ledger = Ledger::default();
     let held: Vec<_> = (0..max).map(|_| pool.acquire_for(SIZE).unwrap()).collect();
     held.iter().for_each(|buf| ledger.enter(buf));
-    assert!(matches!(
-        pool.acquire_for(SIZE),
-        Err(AcquireError::Exhausted { .. })
-    ));
+    assert!(matches!(pool.acquire_for(SIZE), Err(AcquireError::Exhausted { .. })));
 }

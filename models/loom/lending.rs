@@ -6,18 +6,10 @@ use poolbuf::{BufferPool, LockFreePool, Pool, PoolConfig, Wipe};
 
 use crate::explore::{every_schedule, schedules_within, spawn_with};
 use crate::ledger::{Ledger, assert_whole, one_round};
-use crate::pools::{
-    SIZE, aligned_pool, buffer_pool, lock_free_pool, multi_size_pool,
-    multi_size_pool_with_magazines,
-};
+use crate::pools::{SIZE, aligned_pool, buffer_pool, lock_free_pool, multi_size_pool, multi_size_pool_with_magazines};
 
 /// `threads` threads, each `rounds` rounds on a pool of `max` buffers; at the end all are there.
-pub(crate) fn threads_on_fewer_buffers<P: Pool + Clone + 'static>(
-    pool: P,
-    threads: u8,
-    rounds: usize,
-    max: usize,
-) {
+pub(crate) fn threads_on_fewer_buffers<P: Pool + Clone + 'static>(pool: P, threads: u8, rounds: usize, max: usize) {
     let ledger = Ledger::default();
     let run = |id: u8| {
         let (pool, ledger) = (pool.clone(), ledger.clone());
@@ -150,11 +142,7 @@ fn stats_meanwhile<P: Pool + Clone + 'static>(pool: P) {
     drop(held);
     other.join().unwrap();
     let stats = pool.stats();
-    assert_eq!(
-        (stats.in_use, stats.acquired, stats.refused),
-        (0, 2, 0),
-        "{stats:?}"
-    );
+    assert_eq!((stats.in_use, stats.acquired, stats.refused), (0, 2, 0), "{stats:?}");
     assert!((1..=2).contains(&stats.high_water), "{stats:?}");
 }
 

@@ -59,10 +59,7 @@ fn shards_serve_every_request_while_a_buffer_moves() {
         });
         held.push(pool.acquire().unwrap());
         held.push(b.join().unwrap());
-        assert!(matches!(
-            pool.acquire(),
-            Err(AcquireError::Exhausted { .. })
-        ));
+        assert!(matches!(pool.acquire(), Err(AcquireError::Exhausted { .. })));
         drop(held);
         assert_whole(&pool, 4);
     });

@@ -29,10 +29,7 @@ fn owner_moving_buffers_against_revoker() {
         held.into_iter().for_each(|buf| ledger.give_back(buf));
         let again = [pool.acquire(), pool.acquire()];
         again.iter().flatten().for_each(|buf| ledger.enter(buf));
-        again
-            .into_iter()
-            .flatten()
-            .for_each(|buf| ledger.give_back(buf));
+        again.into_iter().flatten().for_each(|buf| ledger.give_back(buf));
         other.join().unwrap();
         assert_whole(&pool, 2);
     });
@@ -59,9 +56,7 @@ fn owner_filling_against_revoker() {
 fn revoker_against_revoker() {
     schedules_within(3, || {
         let (pool, ledger) = (full_magazine(1), Ledger::default());
-        let others: Vec<_> = (1..3)
-            .map(|id| round_elsewhere(&pool, &ledger, id))
-            .collect();
+        let others: Vec<_> = (1..3).map(|id| round_elsewhere(&pool, &ledger, id)).collect();
         for other in others {
             other.join().unwrap();
         }

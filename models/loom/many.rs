@@ -5,13 +5,11 @@ use poolbuf::{AcquireError, Budget, BufferPool, Pool, PoolConfig};
 
 use crate::explore::{every_schedule, schedules_within, spawn_with};
 use crate::ledger::{Ledger, assert_whole};
-use crate::pools::{
-    SIZE, buffer_pool, full_magazine, lock_free_pool, magazine_pool, resizable_pool,
-};
+use crate::pools::{SIZE, buffer_pool, full_magazine, lock_free_pool, magazine_pool, resizable_pool};
 use crate::requests::{FOR_EVER, joined, many_elsewhere, wait_and_leave, wait_for};
 
-/// Two want both buffers, which are lent at first, and one wants one of them. Each who held one and waited for the other
-/// would wait for ever.
+/// Two want both buffers, which are lent at first, and one wants one of them. Each who held one and waited for the
+/// other would wait for ever.
 fn two_want_both_and_one_wants_one<P: Pool + Clone + 'static>(pool: P) {
     let ledger = Ledger::default();
     let held = wait_for(&pool, 2);
@@ -98,9 +96,7 @@ fn buffer_pool_cancellation_of_a_request_for_both() {
 
 #[test]
 fn magazine_cancellation_of_a_request_for_both() {
-    schedules_within(2, || {
-        cancellation_of_a_request_for_both(magazine_pool(2, 2), 2)
-    });
+    schedules_within(2, || cancellation_of_a_request_for_both(magazine_pool(2, 2), 2));
 }
 
 /// As above, with a thread fewer, or it would take minutes.
@@ -122,14 +118,14 @@ fn lock_free_pool_cancellation_of_a_request_for_both() {
 fn shrink_against_a_request_for_both(magazine: usize) {
     let (pool, ledger) = (resizable_pool(2, 2, magazine), Ledger::default());
     let held = pool.acquire().unwrap();
-    let many = spawn_with((pool.clone(), ledger.clone()), |(pool, ledger)| match pool
-        .acquire_many_timeout(2, SIZE, FOR_EVER)
-    {
-        Ok(bufs) => ledger.use_up_many(bufs, 1),
-        Err(AcquireError::TooMany { requested, max, .. }) => {
-            assert_eq!((requested, max), (2, 1));
+    let many = spawn_with((pool.clone(), ledger.clone()), |(pool, ledger)| {
+        match pool.acquire_many_timeout(2, SIZE, FOR_EVER) {
+            Ok(bufs) => ledger.use_up_many(bufs, 1),
+            Err(AcquireError::TooMany { requested, max, .. }) => {
+                assert_eq!((requested, max), (2, 1));
+            }
+            Err(error) => panic!("{error}"),
         }
-        Err(error) => panic!("{error}"),
     });
     let holder = thread::spawn(move || drop(held));
     assert_eq!(pool.set_max(1), Ok(2));
@@ -225,9 +221,7 @@ fn shards_in_vain_against_a_request() {
 /// Two ask for more than half of what there is, at the same time, and don't wait: one at least is served, or each
 /// could blame the other for what it took in vain.
 fn two_ask_for_more_than_half<P: Pool + Clone + 'static>(pool: P, max: usize, count: usize) {
-    let other = spawn_with(pool.clone(), move |pool| {
-        pool.acquire_many(count, SIZE).is_ok()
-    });
+    let other = spawn_with(pool.clone(), move |pool| pool.acquire_many(count, SIZE).is_ok());
     let mine = pool.acquire_many(count, SIZE);
     let others = other.join().unwrap();
     assert!(mine.is_ok() || others);
@@ -242,9 +236,7 @@ fn magazine_two_ask_for_more_than_half() {
 
 #[test]
 fn shards_two_ask_for_more_than_half() {
-    schedules_within(2, || {
-        two_ask_for_more_than_half(lock_free_pool::<4>(), 4, 3)
-    });
+    schedules_within(2, || two_ask_for_more_than_half(lock_free_pool::<4>(), 4, 3));
 }
 
 /// The owner of a magazine acquires all at once and gives them back, while another does the same.
@@ -292,12 +284,10 @@ fn bytes_for_both_against_closing() {
         let budget = Budget::new(2 * SIZE);
         let (one, other) = (pool_with(&budget), pool_with(&budget));
         let held = other.acquire().unwrap();
-        let waiter = spawn_with(one.clone(), |one| {
-            match one.acquire_many_timeout(2, SIZE, FOR_EVER) {
-                Ok(bufs) => assert_eq!(bufs.len(), 2),
-                Err(AcquireError::Closed { .. }) => {}
-                Err(error) => panic!("{error}"),
-            }
+        let waiter = spawn_with(one.clone(), |one| match one.acquire_many_timeout(2, SIZE, FOR_EVER) {
+            Ok(bufs) => assert_eq!(bufs.len(), 2),
+            Err(AcquireError::Closed { .. }) => {}
+            Err(error) => panic!("{error}"),
         });
         let holder = thread::spawn(move || drop(held));
         one.close();

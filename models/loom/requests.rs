@@ -47,10 +47,7 @@ pub(crate) fn many_elsewhere<P: Pool + Clone + 'static>(
 }
 
 /// `wait_for` on a thread of its own, which returns them.
-pub(crate) fn kept_elsewhere<P: Pool + Clone + 'static>(
-    pool: &P,
-    count: usize,
-) -> JoinHandle<Vec<PooledBuf>> {
+pub(crate) fn kept_elsewhere<P: Pool + Clone + 'static>(pool: &P, count: usize) -> JoinHandle<Vec<PooledBuf>> {
     spawn_with(pool.clone(), move |pool| wait_for(&pool, count))
 }
 

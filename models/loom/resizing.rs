@@ -34,13 +34,8 @@ fn shrink_against_owner(magazine: usize) {
     let held = [second.ok(), others];
     let lent = held.iter().flatten().count();
     assert!(lent >= 1, "one was free, and both were refused");
-    assert!(
-        lent == 1,
-        "two are lent, and the max was 1 when the second was"
-    );
-    held.into_iter()
-        .flatten()
-        .for_each(|buf| ledger.give_back(buf));
+    assert!(lent == 1, "two are lent, and the max was 1 when the second was");
+    held.into_iter().flatten().for_each(|buf| ledger.give_back(buf));
     assert_eq!(pool.stats().in_use, 0);
     let _only = pool.acquire().unwrap();
     assert!(pool.acquire().is_err());
@@ -191,8 +186,8 @@ fn raise_beside_one_that_does_not_wait_with_magazines() {
     schedules_within(3, || raise_beside_one_that_does_not_wait(2));
 }
 
-/// Lowered to one while the first waits for two and the second for one, and both come back one after the other: the first
-/// is served or told, the second is served.
+/// Lowered to one while the first waits for two and the second for one, and both come back one after the other: the
+/// first is served or told, the second is served.
 fn lower_against_two_that_wait(magazine: usize) {
     let (pool, ledger) = (resizable_pool(2, 2, magazine), Ledger::default());
     let mut held = wait_for(&pool, 2);

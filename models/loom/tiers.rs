@@ -4,9 +4,7 @@
 use std::task::Poll;
 
 use loom::thread;
-use poolbuf::{
-    AcquireError, Budget, BufferPool, MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig,
-};
+use poolbuf::{AcquireError, Budget, BufferPool, MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig};
 
 use crate::explore::{every_schedule, schedules_within, spawn_with};
 use crate::ledger::assert_whole;
@@ -22,9 +20,7 @@ fn one_waits_for_both_tiers() {
         let pool = multi_size_pool(1);
         let small = pool.acquire_for(SIZE).unwrap();
         let large = pool.acquire_for(2 * SIZE).unwrap();
-        let waiter = spawn_with(pool.clone(), |pool| {
-            drop(pool.acquire_timeout(SIZE, FOR_EVER).unwrap())
-        });
+        let waiter = spawn_with(pool.clone(), |pool| drop(pool.acquire_timeout(SIZE, FOR_EVER).unwrap()));
         let holder = thread::spawn(move || drop(small));
         drop(large);
         holder.join().unwrap();
@@ -46,9 +42,7 @@ fn one_request_in_two_lists_is_granted_one_buffer() {
         let holder = thread::spawn(move || drop(small));
         drop(large);
         holder.join().unwrap();
-        let others: Vec<_> = (pool.tiers().iter())
-            .filter_map(|tier| tier.acquire().ok())
-            .collect();
+        let others: Vec<_> = (pool.tiers().iter()).filter_map(|tier| tier.acquire().ok()).collect();
         assert_eq!(others.len(), 1);
         drop(others);
         let polled = poll(&mut waiting);
@@ -72,8 +66,8 @@ fn assert_all_there(pool: &MultiSizePool) {
     assert!(pool.tiers().iter().all(whole));
 }
 
-/// One of each is lent. A request for two may have either tier's when the others come back, at the same time: it has two
-/// of one tier, and the other tier's are there for the next.
+/// One of each is lent. A request for two may have either tier's when the others come back, at the same time: it has
+/// two of one tier, and the other tier's are there for the next.
 fn either_serves_a_request_for_both(magazine: usize) {
     let pool = two_of_two(magazine);
     let small = pool.acquire_for(SIZE).unwrap();
@@ -123,10 +117,7 @@ fn served_by_one_tier_it_stands_in_nobodys_way_in_the_other() {
 fn gone_it_stands_in_nobodys_way_in_either() {
     schedules_within(3, || {
         let pool = two_of_two(0);
-        let held = [
-            pool.acquire_for(SIZE).unwrap(),
-            pool.acquire_for(LARGE).unwrap(),
-        ];
+        let held = [pool.acquire_for(SIZE).unwrap(), pool.acquire_for(LARGE).unwrap()];
         let first = joined(&pool, 2);
         let others = [SIZE, LARGE].map(|len| {
             spawn_with(pool.clone(), move |pool| {
@@ -177,11 +168,7 @@ fn one_tier_closes(closed: usize) {
         assert!(buf.capacity() == [LARGE, SIZE][closed]);
     });
     let closing = spawn_with(pool.clone(), move |pool| drop(pool.tiers()[closed].close()));
-    let [back, _held] = if closed == 0 {
-        [large, small]
-    } else {
-        [small, large]
-    };
+    let [back, _held] = if closed == 0 { [large, small] } else { [small, large] };
     drop(back);
     closing.join().unwrap();
     waiter.join().unwrap();
@@ -198,8 +185,8 @@ fn the_large_tier_closes_and_the_small_one_serves() {
     schedules_within(3, || one_tier_closes(1));
 }
 
-/// Both tiers are closed by different threads while a request waits, and a buffer comes back: it is served, or told that
-/// they are closed.
+/// Both tiers are closed by different threads while a request waits, and a buffer comes back: it is served, or told
+/// that they are closed.
 #[test]
 fn both_tiers_close() {
     schedules_within(3, || {
@@ -220,8 +207,8 @@ fn both_tiers_close() {
     });
 }
 
-/// A request lacks a small buffer, and the bytes of a large one, which is free. When the small one comes back it has what
-/// it wants, and the next that asks for bytes, of another pool, may have those that are there.
+/// A request lacks a small buffer, and the bytes of a large one, which is free. When the small one comes back it has
+/// what it wants, and the next that asks for bytes, of another pool, may have those that are there.
 #[test]
 fn served_by_one_tier_it_asks_for_no_bytes_in_the_other() {
     every_schedule(|| {
@@ -259,9 +246,7 @@ fn bytes_and_a_buffer_come_back_at_once() {
         let other = BufferPool::with_config(tier(LARGE)).unwrap();
         let bytes = other.acquire().unwrap();
         let small = pool.acquire_for(SIZE).unwrap();
-        let waiter = spawn_with(pool.clone(), |pool| {
-            pool.acquire_timeout(SIZE, FOR_EVER).unwrap()
-        });
+        let waiter = spawn_with(pool.clone(), |pool| pool.acquire_timeout(SIZE, FOR_EVER).unwrap());
         let holder = thread::spawn(move || drop(bytes));
         drop(small);
         let buf = waiter.join().unwrap();
@@ -287,9 +272,7 @@ fn two_in_both_lists() {
         });
         drop(large);
         drop(back);
-        waiters
-            .into_iter()
-            .for_each(|waiter| waiter.join().unwrap());
+        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
         assert_eq!((pool.stats().in_use, pool.stats().waiting), (1, 0));
     });
 }
@@ -340,7 +323,5 @@ fn the_small_tier_closes_and_the_request_asks_on_in_the_large_one() {
 
 #[test]
 fn the_large_tier_closes_and_the_request_asks_on_in_the_small_one() {
-    schedules_within(3, || {
-        one_tier_closes_and_the_request_asks_on_in_the_other(1)
-    });
+    schedules_within(3, || one_tier_closes_and_the_request_asks_on_in_the_other(1));
 }

@@ -10,11 +10,7 @@ use crate::ledger::{Ledger, assert_whole, one_round};
 use crate::pools::{SIZE, buffer_pool, lock_free_pool, magazine_pool};
 
 /// One thread trims while another goes two rounds.
-fn trim_against_the_rest<P: Pool + Clone + 'static>(
-    pool: P,
-    buffers: usize,
-    trim: fn(&P) -> usize,
-) {
+fn trim_against_the_rest<P: Pool + Clone + 'static>(pool: P, buffers: usize, trim: fn(&P) -> usize) {
     let ledger = Ledger::default();
     let held: Vec<_> = (0..buffers).map(|_| pool.acquire().unwrap()).collect();
     drop(held);

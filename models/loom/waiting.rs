@@ -26,9 +26,7 @@ fn wait_elsewhere<P: Pool + Clone + 'static>(pool: &P, ledger: &Ledger, id: u8) 
 /// `waiters` threads wait for the only buffer, each after the other.
 fn waiters_and_one_buffer<P: Pool + Clone + 'static>(pool: P, waiters: u8, whole: usize) {
     let ledger = Ledger::default();
-    let others: Vec<_> = (1..waiters)
-        .map(|id| wait_elsewhere(&pool, &ledger, id))
-        .collect();
+    let others: Vec<_> = (1..waiters).map(|id| wait_elsewhere(&pool, &ledger, id)).collect();
     wait_and_use(&pool, &ledger, 0);
     for other in others {
         other.join().unwrap();
@@ -102,8 +100,8 @@ fn shards_user_against_waiter() {
     });
 }
 
-/// One holds the only buffer and gives it back; one begins to wait and leaves, whatever has happened by then, and counts
-/// once; one waits to the end.
+/// One holds the only buffer and gives it back; one begins to wait and leaves, whatever has happened by then, and
+/// counts once; one waits to the end.
 fn hand_over_against_cancellation<P: Pool + Clone + 'static>(pool: P, third: bool) {
     let ledger = Ledger::default();
     let held = pool.acquire().unwrap();
@@ -131,20 +129,16 @@ fn buffer_pool_hand_over_against_cancellation() {
 
 #[test]
 fn magazine_hand_over_against_cancellation() {
-    schedules_within(2, || {
-        hand_over_against_cancellation(magazine_pool(1, 1), true)
-    });
+    schedules_within(2, || hand_over_against_cancellation(magazine_pool(1, 1), true));
 }
 
 #[test]
 fn lock_free_pool_hand_over_against_cancellation() {
-    schedules_within(2, || {
-        hand_over_against_cancellation(lock_free_pool::<1>(), true)
-    });
+    schedules_within(2, || hand_over_against_cancellation(lock_free_pool::<1>(), true));
 }
 
-/// Of all `max`, which are lent, one gives two back and asks for one, while another begins to wait and leaves: it has one
-/// of them at most, so nobody is refused.
+/// Of all `max`, which are lent, one gives two back and asks for one, while another begins to wait and leaves: it has
+/// one of them at most, so nobody is refused.
 fn joining_against_a_request<P: Pool + Clone + 'static>(pool: P, max: usize) {
     let mut held: Vec<_> = (0..max).map(|_| pool.acquire().unwrap()).collect();
     let joining = spawn_with(pool.clone(), |pool| wait_and_leave(&pool, 1));
@@ -236,8 +230,8 @@ fn lock_free_pool_leaving_at_any_moment() {
     schedules_within(1, || leaving_at_any_moment(lock_free_pool::<2>()));
 }
 
-/// A request waits for both buffers, one of which is free, and has not come for them yet when the other is back: another,
-/// which does not wait, is lent neither.
+/// A request waits for both buffers, one of which is free, and has not come for them yet when the other is back:
+/// another, which does not wait, is lent neither.
 fn what_is_owed_is_lent_to_none<P: Pool + Clone + 'static>(pool: P) {
     let held = pool.acquire().unwrap();
     let both = joined(&pool, 2);
@@ -299,12 +293,10 @@ fn hand_over_against_timeout<P: Pool + Clone + 'static>(pool: P) {
     let held = pool.acquire().unwrap();
     let hasty = {
         let pool = pool.clone();
-        thread::spawn(
-            move || match pool.acquire_timeout(SIZE, Duration::from_nanos(1)) {
-                Ok(_) | Err(AcquireError::TimedOut { .. }) => {}
-                Err(error) => panic!("{error}"),
-            },
-        )
+        thread::spawn(move || match pool.acquire_timeout(SIZE, Duration::from_nanos(1)) {
+            Ok(_) | Err(AcquireError::TimedOut { .. }) => {}
+            Err(error) => panic!("{error}"),
+        })
     };
     drop(held);
     hasty.join().unwrap();
@@ -332,11 +324,9 @@ fn lock_free_pool_hand_over_against_timeout() {
 /// One waits while another closes and a third gives back: it gets the buffer, or is told that the pool is closed.
 fn close_against_waiter<P: Pool + Clone + 'static>(pool: P, close: fn(&P)) {
     let held = pool.acquire().unwrap();
-    let waiter = spawn_with(pool.clone(), |pool| {
-        match pool.acquire_timeout(SIZE, FOR_EVER) {
-            Ok(_) | Err(AcquireError::Closed { .. }) => {}
-            Err(error) => panic!("{error}"),
-        }
+    let waiter = spawn_with(pool.clone(), |pool| match pool.acquire_timeout(SIZE, FOR_EVER) {
+        Ok(_) | Err(AcquireError::Closed { .. }) => {}
+        Err(error) => panic!("{error}"),
     });
     let holder = thread::spawn(move || drop(held));
     close(&pool);
@@ -350,9 +340,7 @@ fn close_against_waiter<P: Pool + Clone + 'static>(pool: P, close: fn(&P)) {
 
 #[test]
 fn buffer_pool_close_against_waiter() {
-    schedules_within(3, || {
-        close_against_waiter(buffer_pool(1), |pool| drop(pool.close()))
-    });
+    schedules_within(3, || close_against_waiter(buffer_pool(1), |pool| drop(pool.close())));
 }
 
 #[test]

@@ -65,8 +65,7 @@ impl<P: AnyPool> Two<P> {
         assert_eq!((small.in_use, small.waiting), (0, 0), "{small:?}");
         assert_eq!((large.in_use, large.waiting), (0, 0), "{large:?}");
         self.ledger.assert_acquired(small.acquired + large.acquired);
-        self.ledger
-            .assert_budget([&small, &large], &self.budget.stats());
+        self.ledger.assert_budget([&small, &large], &self.budget.stats());
     }
 }
 
@@ -101,9 +100,7 @@ fn close_one<P: AnyPool>(two: Two<P>) {
     drop(held);
     join(threads);
     two.assert_nothing_left();
-    let all: Vec<_> = (0..3)
-        .map(|_| two.ledger.enter(two.small.acquire()))
-        .collect();
+    let all: Vec<_> = (0..3).map(|_| two.ledger.enter(two.small.acquire())).collect();
     assert!(all.iter().all(Option::is_some));
 }
 

@@ -16,15 +16,10 @@ const PRIORITY_CHANGES: usize = 4;
 /// Runs the model in many schedules, and prints in how many.
 pub(crate) fn explore(model: fn()) {
     let iterations = match std::env::var("POOLBUF_SHUTTLE_ITERATIONS") {
-        Ok(number) => number
-            .parse()
-            .expect("POOLBUF_SHUTTLE_ITERATIONS is no number"),
+        Ok(number) => number.parse().expect("POOLBUF_SHUTTLE_ITERATIONS is no number"),
         Err(_) => ITERATIONS,
     };
-    assert!(
-        iterations > 0,
-        "a model that runs no schedule shows nothing"
-    );
+    assert!(iterations > 0, "a model that runs no schedule shows nothing");
     let schedules = run(RandomScheduler::new(iterations), model)
         + run(PctScheduler::new(PRIORITY_CHANGES + 1, iterations), model)
         + run(UrwRandomScheduler::new(iterations), model);

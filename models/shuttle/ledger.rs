@@ -59,9 +59,7 @@ impl Ledger {
         match result {
             Ok(bufs) => {
                 self.0.lock().unwrap().more += bufs.len() as u64 - 1;
-                bufs.into_iter()
-                    .filter_map(|buf| self.enter(Ok(buf)))
-                    .collect()
+                bufs.into_iter().filter_map(|buf| self.enter(Ok(buf))).collect()
             }
             Err(error) => self.enter(Err(error)).into_iter().collect(),
         }
@@ -160,11 +158,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(buf) = self.buf.take() {
-            let mut entries = self
-                .ledger
-                .0
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut entries = self.ledger.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             entries.lent.remove(&(buf.as_ptr() as usize));
             drop(entries);
             drop(buf);
@@ -175,9 +169,7 @@ impl Drop for Held {
 /// All `max` buffers are free and all different, and there is no other; and the figures are exact before and after.
 pub(crate) fn assert_whole(pool: &impl Pool, ledger: &Ledger, max: usize) {
     ledger.assert_exact(&pool.stats());
-    let held: Vec<_> = (0..max)
-        .map(|_| ledger.enter(pool.acquire_for(SIZE)))
-        .collect();
+    let held: Vec<_> = (0..max).map(|_| ledger.enter(pool.acquire_for(SIZE))).collect();
     assert!(held.iter().all(Option::is_some));
     let stats = pool.stats();
     assert_eq!((stats.in_use, stats.total), (max, max), "{stats:?}");

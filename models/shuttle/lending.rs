@@ -12,13 +12,7 @@ const THREADS: u8 = 5;
 const ROUNDS: u8 = 4;
 
 /// Acquires, releases, hands over and is handed, as the schedule chooses. What is left goes when the thread ends.
-fn take_part(
-    pool: &impl AnyPool,
-    ledger: &Ledger,
-    id: u8,
-    inbox: &Receiver<Held>,
-    next: &Sender<Held>,
-) {
+fn take_part(pool: &impl AnyPool, ledger: &Ledger, id: u8, inbox: &Receiver<Held>, next: &Sender<Held>) {
     let mut kept: Vec<Held> = Vec::new();
     for _ in 0..ROUNDS {
         kept.extend(inbox.try_recv().ok());
@@ -87,9 +81,7 @@ fn threads_end_and_others_begin<P: AnyPool>(pool: P) {
     let hoard = |id: u8| {
         let (pool, ledger) = (pool.clone(), ledger.clone());
         move || {
-            let all: Vec<_> = (0..4)
-                .filter_map(|_| ledger.enter(pool.acquire_for(SIZE)))
-                .collect();
+            let all: Vec<_> = (0..4).filter_map(|_| ledger.enter(pool.acquire_for(SIZE))).collect();
             pause(2);
             drop(all);
             let one = ledger.enter(pool.acquire_for(SIZE));

@@ -65,9 +65,7 @@ fn those_who_want_many(pool: &impl AnyPool, ledger: &Ledger) -> Vec<JoinHandle<(
 
 fn many_and_single_requests<P: AnyPool>(pool: P) {
     let ledger = Ledger::default();
-    let held: Vec<_> = (0..4)
-        .map(|_| ledger.enter(pool.acquire_for(SIZE)))
-        .collect();
+    let held: Vec<_> = (0..4).map(|_| ledger.enter(pool.acquire_for(SIZE))).collect();
     let threads = those_who_want_many(&pool, &ledger);
     for held in held {
         pause(10);
@@ -83,9 +81,7 @@ on_each_pool!(many_and_single_requests, 4);
 /// As above, while the pool is closed at some time.
 fn close_against_many<P: AnyPool>(pool: P) {
     let ledger = Ledger::default();
-    let held: Vec<_> = (0..4)
-        .map(|_| ledger.enter(pool.acquire_for(SIZE)))
-        .collect();
+    let held: Vec<_> = (0..4).map(|_| ledger.enter(pool.acquire_for(SIZE))).collect();
     let threads = those_who_want_many(&pool, &ledger);
     for held in held {
         pause(10);

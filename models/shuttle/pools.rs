@@ -1,9 +1,6 @@
 //! The pools that the models are about.
 
-use poolbuf::{
-    AlignedPool, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, Pool,
-    PoolConfig,
-};
+use poolbuf::{AlignedPool, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig};
 
 /// Bytes a buffer.
 pub(crate) const SIZE: usize = 16;

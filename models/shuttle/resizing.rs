@@ -35,10 +35,7 @@ fn resize_and_trim<P: AnyPool>(pool: P, set_max: fn(&P, usize)) {
 }
 
 fn config(magazine: usize) -> PoolConfig {
-    PoolConfig::new(SIZE)
-        .max(2)
-        .reserve(RESERVE)
-        .magazine(magazine)
+    PoolConfig::new(SIZE).max(2).reserve(RESERVE).magazine(magazine)
 }
 
 fn resize_buffer_pool(magazine: usize) {

@@ -5,9 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use poolbuf::{
-    AcquireError, MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig, PooledBuf,
-};
+use poolbuf::{AcquireError, MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig, PooledBuf};
 use shuttle::future::block_on;
 use shuttle::thread::{self, JoinHandle};
 
@@ -150,11 +148,9 @@ on_each_pool!(close_against_all_kinds, 2);
 /// Three tiers of one buffer each, and threads that wait for one or for either of two of them.
 fn waiting_on_several_tiers(close: bool) {
     let tiers = [SIZE, 2 * SIZE, 4 * SIZE];
-    let config = tiers
-        .into_iter()
-        .fold(MultiSizeConfig::new(), |config, size| {
-            config.tier(PoolConfig::new(size).max(1).magazine(1))
-        });
+    let config = tiers.into_iter().fold(MultiSizeConfig::new(), |config, size| {
+        config.tier(PoolConfig::new(size).max(1).magazine(1))
+    });
     let config = config.overflow(Overflow::NextTier);
     let pool = MultiSizePool::with_config(config).unwrap();
     let ledger = Ledger::default();

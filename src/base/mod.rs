@@ -1,5 +1,5 @@
-//! What everything else stands on: std, loom or shuttle; faults that tests inject; numbers with their units; how bytes are
-//! wiped.
+//! What everything else stands on: std, loom or shuttle; faults that tests inject; numbers with their units; how bytes
+//! are wiped.
 #![forbid(unsafe_code)]
 
 pub(crate) mod faults;

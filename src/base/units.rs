@@ -46,14 +46,7 @@ mod tests {
     #[test]
     fn one_is_not_many_and_none_is_not_one() {
         let words = [0, 1, 2].map(|count| format!("{}, {}", Bytes(count), Buffers(count)));
-        assert_eq!(
-            words,
-            [
-                "0 bytes, 0 buffers",
-                "1 byte, 1 buffer",
-                "2 bytes, 2 buffers"
-            ]
-        );
+        assert_eq!(words, ["0 bytes, 0 buffers", "1 byte, 1 buffer", "2 bytes, 2 buffers"]);
     }
 
     #[test]

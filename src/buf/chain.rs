@@ -88,10 +88,7 @@ impl PooledChain {
     #[must_use]
     pub fn capacity(&self) -> usize {
         let mut read = self.read;
-        let whole = self
-            .bufs
-            .iter()
-            .map(|buf| buf.capacity_after(mem::take(&mut read)));
+        let whole = self.bufs.iter().map(|buf| buf.capacity_after(mem::take(&mut read)));
         whole.sum()
     }
 
@@ -121,11 +118,7 @@ impl PooledChain {
     /// ```
     pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
         // None behind the tail has any, and the tail has none if there are none at all.
-        let behind = if self.is_empty() {
-            0..0
-        } else {
-            1..self.tail + 1
-        };
+        let behind = if self.is_empty() { 0..0 } else { 1..self.tail + 1 };
         let behind = self.bufs.range(behind).map(|buf| &**buf);
         let first = (!self.is_empty()).then(|| self.first_chunk());
         first.into_iter().chain(behind)
@@ -213,11 +206,7 @@ impl PooledChain {
     /// # Errors
     ///
     /// As for `read_from`.
-    pub fn read_at_most(
-        &mut self,
-        reader: &mut (impl TrustedRead + ?Sized),
-        most: usize,
-    ) -> io::Result<usize> {
+    pub fn read_at_most(&mut self, reader: &mut (impl TrustedRead + ?Sized), most: usize) -> io::Result<usize> {
         if self.spare == 0 {
             return Err(self.no_room(1).into());
         }
@@ -267,8 +256,7 @@ impl PooledChain {
             let given: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
             match writer.write_vectored(&slices[..filled]) {
                 Ok(0) => {
-                    let message =
-                        format!("the writer takes no more; left are {}", Bytes(self.len()));
+                    let message = format!("the writer takes no more; left are {}", Bytes(self.len()));
                     return Err(io::Error::new(io::ErrorKind::WriteZero, message));
                 }
                 Ok(written) if written > given => {
@@ -465,10 +453,7 @@ impl PooledChain {
     /// Which buffer is written to next: none if there are not so many.
     pub(crate) fn next(&self) -> usize {
         // Those behind the tail are empty, and each holds something.
-        let full = self
-            .bufs
-            .get(self.tail)
-            .is_some_and(|tail| tail.spare_len() == 0);
+        let full = self.bufs.get(self.tail).is_some_and(|tail| tail.spare_len() == 0);
         self.tail + usize::from(full)
     }
 

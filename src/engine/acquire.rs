@@ -23,11 +23,7 @@ pub(crate) enum Refusal {
 impl<F: FreeList> PoolHandle<F> {
     /// Lends a buffer that holds `len` bytes. A request that is refused counts as such.
     #[inline]
-    pub(crate) fn acquire_for(
-        &self,
-        len: usize,
-        caller: Caller,
-    ) -> Result<PooledBuf, AcquireError> {
+    pub(crate) fn acquire_for(&self, len: usize, caller: Caller) -> Result<PooledBuf, AcquireError> {
         let fast = if len < self.core().fast_below {
             self.core().free_list.pop_fast()
         } else {
@@ -49,8 +45,7 @@ impl<F: FreeList> PoolHandle<F> {
             return Err(self.too_large(len));
         }
         self.core().decay();
-        self.try_pop_slow(caller)
-            .map_err(|refusal| self.refuse(refusal, 1))
+        self.try_pop_slow(caller).map_err(|refusal| self.refuse(refusal, 1))
     }
 
     /// Takes a buffer, to be lent at once, if that takes a few instructions only.
@@ -234,14 +229,7 @@ impl Lending<'_> {
         // module). The region's bytes at `slot` are initialised, at least `buffer_size` many behind the headroom, and
         // ours alone until `release` pushes `slot`; what their last holder did has happened before. The core is `Sync`.
         // `exposed` was a guard's.
-        unsafe {
-            PooledBuf::from_parts(
-                self.header,
-                self.places.buffer(index),
-                self.buffer_size,
-                slot,
-            )
-        }
+        unsafe { PooledBuf::from_parts(self.header, self.places.buffer(index), self.buffer_size, slot) }
     }
 }
 
@@ -288,12 +276,7 @@ impl<F: FreeList> PoolCore<F> {
     }
 
     /// As `pop`, of several: see [`FreeList::pop_many`].
-    pub(super) fn pop_many<T>(
-        &self,
-        count: u32,
-        out: &mut Vec<T>,
-        make: impl Fn(Slot) -> T,
-    ) -> Result<(), Empty> {
+    pub(super) fn pop_many<T>(&self, count: u32, out: &mut Vec<T>, make: impl Fn(Slot) -> T) -> Result<(), Empty> {
         if self.free_list.is_wanted() {
             return Err(Empty::Owed);
         }

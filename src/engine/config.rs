@@ -104,10 +104,11 @@ impl PoolConfig {
     /// moving it: a length, a header, a chunk's size in hexadecimal. See [`prepend`](crate::PooledBuf::prepend). 0
     /// unless set; at most 4,294,967,295 less the buffer size.
     ///
-    /// It comes on top of the buffer size: what can be written behind, and which requests fit, is as without it, whatever
-    /// is prepended. (Were it a part of the buffer, then a pool of 8 KiB would refuse a request for 8 KiB.) Of a buffer's
-    /// [capacity](crate::PooledBuf::capacity), only what was prepended into it is a part. The alignment is that of the first byte behind it. A
-    /// [`Budget`] does not count it. Where buffers are [wiped](PoolConfig::wipe), all of it is wiped with each.
+    /// It comes on top of the buffer size: what can be written behind, and which requests fit, is as without it,
+    /// whatever is prepended. (Were it a part of the buffer, then a pool of 8 KiB would refuse a request for 8 KiB.) Of
+    /// a buffer's [capacity](crate::PooledBuf::capacity), only what was prepended into it is a part. The alignment is
+    /// that of the first byte behind it. A [`Budget`] does not count it. Where buffers are [wiped](PoolConfig::wipe),
+    /// all of it is wiped with each.
     ///
     /// ```
     /// use poolbuf::{BufferPool, Pool, PoolConfig};
@@ -191,9 +192,9 @@ impl PoolConfig {
     }
 
     /// Requests that may wait at the same time at most; those that come when so many do are refused with
-    /// [`AcquireError::TooManyWaiting`](crate::AcquireError::TooManyWaiting). No limit unless set: each that waits costs
-    /// about 250 bytes, and those of clients that have long gone are served in turn before whoever comes now. Of a
-    /// [`MultiSizePool`](crate::MultiSizePool), each tier has its own.
+    /// [`AcquireError::TooManyWaiting`](crate::AcquireError::TooManyWaiting). No limit unless set: each that waits
+    /// costs about 250 bytes, and those of clients that have long gone are served in turn before whoever comes now. Of
+    /// a [`MultiSizePool`](crate::MultiSizePool), each tier has its own.
     ///
     /// ```
     /// use poolbuf::{AcquireError, BufferPool, Pool, PoolConfig};
@@ -285,11 +286,7 @@ impl PoolConfig {
         checked.map_err(|problem| ConfigError::new(name, problem))
     }
 
-    fn check_values(
-        self,
-        name: Arc<str>,
-        defaults: Defaults,
-    ) -> Result<CheckedConfig, ConfigProblem> {
+    fn check_values(self, name: Arc<str>, defaults: Defaults) -> Result<CheckedConfig, ConfigProblem> {
         check_name(&name)?;
         let buffer_size = match self.buffer_size {
             0 => return Err(ConfigProblem::ZeroBufferSize),
@@ -318,10 +315,7 @@ impl PoolConfig {
         match max {
             0 => return Err(ConfigProblem::ZeroBuffers),
             max if max > MAX_LIMIT => {
-                return Err(ConfigProblem::TooManyBuffers {
-                    max,
-                    limit: MAX_LIMIT,
-                });
+                return Err(ConfigProblem::TooManyBuffers { max, limit: MAX_LIMIT });
             }
             _ => {}
         }

@@ -2,23 +2,23 @@
 //!
 //! *Looking* serves the first request of a tier until it can't be served, all in one hold of the tier's free list: what
 //! does not wait sees what was before, or what is afterwards. It is done after whatever may let the first be served: a
-//! buffer has come back that completes what it wants, the first has left, the max was changed, bytes have come back. What
-//! is left free is owed to the first; see [`Demand`].
+//! buffer has come back that completes what it wants, the first has left, the max was changed, bytes have come back.
+//! What is left free is owed to the first; see [`Demand`].
 //!
 //! An example. Of a pool's 4 buffers 3 are lent, and request R wants 2.
 //!
-//! 1. R finds one free, which is too few. It locks the line, joins it, and looks: the list is held, one is free still, and
-//!    the demand becomes `At(2)`.
+//! 1. R finds one free, which is too few. It locks the line, joins it, and looks: the list is held, one is free still,
+//!    and the demand becomes `At(2)`.
 //! 2. Thread T asks for one without waiting. It is refused: the one that is free is owed to R.
 //! 3. Thread U releases one of the three. Its push is not taken, since with it two are free: it is wanted. U locks the
-//!    line, holds the list, puts its buffer back, takes two and grants them to R; the demand becomes `None`. It lets go of
-//!    both locks, and wakes R.
+//!    line, holds the list, puts its buffer back, takes two and grants them to R; the demand becomes `None`. It lets go
+//!    of both locks, and wakes R.
 //!
 //! Had R left between the two steps of U, then U would have found nobody to serve, and its buffer would be free.
 //!
-//! *What keeps the cores alive.* The line knows those of its tiers by pointer, and uses one only while it is locked and a
-//! request is linked there, or was under the same lock. The last handle of a core closes it, under the lock of the line,
-//! and that unlinks all; so the core is there until the lock is let go.
+//! *What keeps the cores alive.* The line knows those of its tiers by pointer, and uses one only while it is locked and
+//! a request is linked there, or was under the same lock. The last handle of a core closes it, under the lock of the
+//! line, and that unlinks all; so the core is there until the lock is let go.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -100,11 +100,11 @@ impl<F: FreeList> LockedLine<F> {
         }
     }
 
-    /// Hands a buffer that has come back on to the first request there, without the free list, if looking would do so: none
-    /// is free, and the first wants one, and no bytes. Else returns it. Adds to `others` as `serve` does.
+    /// Hands a buffer that has come back on to the first request there, without the free list, if looking would do so:
+    /// none is free, and the first wants one, and no bytes. Else returns it. Adds to `others` as `serve` does.
     ///
-    /// The demand stays that for one, whatever the next wants, and even if there is none. That is never wrong: still none
-    /// is free, and the next buffer that comes back, which comes here, sets it anew.
+    /// The demand stays that for one, whatever the next wants, and even if there is none. That is never wrong: still
+    /// none is free, and the next buffer that comes back, which comes here, sets it anew.
     ///
     /// # Safety
     ///
@@ -134,8 +134,8 @@ impl<F: FreeList> LockedLine<F> {
         Ok(())
     }
 
-    /// Looks at all of these tiers, one after the other: at the smaller one first, which serves a request that both can.
-    /// In each a request is linked, or was since the line was locked.
+    /// Looks at all of these tiers, one after the other: at the smaller one first, which serves a request that both
+    /// can. In each a request is linked, or was since the line was locked.
     pub(super) fn look_at(&mut self, tiers: impl IntoIterator<Item = usize>, after: &mut After) {
         let (mut tiers, mut others) = (tiers.into_iter(), Vec::new());
         while let Some(tier) = tiers.next().or_else(|| others.pop()) {
@@ -150,8 +150,8 @@ impl<F: FreeList> LockedLine<F> {
         }
     }
 
-    /// Serves the first request of a tier until it can't be served. Adds other tiers to `others` where another has become
-    /// the first.
+    /// Serves the first request of a tier until it can't be served. Adds other tiers to `others` where another has
+    /// become the first.
     ///
     /// # Safety
     ///

@@ -52,21 +52,13 @@ impl<F: FreeList> PoolHandle<F> {
 
     #[cold]
     #[inline(never)]
-    fn acquire_many_slow(
-        &self,
-        count: u32,
-        caller: Caller,
-    ) -> Result<Vec<PooledBuf>, AcquireError> {
+    fn acquire_many_slow(&self, count: u32, caller: Caller) -> Result<Vec<PooledBuf>, AcquireError> {
         let lent = self.try_acquire_many(count, caller);
         lent.map_err(|refusal| self.refuse(refusal, count))
     }
 
     /// Lends `count` buffers, at least 1, or says why not; counts no refusal.
-    pub(crate) fn try_acquire_many(
-        &self,
-        count: u32,
-        caller: Caller,
-    ) -> Result<Vec<PooledBuf>, Refusal> {
+    pub(crate) fn try_acquire_many(&self, count: u32, caller: Caller) -> Result<Vec<PooledBuf>, Refusal> {
         let core = self.core();
         core.decay();
         let bytes = core.bytes_of(count);

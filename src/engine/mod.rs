@@ -120,9 +120,8 @@ impl<F: FreeList> PoolHandle<F> {
     /// A pool, whose requests wait in `line`, where it is the next tier.
     pub(crate) fn new(config: CheckedConfig, line: &Arc<Line<F>>) -> Result<Self, ConfigError> {
         let name = Arc::clone(&config.name);
-        Self::try_new(config, line).map_err(|OutOfMemory { bytes }| {
-            ConfigError::new(name, ConfigProblem::OutOfMemory { bytes })
-        })
+        Self::try_new(config, line)
+            .map_err(|OutOfMemory { bytes }| ConfigError::new(name, ConfigProblem::OutOfMemory { bytes }))
     }
 
     fn try_new(config: CheckedConfig, line: &Arc<Line<F>>) -> Result<Self, OutOfMemory> {

@@ -47,9 +47,7 @@ impl<'a, F: FreeList> Serving<'a, F> {
         };
         let mut fresh = None;
         let outcome = loop {
-            let checked = (self.home.core().line.lock())
-                .queue
-                .check(known, waker, &mut fresh);
+            let checked = (self.home.core().line.lock()).queue.check(known, waker, &mut fresh);
             match checked {
                 Checked::Is(outcome, _stale) => break outcome,
                 // Without the lock: a user's code.
@@ -223,9 +221,7 @@ impl<F: FreeList> PoolHandle<F> {
     /// Lends what a request asks for, if it is free, with its bytes.
     fn try_lend(&self, count: u32, request: &Request) -> Result<Loan, Refusal> {
         if count == 1 {
-            return self
-                .try_take(request.caller)
-                .map(|taken| Loan::one(taken.lend()));
+            return self.try_take(request.caller).map(|taken| Loan::one(taken.lend()));
         }
         let bufs = self.try_acquire_many(count, request.caller)?;
         // As many as were asked for.
@@ -312,10 +308,7 @@ impl<F: FreeList> PoolHandle<F> {
     }
 
     fn serving(&self) -> Serving<'_, F> {
-        Serving {
-            home: self,
-            next: None,
-        }
+        Serving { home: self, next: None }
     }
 }
 
@@ -333,12 +326,7 @@ impl<F: FreeList> Lender for PoolHandle<F> {
         self.serving().poll_lend(request, ticket, waker)
     }
 
-    fn leave(
-        &self,
-        request: &Request,
-        ticket: Ticket,
-        ending: Ending,
-    ) -> Result<Loan, Option<AcquireError>> {
+    fn leave(&self, request: &Request, ticket: Ticket, ending: Ending) -> Result<Loan, Option<AcquireError>> {
         self.serving().leave(request, ticket, ending)
     }
 }

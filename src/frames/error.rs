@@ -52,11 +52,7 @@ impl fmt::Display for FrameError {
         match self {
             FrameError::Empty => write!(f, "a frame of 0 bytes: at least 1 is needed"),
             FrameError::TooLong { payload, max } => {
-                write!(
-                    f,
-                    "a frame of {}, more than the limit of {max}",
-                    Bytes(*payload)
-                )
+                write!(f, "a frame of {}, more than the limit of {max}", Bytes(*payload))
             }
             FrameError::ShorterThanHeader { length, header } => write!(
                 f,
@@ -130,8 +126,8 @@ impl From<Cut> for io::Error {
 ///
 /// Converts to [`std::io::Error`], with the kind [`InvalidData`](io::ErrorKind::InvalidData) for what is no frame.
 ///
-/// It only says of which kind the error in it is: its message is that error's, and its [`source`](Error::source) is that
-/// error's source. (`E` need not be an [`Error`], so there is none of [`Frame`](ReceiveError::Frame).)
+/// It only says of which kind the error in it is: its message is that error's, and its [`source`](Error::source) is
+/// that error's source. (`E` need not be an [`Error`], so there is none of [`Frame`](ReceiveError::Frame).)
 ///
 /// ```
 /// use poolbuf::frames::{Frames, LengthPrefix, ReceiveError};

@@ -88,8 +88,6 @@ impl Extent {
     /// ```
     #[must_use]
     pub fn total(&self) -> usize {
-        self.header
-            .saturating_add(self.payload)
-            .saturating_add(self.trailer)
+        self.header.saturating_add(self.payload).saturating_add(self.trailer)
     }
 }

@@ -153,10 +153,7 @@ impl Framing for LengthPrefix {
         };
         match payload {
             0 if self.refuses_empty => Err(FrameError::Empty),
-            payload if payload > self.max => Err(FrameError::TooLong {
-                payload,
-                max: self.max,
-            }),
+            payload if payload > self.max => Err(FrameError::TooLong { payload, max: self.max }),
             payload => Ok(Some(Extent {
                 header,
                 payload,

@@ -132,10 +132,7 @@ impl<F: Framing> Frames<F> {
     /// [`ReceiveError::Frame`] as of [`next_frame`](Frames::next_frame), and [`ReceiveError::Acquire`] when there is no
     /// buffer for the copy; the frame is then still the next one.
     #[track_caller]
-    pub fn next_owned<P: Pool + ?Sized>(
-        &mut self,
-        pool: &P,
-    ) -> Result<Option<PooledBuf>, ReceiveError<F::Error>> {
+    pub fn next_owned<P: Pool + ?Sized>(&mut self, pool: &P) -> Result<Option<PooledBuf>, ReceiveError<F::Error>> {
         let Some(payload) = self.locate().map_err(ReceiveError::Frame)? else {
             return Ok(None);
         };
@@ -367,11 +364,7 @@ impl<F: Framing> Frames<F> {
 
     /// Asks for a buffer, if there is none with room. One that is waited for is acquired on behalf of `caller`.
     #[track_caller]
-    pub(super) fn ask<'a, P: Pool + ?Sized>(
-        &mut self,
-        pool: &'a P,
-        caller: Caller,
-    ) -> Result<Asked<'a>, AcquireError> {
+    pub(super) fn ask<'a, P: Pool + ?Sized>(&mut self, pool: &'a P, caller: Caller) -> Result<Asked<'a>, AcquireError> {
         Ok(match self.room(pool) {
             Room::Enough => Asked::Has,
             Room::TooSmall(bytes) => Asked::Got(pool.acquire_for(bytes)?),

@@ -146,14 +146,9 @@ pub(crate) trait FreeList: Send + Sync + Sized + 'static {
 
     /// Takes `count` free buffers, at least 1, all or none, and adds what `make` makes of each to `out`, the one that
     /// `pop` would take last. Fails only at a moment when fewer may be taken, or while there is a [`Demand`], or after
-    /// `close`, or when there is no memory for `out` to grow, which it does only once it is known that so many are free.
-    /// `make` calls nothing that takes a lock.
-    fn pop_many<T>(
-        &self,
-        count: u32,
-        out: &mut Vec<T>,
-        make: impl Fn(Slot) -> T,
-    ) -> Result<(), Empty>;
+    /// `close`, or when there is no memory for `out` to grow, which it does only once it is known that so many are
+    /// free. `make` calls nothing that takes a lock.
+    fn pop_many<T>(&self, count: u32, out: &mut Vec<T>, make: impl Fn(Slot) -> T) -> Result<(), Empty>;
 
     /// Does what `pop_many` does, and returns true, if that takes a few instructions for each buffer only.
     fn pop_many_fast<T>(&self, count: u32, out: &mut Vec<T>, make: impl Fn(Slot) -> T) -> bool;
@@ -164,13 +159,13 @@ pub(crate) trait FreeList: Send + Sync + Sized + 'static {
     /// the lock of the line in which requests wait for these buffers, and not after `close`.
     fn hold(&self) -> Self::Held<'_>;
 
-    /// Whether there is a [`Demand`], which may be one whose request has been served, while none is free. Under the lock of
-    /// the line it is so; elsewhere it may be an older state.
+    /// Whether there is a [`Demand`], which may be one whose request has been served, while none is free. Under the
+    /// lock of the line it is so; elsewhere it may be an older state.
     fn is_wanted(&self) -> bool;
 
-    /// Whether the demand is [`At`](Demand::At) 1, and the next buffer that comes back may be taken: it need not come here
-    /// first. Under the lock of the line, if it says so, it is so; elsewhere it may be an older state. A list may always
-    /// say no.
+    /// Whether the demand is [`At`](Demand::At) 1, and the next buffer that comes back may be taken: it need not come
+    /// here first. Under the lock of the line, if it says so, it is so; elsewhere it may be an older state. A list may
+    /// always say no.
     fn wants_one(&self) -> bool;
 
     /// From now on `pop` and `push` fail. Returns how many buffers were in use then. When several threads
@@ -236,9 +231,9 @@ pub(crate) trait Inlet: Copy {
 
 /// A free list whose `max` can be changed.
 pub(crate) trait Resizable: FreeList {
-    /// Sets `max`, which is at least 1 and at most the reserve, and returns it as it was; calls `meanwhile` with the held
-    /// list before anything can be taken by the new max. What is taken stays so, however much: `pop` fails until enough
-    /// is back. Called as [`FreeList::hold`] is.
+    /// Sets `max`, which is at least 1 and at most the reserve, and returns it as it was; calls `meanwhile` with the
+    /// held list before anything can be taken by the new max. What is taken stays so, however much: `pop` fails until
+    /// enough is back. Called as [`FreeList::hold`] is.
     fn set_max(&self, max: u32, meanwhile: impl FnOnce(&mut Self::Held<'_>)) -> u32;
 }
 

@@ -178,11 +178,7 @@ impl Buf for PooledBuf {
     /// If there are fewer bytes than that, as the trait has it.
     #[inline]
     fn advance(&mut self, count: usize) {
-        assert!(
-            count <= self.len(),
-            "{count} bytes are not there: {} are",
-            self.len()
-        );
+        assert!(count <= self.len(), "{count} bytes are not there: {} are", self.len());
         self.consume(count);
     }
 }
@@ -259,11 +255,7 @@ impl Buf for PooledChain {
     /// If there are fewer bytes than that, as the trait has it.
     #[inline]
     fn advance(&mut self, count: usize) {
-        assert!(
-            count <= self.len(),
-            "{count} bytes are not there: {} are",
-            self.len()
-        );
+        assert!(count <= self.len(), "{count} bytes are not there: {} are", self.len());
         self.consume(count);
     }
 }

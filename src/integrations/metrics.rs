@@ -64,21 +64,9 @@ use crate::waiting::budget::Budget;
 /// Tells the recorder what the figures mean.
 pub fn describe() {
     describe_gauge!("poolbuf_buffers_in_use", Unit::Count, "Buffers lent now.");
-    describe_gauge!(
-        "poolbuf_buffers_idle",
-        Unit::Count,
-        "Buffers that exist and are free."
-    );
-    describe_gauge!(
-        "poolbuf_buffers_max",
-        Unit::Count,
-        "Buffers that can exist at most."
-    );
-    describe_gauge!(
-        "poolbuf_buffers_peak",
-        Unit::Count,
-        "Most buffers ever lent at once."
-    );
+    describe_gauge!("poolbuf_buffers_idle", Unit::Count, "Buffers that exist and are free.");
+    describe_gauge!("poolbuf_buffers_max", Unit::Count, "Buffers that can exist at most.");
+    describe_gauge!("poolbuf_buffers_peak", Unit::Count, "Most buffers ever lent at once.");
     describe_gauge!(
         "poolbuf_requests_pending",
         Unit::Count,

@@ -34,13 +34,7 @@ pub(crate) struct BufferLayout {
 
 impl BufferLayout {
     /// `None` when there are not so many addresses.
-    pub(crate) fn new(
-        buffer_size: u32,
-        headroom: u32,
-        alignment: usize,
-        initial: u32,
-        reserve: u32,
-    ) -> Option<Self> {
+    pub(crate) fn new(buffer_size: u32, headroom: u32, alignment: usize, initial: u32, reserve: u32) -> Option<Self> {
         let both = (headroom as usize).checked_add(buffer_size as usize)?;
         let stride = stride(both, alignment)?;
         // With room for the first buffer to start at a multiple of the alignment, wherever the memory lies.
@@ -82,10 +76,7 @@ mod tests {
         assert_eq!(stride(2048, 64), Some(2112));
         assert_eq!(stride(8256, 64), Some(8256));
         for (size, alignment) in [(64, 16), (512, 16), (10_000, 16), (8192, 4096)] {
-            assert_eq!(
-                stride(size, alignment),
-                size.checked_next_multiple_of(alignment)
-            );
+            assert_eq!(stride(size, alignment), size.checked_next_multiple_of(alignment));
         }
         for size in [2048, 4096, 8192, 32_768] {
             let stride = stride(size, 16).unwrap();

@@ -138,8 +138,7 @@ impl Region {
         };
         let bytes = used + slack;
         let refused = OutOfMemory { bytes };
-        let allocated =
-            Layout::from_size_align(bytes, ALLOCATION_ALIGNMENT).map_err(|_| refused)?;
+        let allocated = Layout::from_size_align(bytes, ALLOCATION_ALIGNMENT).map_err(|_| refused)?;
         // SAFETY: the size is not 0, since neither the stride nor the reserve of a layout is.
         let allocation = NonNull::new(unsafe { alloc_zeroed(allocated) }).ok_or(refused)?;
         // Until a headroom behind it is a multiple of the alignment.
@@ -204,8 +203,7 @@ impl Region {
 
     /// Buffers that are given back at once, and buffers that lie, at least in part, in the page where one begins.
     pub(crate) fn batch(&self) -> (u32, u32) {
-        let buffers =
-            |bytes: usize| u32::try_from(bytes.div_ceil(self.layout.stride)).unwrap_or(u32::MAX);
+        let buffers = |bytes: usize| u32::try_from(bytes.div_ceil(self.layout.stride)).unwrap_or(u32::MAX);
         (buffers(BATCH), buffers(pages::size()))
     }
 
@@ -216,15 +214,8 @@ impl Region {
     /// # Safety
     ///
     /// The caller has the buffers `free` to itself, as if it held them, until this returns.
-    pub(crate) unsafe fn discard(
-        &self,
-        free: Range<u32>,
-        wanted: Range<u32>,
-        last: &mut Range<usize>,
-    ) -> usize {
-        debug_assert!(
-            free.start <= wanted.start && wanted.end <= free.end.min(self.layout.reserve)
-        );
+    pub(crate) unsafe fn discard(&self, free: Range<u32>, wanted: Range<u32>, last: &mut Range<usize>) -> usize {
+        debug_assert!(free.start <= wanted.start && wanted.end <= free.end.min(self.layout.reserve));
         let page = pages::size();
         let base = self.base.as_ptr() as usize;
         // In an allocation, so no address overflows; rounding up stays below `isize::MAX` + a page.

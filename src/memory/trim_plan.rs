@@ -154,20 +154,14 @@ mod tests {
                 10
             },
         });
-        let expected = Discarded {
-            used: 20,
-            fresh: 10,
-        };
+        let expected = Discarded { used: 20, fresh: 10 };
         assert_eq!(bytes, expected);
         assert_eq!(calls, [(1..5, 1..3), (1..5, 4..5), (8..20, 8..20)]);
     }
 
     #[test]
     fn what_is_left_shrinks_in_proportion_to_nothing() {
-        let given = GivenBack {
-            buffers: 3,
-            bytes: 10,
-        };
+        let given = GivenBack { buffers: 3, bytes: 10 };
         assert_eq!(given.left(5), given);
         let bytes: Vec<_> = (0..=3).map(|buffers| given.left(buffers).bytes).collect();
         assert_eq!(bytes, [0, 3, 6, 10]);

@@ -57,11 +57,7 @@ impl AlignedPool {
     /// # Errors
     ///
     /// As for [`new`](AlignedPool::new), and when `alignment` is not a power of two.
-    pub fn with_alignment(
-        buffer_size: usize,
-        count: usize,
-        alignment: usize,
-    ) -> Result<Self, ConfigError> {
+    pub fn with_alignment(buffer_size: usize, count: usize, alignment: usize) -> Result<Self, ConfigError> {
         AlignedPool::with_config(
             PoolConfig::new(buffer_size)
                 .initial(count)

@@ -37,10 +37,10 @@ use crate::report::error::ConfigError;
 ///
 /// The magazines are those of J. Bonwick and J. Adams, *Magazines and Vmem* (USENIX 2001). Taking them back relies on
 /// `membarrier(2)` on Linux; where that is not to be had, acquire and release cost a memory fence each. Windows has
-/// `FlushProcessWriteBuffers`, but that of Wine does nothing, and a program can't be sure which it runs on: so it is used
-/// only in a program that is built with `RUSTFLAGS="--cfg poolbuf_windows_barrier"`, by which you say that it runs on
-/// Windows itself. (Where it runs on Wine nevertheless, and Wine hides that, a buffer could be lent twice.) Not to be used
-/// in signal handlers, nor in a global allocator.
+/// `FlushProcessWriteBuffers`, but that of Wine does nothing, and a program can't be sure which it runs on: so it is
+/// used only in a program that is built with `RUSTFLAGS="--cfg poolbuf_windows_barrier"`, by which you say that it runs
+/// on Windows itself. (Where it runs on Wine nevertheless, and Wine hides that, a buffer could be lent twice.) Not to
+/// be used in signal handlers, nor in a global allocator.
 ///
 /// ```
 /// use poolbuf::{AcquireError, BufferPool, Pool};
@@ -88,10 +88,7 @@ impl BufferPool {
     }
 
     /// As `with_config`: the next tier of a pool whose requests wait in `line`.
-    pub(crate) fn with_config_in(
-        config: PoolConfig,
-        line: &Arc<Line<Magazines>>,
-    ) -> Result<Self, ConfigError> {
+    pub(crate) fn with_config_in(config: PoolConfig, line: &Arc<Line<Magazines>>) -> Result<Self, ConfigError> {
         let config = config.check(Defaults {
             name: Self::NAME,
             alignment: Self::ALIGNMENT,

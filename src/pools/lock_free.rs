@@ -17,22 +17,22 @@ use crate::report::error::ConfigError;
 ///
 /// *Where there is a lock.* While requests wait ([`acquire_timeout`](crate::Pool::acquire_timeout),
 /// [`acquire_async`](crate::Pool::acquire_async)) the stacks are frozen, and a release takes a lock; so does an acquire
-/// or a release while [`acquire_many`](crate::Pool::acquire_many) counts what is free in several stacks, since no single
-/// one has as many as are wanted. Make a pool that a real-time thread uses with
+/// or a release while [`acquire_many`](crate::Pool::acquire_many) counts what is free in several stacks, since no
+/// single one has as many as are wanted. Make a pool that a real-time thread uses with
 /// [`PoolConfig::waiting(false)`](PoolConfig::waiting): then none waits, and many at once come from a single stack, of
 /// which it says how many that are ([`TooMany`](crate::AcquireError::TooMany)), and `Exhausted` means that none of the
-/// stacks had so many. Trimming and closing freeze the stacks in any pool, trimming for as long as it takes to give back a
-/// MiB at a time; statistics take locks that no acquire or release needs otherwise. A [`Budget`](crate::Budget) that is
-/// waited for has a lock too, and [`track_holders`](PoolConfig::track_holders) one for each buffer.
+/// stacks had so many. Trimming and closing freeze the stacks in any pool, trimming for as long as it takes to give
+/// back a MiB at a time; statistics take locks that no acquire or release needs otherwise. A [`Budget`](crate::Budget)
+/// that is waited for has a lock too, and [`track_holders`](PoolConfig::track_holders) one for each buffer.
 ///
 /// *Speed.* One compare-and-swap each while threads do not meet, which they seldom do: each thread takes from a
 /// stack of its own, one of eight (fewer if `N` is below 64), and goes on to the others only when that is
 /// empty. A [`BufferPool`](crate::BufferPool), whose threads need no compare-and-swap at all, is faster; there
 /// a thread may have to wait for another, though.
 ///
-/// *Exhaustion is exact.* A request is refused only if at one moment all `N` buffers were in use, or owed to requests that
-/// wait: the stacks are looked at again until none has changed between two looks (a double collect: Y. Afek et al.,
-/// *Atomic Snapshots of Shared Memory*, 1993).
+/// *Exhaustion is exact.* A request is refused only if at one moment all `N` buffers were in use, or owed to requests
+/// that wait: the stacks are looked at again until none has changed between two looks (a double collect: Y. Afek et
+/// al., *Atomic Snapshots of Shared Memory*, 1993).
 ///
 /// *The tag* of each stack has all the bits of a 64-bit word that `N` leaves. An operation could go wrong only if,
 /// while its thread is stopped between two instructions, others acquired a buffer from that stack exactly as often as
@@ -48,8 +48,9 @@ use crate::report::error::ConfigError;
 ///
 /// *Its max is its type:* it can't be changed while the pool lives.
 ///
-/// *Trimming* ([`trim`](crate::Pool::trim)) costs what it does in a [`BufferPool`](crate::BufferPool), and looks at all free
-/// buffers of a stack for each MiB of it. Others acquire and release between two of these steps, and wait during one.
+/// *Trimming* ([`trim`](crate::Pool::trim)) costs what it does in a [`BufferPool`](crate::BufferPool), and looks at all
+/// free buffers of a stack for each MiB of it. Others acquire and release between two of these steps, and wait during
+/// one.
 ///
 /// ```
 /// use poolbuf::{LockFreePool, Pool};

@@ -300,12 +300,8 @@ fn from_either<'a, T>(
         }
         let refused = refuse(home, in_home);
         return Err(match in_next {
-            Refusal::Empty(Empty::AllInUse(in_use)) => {
-                refused.and(next.handle.exhausted(in_use as usize, false))
-            }
-            Refusal::Empty(Empty::Owed) => {
-                refused.and(next.handle.exhausted(next.handle.in_use(), true))
-            }
+            Refusal::Empty(Empty::AllInUse(in_use)) => refused.and(next.handle.exhausted(in_use as usize, false)),
+            Refusal::Empty(Empty::Owed) => refused.and(next.handle.exhausted(next.handle.in_use(), true)),
             _ => refused,
         });
     }
@@ -328,12 +324,7 @@ impl Lender for MultiSizePool {
         }
     }
 
-    fn leave(
-        &self,
-        request: &Request,
-        ticket: Ticket,
-        ending: Ending,
-    ) -> Result<Loan, Option<AcquireError>> {
+    fn leave(&self, request: &Request, ticket: Ticket, ending: Ending) -> Result<Loan, Option<AcquireError>> {
         // It waits, so there are some.
         let tiers = self.tiers_for(request.len).ok_or(None)?;
         tiers.leave(request, ticket, ending)
@@ -400,9 +391,7 @@ impl Pool for MultiSizePool {
         if let Some(bufs) = home.handle.acquire_many_fast(many) {
             return Ok(bufs);
         }
-        from_either(home, next, many, |tier| {
-            tier.handle.try_acquire_many(many, caller)
-        })
+        from_either(home, next, many, |tier| tier.handle.try_acquire_many(many, caller))
     }
 
     /// Of the tiers that [`MultiSizePool::overflow`] allows, whichever can lend all first does.

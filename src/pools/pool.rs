@@ -169,8 +169,8 @@ pub trait Pool: fmt::Debug + Send + Sync {
     /// that polls it, such as a `Stream` or a `Service`, or to be spawned. It is a handle of the pool as well, so it is
     /// served even after all others are gone.
     ///
-    /// Costs what `acquire_async` does, a count up and down, and an allocation of 8 bytes. Pools of your own that don't say
-    /// otherwise do not wait, as above.
+    /// Costs what `acquire_async` does, a count up and down, and an allocation of 8 bytes. Pools of your own that don't
+    /// say otherwise do not wait, as above.
     ///
     /// ```
     /// use poolbuf::{Acquire, AcquireError, BufferPool, Pool, PooledBuf};
@@ -207,8 +207,9 @@ pub trait Pool: fmt::Debug + Send + Sync {
         Acquire::ready(self.acquire_for(len))
     }
 
-    /// Lends `count` empty buffers that can hold at least `len` bytes each, all or none. Never waits. 0 are an empty `Vec`,
-    /// or the error of a request that the pool could never serve: that it is closed, or that no buffer has `len` bytes.
+    /// Lends `count` empty buffers that can hold at least `len` bytes each, all or none. Never waits. 0 are an empty
+    /// `Vec`, or the error of a request that the pool could never serve: that it is closed, or that no buffer has `len`
+    /// bytes.
     ///
     /// For whatever needs several buffers for one thing. Taken one at a time, each by a request that waits while it
     /// holds the ones before, they can end up with requests that all wait for one more: see
@@ -291,12 +292,12 @@ pub trait Pool: fmt::Debug + Send + Sync {
     /// Waits as [`acquire_many_timeout`](Pool::acquire_many_timeout) does, but holds up no thread: a future for any
     /// runtime, which can be dropped at any moment.
     ///
-    /// First come, first served, in one queue with the requests for single buffers. A request holds nothing until as many
-    /// are free at once as it wants; then it gets all of them. What is free meanwhile is owed to the first in the queue:
-    /// those behind it wait, and requests that don't wait are refused, even if one would be enough for them. So it is
-    /// always served in the end, and two that want many never each hold what the other lacks. Whether it can be served at
-    /// all is asked at its first poll, and once more when the max is lowered. A request for none has its answer when it is
-    /// made.
+    /// First come, first served, in one queue with the requests for single buffers. A request holds nothing until as
+    /// many are free at once as it wants; then it gets all of them. What is free meanwhile is owed to the first in the
+    /// queue: those behind it wait, and requests that don't wait are refused, even if one would be enough for them. So
+    /// it is always served in the end, and two that want many never each hold what the other lacks. Whether it can be
+    /// served at all is asked at its first poll, and once more when the max is lowered. A request for none has its
+    /// answer when it is made.
     ///
     /// Pools of your own that don't say otherwise do not wait: their future is ready at once with what
     /// `acquire_many` says.
@@ -308,8 +309,8 @@ pub trait Pool: fmt::Debug + Send + Sync {
     /// Lends buffers that can hold at least `len` bytes together, all or none, to be written and read as one. Never
     /// waits. For messages that are larger than any buffer of the pool; at least one buffer.
     ///
-    /// All are of the pool's largest size, as many as it takes; what one buffer holds gets the smallest that does. Costs
-    /// what [`acquire_many`](Pool::acquire_many) does.
+    /// All are of the pool's largest size, as many as it takes; what one buffer holds gets the smallest that does.
+    /// Costs what [`acquire_many`](Pool::acquire_many) does.
     ///
     /// # Errors
     ///
@@ -343,11 +344,7 @@ pub trait Pool: fmt::Debug + Send + Sync {
     ///
     /// Those of [`acquire_many_timeout`](Pool::acquire_many_timeout).
     #[track_caller]
-    fn acquire_chain_timeout(
-        &self,
-        len: usize,
-        timeout: Duration,
-    ) -> Result<PooledChain, AcquireError> {
+    fn acquire_chain_timeout(&self, len: usize, timeout: Duration) -> Result<PooledChain, AcquireError> {
         self.acquire_chain_async(len).wait_timeout(timeout)
     }
 

@@ -52,8 +52,8 @@ pub struct BudgetStats {
     pub timed_out: u64,
     /// How many of them ended without a buffer, because they were dropped.
     pub abandoned: u64,
-    /// Requests that lack nothing but bytes now: of each pool, or tier, the first in line at most, while all its buffers
-    /// are free.
+    /// Requests that lack nothing but bytes now: of each pool, or tier, the first in line at most, while all its
+    /// buffers are free.
     pub waiting: usize,
 }
 

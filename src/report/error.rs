@@ -1,8 +1,8 @@
 //! What can go wrong, each with the numbers that say why. Nothing is lost by an error: the pool, the
 //! guard and its bytes are as they were.
 //!
-//! A message is whole, since most logs have it alone: what an error carries is said in its own message, and so is not its
-//! `source`, as std asks ("either or, but not both"). So a reporter that prints all sources says nothing twice.
+//! A message is whole, since most logs have it alone: what an error carries is said in its own message, and so is not
+//! its `source`, as std asks ("either or, but not both"). So a reporter that prints all sources says nothing twice.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -24,9 +24,10 @@ use crate::report::holders::HeldBy;
 /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) for [`Exhausted`](AcquireError::Exhausted),
 /// [`OverBudget`](AcquireError::OverBudget) and [`TooManyWaiting`](AcquireError::TooManyWaiting),
 /// [`OutOfMemory`](io::ErrorKind::OutOfMemory) for [`OutOfMemory`](AcquireError::OutOfMemory),
-/// [`TimedOut`](io::ErrorKind::TimedOut) for [`TimedOut`](AcquireError::TimedOut), [`Unsupported`](io::ErrorKind::Unsupported) for
-/// [`WaitingOff`](AcquireError::WaitingOff) and [`Other`](io::ErrorKind::Other) for [`Closed`](AcquireError::Closed);
-/// the error itself stays reachable through [`get_ref`](io::Error::get_ref).
+/// [`TimedOut`](io::ErrorKind::TimedOut) for [`TimedOut`](AcquireError::TimedOut),
+/// [`Unsupported`](io::ErrorKind::Unsupported) for [`WaitingOff`](AcquireError::WaitingOff) and
+/// [`Other`](io::ErrorKind::Other) for [`Closed`](AcquireError::Closed); the error itself stays reachable through
+/// [`get_ref`](io::Error::get_ref).
 ///
 /// The message is whole: that of [`TimedOut`](AcquireError::TimedOut) says what its `why` does. So that is a field, and
 /// not a [`source`](Error::source) as well, of which a reporter would print the same again.
@@ -74,8 +75,8 @@ pub enum AcquireError {
         /// Buffers that can be lent at once at most.
         max: usize,
     },
-    /// At one moment all buffers that could serve the request were lent (of those that a request for many asked for, too
-    /// few were free), or those that were free were owed to requests that came before and wait.
+    /// At one moment all buffers that could serve the request were lent (of those that a request for many asked for,
+    /// too few were free), or those that were free were owed to requests that came before and wait.
     Exhausted {
         /// What the pool (of a [`MultiSizePool`](crate::MultiSizePool): the tier that fits the request) is called.
         /// Where [the next larger tier](crate::Overflow::NextTier) was tried too, both, joined by "and": the numbers
@@ -102,8 +103,8 @@ pub enum AcquireError {
         lent: usize,
         /// Bytes that can be lent at most.
         budget: usize,
-        /// Requests that wait for bytes of the budget, and come first; 0 if there are too few left for this one, whoever
-        /// waits.
+        /// Requests that wait for bytes of the budget, and come first; 0 if there are too few left for this one,
+        /// whoever waits.
         waiting: u32,
     },
     /// So many requests wait for the pool as [`PoolConfig::max_waiting`](crate::PoolConfig::max_waiting) allows.
@@ -197,21 +198,13 @@ impl AcquireError {
 impl fmt::Display for AcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            AcquireError::TooLarge {
-                pool,
-                requested,
-                max,
-            } => write!(
+            AcquireError::TooLarge { pool, requested, max } => write!(
                 f,
                 "{} requested, but the largest buffer of {pool} has {max}: \
                  ask for less, or make it with larger buffers",
                 Bytes(*requested)
             ),
-            AcquireError::TooMany {
-                pool,
-                requested,
-                max,
-            } => write!(
+            AcquireError::TooMany { pool, requested, max } => write!(
                 f,
                 "{} requested at once, but {pool} lends {max} at most: \
                  ask for fewer, or raise its max, or the budget that it shares",
@@ -225,19 +218,15 @@ impl fmt::Display for AcquireError {
                 held_by,
             } => {
                 match (in_use < max, first_wants) {
-                    (true, 0) => write!(
-                        f,
-                        "too few buffers of {pool} are free ({in_use} of {max} in use)"
-                    )?,
-                    // Of two tiers, one may lend more than a max that was lowered, while the other has some that are owed.
+                    (true, 0) => write!(f, "too few buffers of {pool} are free ({in_use} of {max} in use)")?,
+                    // Of two tiers, one may lend more than a max that was lowered, while the other has some that are
+                    // owed.
                     (_, 1..) => write!(
                         f,
                         "the buffers of {pool} that are free ({in_use} of {max} in use) are owed to requests that \
                          wait, the first of which wants {first_wants}"
                     )?,
-                    (false, 0) => {
-                        write!(f, "all buffers of {pool} are in use ({in_use} of {max})")?
-                    }
+                    (false, 0) => write!(f, "all buffers of {pool} are in use ({in_use} of {max})")?,
                 }
                 write!(f, ": release some, shed load, or raise its max")?;
                 write_held_by(f, held_by.as_deref())
@@ -295,10 +284,7 @@ impl fmt::Display for AcquireError {
                         Bytes(*requested)
                     ),
                     Some(AcquireError::Exhausted {
-                        in_use,
-                        max,
-                        held_by,
-                        ..
+                        in_use, max, held_by, ..
                     }) => {
                         write!(
                             f,
@@ -329,12 +315,10 @@ impl Error for AcquireError {}
 impl From<AcquireError> for io::Error {
     fn from(error: AcquireError) -> Self {
         let kind = match error {
-            AcquireError::TooLarge { .. } | AcquireError::TooMany { .. } => {
-                io::ErrorKind::InvalidInput
+            AcquireError::TooLarge { .. } | AcquireError::TooMany { .. } => io::ErrorKind::InvalidInput,
+            AcquireError::Exhausted { .. } | AcquireError::OverBudget { .. } | AcquireError::TooManyWaiting { .. } => {
+                io::ErrorKind::ResourceBusy
             }
-            AcquireError::Exhausted { .. }
-            | AcquireError::OverBudget { .. }
-            | AcquireError::TooManyWaiting { .. } => io::ErrorKind::ResourceBusy,
             AcquireError::OutOfMemory { .. } => io::ErrorKind::OutOfMemory,
             AcquireError::TimedOut { .. } => io::ErrorKind::TimedOut,
             AcquireError::WaitingOff { .. } => io::ErrorKind::Unsupported,
@@ -348,8 +332,8 @@ impl From<AcquireError> for io::Error {
 ///
 /// Converts to [`std::io::Error`], with the kind [`OutOfMemory`](io::ErrorKind::OutOfMemory) for
 /// [`ConfigProblem::OutOfMemory`] and [`InvalidInput`](io::ErrorKind::InvalidInput) for all else; the error itself
-/// stays reachable through [`get_ref`](io::Error::get_ref). The message is that of the problem, with the name before it:
-/// the problem is no [`source`](Error::source), which would be printed again.
+/// stays reachable through [`get_ref`](io::Error::get_ref). The message is that of the problem, with the name before
+/// it: the problem is no [`source`](Error::source), which would be printed again.
 ///
 /// ```
 /// use poolbuf::{BufferPool, ConfigProblem, PoolConfig};
@@ -400,8 +384,8 @@ impl From<ConfigError> for io::Error {
     }
 }
 
-/// What is wrong with the configuration of a pool: part of [`ConfigError`], where the example is. An error by itself too,
-/// for what checks a configuration and has no pool's name.
+/// What is wrong with the configuration of a pool: part of [`ConfigError`], where the example is. An error by itself
+/// too, for what checks a configuration and has no pool's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigProblem {
@@ -513,10 +497,7 @@ impl fmt::Display for ConfigProblem {
                 write!(f, "the name is empty or has control characters")
             }
             ConfigProblem::InvalidBudgetName => {
-                write!(
-                    f,
-                    "the name of its budget is empty or has control characters"
-                )
+                write!(f, "the name of its budget is empty or has control characters")
             }
             ConfigProblem::ZeroBufferSize => {
                 write!(f, "the buffer size is 0 bytes: give it at least 1")
@@ -539,24 +520,14 @@ impl fmt::Display for ConfigProblem {
                 write!(f, "the max is 0 buffers: such a pool could lend nothing")
             }
             ConfigProblem::TooManyBuffers { max, limit } => {
-                write!(
-                    f,
-                    "the max is {}, more than the limit of {limit}",
-                    Buffers(*max)
-                )
+                write!(f, "the max is {}, more than the limit of {limit}", Buffers(*max))
             }
             ConfigProblem::InitialExceedsMax { initial, max } => {
-                write!(
-                    f,
-                    "initial is {}, more than the max of {max}",
-                    Buffers(*initial)
-                )
+                write!(f, "initial is {}, more than the max of {max}", Buffers(*initial))
             }
-            ConfigProblem::ReserveBelowMax { reserve, max } => write!(
-                f,
-                "the reserve is {}, fewer than the max of {max}",
-                Buffers(*reserve)
-            ),
+            ConfigProblem::ReserveBelowMax { reserve, max } => {
+                write!(f, "the reserve is {}, fewer than the max of {max}", Buffers(*reserve))
+            }
             ConfigProblem::ReserveTooLarge { reserve, limit } => write!(
                 f,
                 "the reserve is {}, more than the limit of {limit}",
@@ -572,11 +543,9 @@ impl fmt::Display for ConfigProblem {
                 "the reserve is configured as {}, but the pool's type fixes it at {fixed}",
                 Buffers(*requested)
             ),
-            ConfigProblem::InvalidAlignment { alignment } => write!(
-                f,
-                "the alignment is {}, which is not a power of two",
-                Bytes(*alignment)
-            ),
+            ConfigProblem::InvalidAlignment { alignment } => {
+                write!(f, "the alignment is {}, which is not a power of two", Bytes(*alignment))
+            }
             ConfigProblem::AddressSpace {
                 buffer_size,
                 buffers,
@@ -595,10 +564,7 @@ impl fmt::Display for ConfigProblem {
                     Bytes(*bytes)
                 )
             }
-            ConfigProblem::BudgetTooSmall {
-                buffer_size,
-                budget,
-            } => write!(
+            ConfigProblem::BudgetTooSmall { buffer_size, budget } => write!(
                 f,
                 "the budget is {}, less than one buffer of {buffer_size}",
                 Bytes(*budget)
@@ -753,11 +719,7 @@ impl fmt::Display for CapacityError {
         if let (Side::Behind, 0, 0) = (side, spare, consumed) {
             return write!(f, "the buffer is full: it holds {}", Bytes(*capacity));
         }
-        let do_not = if *requested == 1 {
-            "does not"
-        } else {
-            "do not"
-        };
+        let do_not = if *requested == 1 { "does not" } else { "do not" };
         write!(f, "{} {do_not} fit", Bytes(*requested))?;
         match (side, consumed) {
             (Side::InFront, _) => write!(f, " in front: there is room for {spare}"),

@@ -88,10 +88,7 @@ impl Holders {
 fn group(holders: impl Iterator<Item = Holder>) -> Vec<Holder> {
     let mut lines: HashMap<_, Holder> = HashMap::new();
     for holder in holders {
-        let line = lines.entry(holder.location).or_insert(Holder {
-            buffers: 0,
-            ..holder
-        });
+        let line = lines.entry(holder.location).or_insert(Holder { buffers: 0, ..holder });
         line.buffers += holder.buffers;
         line.oldest = line.oldest.max(holder.oldest);
     }
@@ -185,11 +182,7 @@ impl HeldBy {
             (other.most, other.buffers)
         };
         let older = if self.age >= other.age { self } else { other };
-        HeldBy {
-            most,
-            buffers,
-            ..older
-        }
+        HeldBy { most, buffers, ..older }
     }
 
     /// The line of code that holds most.
@@ -219,11 +212,7 @@ impl HeldBy {
 
 impl fmt::Display for HeldBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} of them acquired at {}, the oldest ",
-            self.buffers, self.most
-        )?;
+        write!(f, "{} of them acquired at {}, the oldest ", self.buffers, self.most)?;
         if self.oldest != self.most {
             write!(f, "at {} ", self.oldest)?;
         }
@@ -310,11 +299,7 @@ impl Tracker {
         let since = Instant::now();
         let held_by = self.look();
         let took = since.elapsed();
-        *self.found.lock() = Some(Found {
-            held_by,
-            since,
-            took,
-        });
+        *self.found.lock() = Some(Found { held_by, since, took });
         held_by
     }
 

@@ -9,10 +9,9 @@ use crate::base::units::{Buffers, Bytes};
 
 /// A pool's figures at one moment.
 ///
-/// Exact while no other thread uses the pool; else a number of buffers is off by no more than others acquire and release
-/// while it is read.
-/// Made from what the pool keeps anyway: reading costs a lock or a few loads and a few allocations;
-/// acquire and release pay nothing for it.
+/// Exact while no other thread uses the pool; else a number of buffers is off by no more than others acquire and
+/// release while it is read. Made from what the pool keeps anyway: reading costs a lock or a few loads and a few
+/// allocations; acquire and release pay nothing for it.
 ///
 /// `Display` is one line for a log:
 ///
@@ -43,8 +42,8 @@ pub struct PoolStats {
     /// Buffers that exist and are free: `total - in_use`. The pool can still lend `max - in_use`,
     /// or none where a lowered `max` is below what is in use, and where it is closed.
     pub available: usize,
-    /// Buffers that are lent, those that were granted to a request which has not come for them yet included. Requests that
-    /// wait have none.
+    /// Buffers that are lent, those that were granted to a request which has not come for them yet included. Requests
+    /// that wait have none.
     pub in_use: usize,
     /// Buffers that were ever `in_use`, counting each once. Exactly the most that were so at the same time if
     /// one thread uses the pool; with several it may be more, since a thread takes a new buffer rather than
@@ -52,8 +51,8 @@ pub struct PoolStats {
     /// multi-size pool, the sum over its tiers.
     pub high_water: usize,
     /// Buffers lent since the pool was made, those that were granted to a request which was dropped before it came for
-    /// them included. A [`LockFreePool<N>`](crate::LockFreePool) counts modulo 2 to the power of its tag's bits (2⁴⁸ for
-    /// `N` up to 65,534).
+    /// them included. A [`LockFreePool<N>`](crate::LockFreePool) counts modulo 2 to the power of its tag's bits (2⁴⁸
+    /// for `N` up to 65,534).
     pub acquired: u64,
     /// Requests refused since the pool was made because all buffers were in use or owed to others, bytes of a budget
     /// lacked, or as many [waited](crate::PoolConfig::max_waiting) as may; one for many counts once. Requests
@@ -79,16 +78,16 @@ pub struct PoolStats {
     pub abandoned: u64,
     /// How many of them lacked nothing but the bytes of a budget at some time, or as `over_budget` says.
     pub waits_for_bytes: u64,
-    /// Requests that wait now, for a buffer or for the bytes of a budget. In a multi-size pool each counts in one tier: in
-    /// the first that may still serve it.
+    /// Requests that wait now, for a buffer or for the bytes of a budget. In a multi-size pool each counts in one tier:
+    /// in the first that may still serve it.
     pub waiting: usize,
-    /// Buffers that the first of them wants; 0 if none waits. As long as fewer are free, those that are free are owed to it,
-    /// and those behind it wait, however little they want. Of a multi-size pool, the most of its tiers.
+    /// Buffers that the first of them wants; 0 if none waits. As long as fewer are free, those that are free are owed
+    /// to it, and those behind it wait, however little they want. Of a multi-size pool, the most of its tiers.
     pub first_wants: usize,
-    /// For how long, at least, requests have waited while nothing came back: no buffer was released, and the same request
-    /// has been the first in the queue. If that request lacks nothing but bytes of a [`Budget`](crate::Budget), it is the
-    /// budget's time without bytes, if that is longer. Each reading notes who is first and what has come back, and the next
-    /// one compares: so the first reading says 0. Of a multi-size pool, the longest of its tiers.
+    /// For how long, at least, requests have waited while nothing came back: no buffer was released, and the same
+    /// request has been the first in the queue. If that request lacks nothing but bytes of a [`Budget`](crate::Budget),
+    /// it is the budget's time without bytes, if that is longer. Each reading notes who is first and what has come
+    /// back, and the next one compares: so the first reading says 0. Of a multi-size pool, the longest of its tiers.
     pub stalled: Duration,
     /// Bytes that the [`Budget`](crate::Budget) which the pool shares with others allows; 0 without one. How much of it
     /// is used, [`Budget::stats`](crate::Budget::stats) tells.
@@ -216,12 +215,12 @@ impl PoolStats {
         self.acquired.saturating_add(self.unserved())
     }
 
-    /// What to change, with the number to set. A pool whose free buffers are owed to one request that wants many, and one to
-    /// which no buffer comes back while requests wait, is told so before all else. Then one that refuses at least 1 % of its requests is told so
-    /// first, then one that lets them wait for long, then one of whose `max` at least 90 % are in use; of a multi-size
-    /// pool each tier is asked. The last is about this moment and the others about all the time since the pool was
-    /// made: for what happened in between, ask the change [`since`](PoolStats::since) an earlier snapshot. A closed
-    /// pool gets no advice.
+    /// What to change, with the number to set. A pool whose free buffers are owed to one request that wants many, and
+    /// one to which no buffer comes back while requests wait, is told so before all else. Then one that refuses at
+    /// least 1 % of its requests is told so first, then one that lets them wait for long, then one of whose `max` at
+    /// least 90 % are in use; of a multi-size pool each tier is asked. The last is about this moment and the others
+    /// about all the time since the pool was made: for what happened in between, ask the change
+    /// [`since`](PoolStats::since) an earlier snapshot. A closed pool gets no advice.
     #[must_use]
     pub fn health(&self) -> Health {
         if self.closed {
@@ -263,8 +262,7 @@ impl PoolStats {
         let lack_bytes = self.over_budget > unserved / 2;
         let wait_for_bytes = self.waits_for_bytes > self.waits / 2;
         let unserved = percent(unserved, requests, 10_000);
-        let long_waits = self.average_wait() >= Duration::from_millis(1)
-            && percent(self.waits, requests, 100) >= 1;
+        let long_waits = self.average_wait() >= Duration::from_millis(1) && percent(self.waits, requests, 100) >= 1;
         if unserved >= 100 && lack_bytes {
             Health::OverBudget {
                 refused_basis_points: unserved,
@@ -301,11 +299,7 @@ impl PoolStats {
     #[must_use]
     pub fn since(&self, earlier: &PoolStats) -> PoolStats {
         let tiers = match self.tiers.len() == earlier.tiers.len() {
-            true => self
-                .tiers
-                .iter()
-                .zip(&earlier.tiers)
-                .map(|(now, then)| now.since(then)),
+            true => self.tiers.iter().zip(&earlier.tiers).map(|(now, then)| now.since(then)),
             false => {
                 return PoolStats {
                     tiers: Vec::new(),
@@ -502,11 +496,7 @@ impl fmt::Display for Health {
                 "no buffer came back for {stalled:.1?}, with {waiting} waiting: if those hold buffers, \
                  they wait for each other; acquire many at once"
             ),
-            Health::FirstWantsMany {
-                wanted,
-                free,
-                waiting,
-            } => write!(
+            Health::FirstWantsMany { wanted, free, waiting } => write!(
                 f,
                 "the first of {waiting} that wait wants {wanted} buffers, and {free} are free: the others wait for it; \
                  ask for fewer at once, or take what is many from a pool of its own"
@@ -534,13 +524,9 @@ impl fmt::Display for Health {
                 refused_basis_points / 100,
                 refused_basis_points % 100,
             ),
-            Health::Waiting {
-                average,
-                raise_max_to,
-            } => write!(
-                f,
-                "waits of {average:.1?} on average: raise max to {raise_max_to}"
-            ),
+            Health::Waiting { average, raise_max_to } => {
+                write!(f, "waits of {average:.1?} on average: raise max to {raise_max_to}")
+            }
             Health::WaitingForBytes {
                 average,
                 raise_budget_to,
@@ -548,10 +534,7 @@ impl fmt::Display for Health {
                 f,
                 "waits of {average:.1?} on average for bytes: raise the budget to {raise_budget_to}"
             ),
-            Health::Tier {
-                buffer_size,
-                health,
-            } => write!(f, "tier of {}: {health}", Bytes(*buffer_size)),
+            Health::Tier { buffer_size, health } => write!(f, "tier of {}: {health}", Bytes(*buffer_size)),
         }
     }
 }
@@ -643,13 +626,7 @@ mod tests {
             refused: 0,
             ..lowered
         };
-        assert!(matches!(
-            waits.health(),
-            Health::Waiting {
-                raise_max_to: 100,
-                ..
-            }
-        ));
+        assert!(matches!(waits.health(), Health::Waiting { raise_max_to: 100, .. }));
     }
 
     #[test]
@@ -658,8 +635,9 @@ mod tests {
             for in_use in 0..=max {
                 for refused in [0, 1000] {
                     match stats(max, in_use, 1, refused).health() {
-                        Health::NearlyFull { raise_max_to, .. }
-                        | Health::Refusing { raise_max_to, .. } => assert!(raise_max_to > max),
+                        Health::NearlyFull { raise_max_to, .. } | Health::Refusing { raise_max_to, .. } => {
+                            assert!(raise_max_to > max)
+                        }
                         _ => assert_eq!(refused, 0),
                     }
                 }
@@ -700,10 +678,7 @@ mod tests {
             ..stats(100, 10, acquired, 0)
         };
         assert_eq!(waits(990, 10, 9, 0).health(), Health::Normal);
-        assert!(matches!(
-            waits(990, 10, 10, 0).health(),
-            Health::Refusing { .. }
-        ));
+        assert!(matches!(waits(990, 10, 10, 0).health(), Health::Refusing { .. }));
         assert_eq!(waits(1000, 9, 0, 900).health(), Health::Normal);
         assert_eq!(waits(1000, 10, 0, 9).health(), Health::Normal);
         assert_eq!(
@@ -769,14 +744,8 @@ mod tests {
         let (then, now) = (count(1), count(2));
         let since = now.since(&then);
         assert_eq!((since.acquired, since.refused), (50, 1));
-        assert_eq!(
-            (since.over_budget, since.waits, since.handed_over),
-            (10, 20, 30)
-        );
-        assert_eq!(
-            (since.waited, since.timed_out),
-            (Duration::from_secs(40), 50)
-        );
+        assert_eq!((since.over_budget, since.waits, since.handed_over), (10, 20, 30));
+        assert_eq!((since.waited, since.timed_out), (Duration::from_secs(40), 50));
         assert_eq!((since.max, since.in_use, &since.name), (20, 5, &now.name));
         let tiered = PoolStats::sum_of("all".into(), vec![now.clone(), now.clone()]);
         let before = PoolStats::sum_of("all".into(), vec![then.clone(), then]);

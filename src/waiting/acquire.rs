@@ -23,18 +23,19 @@ use crate::waiting::thread_waker::ThreadWaker;
 /// A request that waits: for a buffer, for many at once (`T` is a `Vec` of them), or for those of a
 /// [`PooledChain`](crate::PooledChain). What [`Pool::acquire_async`](crate::Pool::acquire_async),
 /// [`acquire_many_async`](crate::Pool::acquire_many_async) and
-/// [`acquire_chain_async`](crate::Pool::acquire_chain_async) return and, as `Acquire<'static, T>`, which borrows nothing,
-/// [`acquire_owned`](crate::Pool::acquire_owned) and its sisters.
+/// [`acquire_chain_async`](crate::Pool::acquire_chain_async) return and, as `Acquire<'static, T>`, which borrows
+/// nothing, [`acquire_owned`](crate::Pool::acquire_owned) and its sisters.
 ///
 /// A future for any runtime. It is in the queue from its first poll on, which also says what can never be served; first
-/// come, first served. *It holds nothing until it has everything*: while it waits it has a place in the queue, no buffer
-/// and no byte of a [`Budget`](crate::Budget). When all that it wants is free at once, it is granted that and woken, once.
+/// come, first served. *It holds nothing until it has everything*: while it waits it has a place in the queue, no
+/// buffer and no byte of a [`Budget`](crate::Budget). When all that it wants is free at once, it is granted that and
+/// woken, once.
 ///
 /// Dropping it, at whatever moment, leaves the queue, and what was already granted to it goes to the next one: so
-/// it can be raced against a timer or a shutdown. (`std::mem::forget` on one that waits is safe, but it keeps its place,
-/// and then what it is granted, from all others, and with that its pool's memory from being freed.) A wait that is dropped counts as
-/// [abandoned](crate::PoolStats::abandoned). For a time limit there is [`within`](Acquire::within). One that was granted
-/// its buffers before its pool was closed gets them.
+/// it can be raced against a timer or a shutdown. (`std::mem::forget` on one that waits is safe, but it keeps its
+/// place, and then what it is granted, from all others, and with that its pool's memory from being freed.) A wait that
+/// is dropped counts as [abandoned](crate::PoolStats::abandoned). For a time limit there is
+/// [`within`](Acquire::within). One that was granted its buffers before its pool was closed gets them.
 ///
 /// *Cost.* Nothing but an ordinary acquire when a buffer is free. A request that waits pays for a lock when it joins
 /// and when it is served, and so does the release that completes what it wants; no other call pays anything. One for
@@ -148,12 +149,7 @@ pub(crate) trait Lender: Send + Sync {
 
     /// Leaves the queue. What was granted already is lent if the time is up, and goes to the next one if the request is
     /// dropped; else the wait counts as that, and what it lacked is returned.
-    fn leave(
-        &self,
-        request: &Request,
-        ticket: Ticket,
-        ending: Ending,
-    ) -> Result<Loan, Option<AcquireError>>;
+    fn leave(&self, request: &Request, ticket: Ticket, ending: Ending) -> Result<Loan, Option<AcquireError>>;
 }
 
 impl<'a, T> Acquire<'a, T> {
@@ -280,10 +276,7 @@ fn lent<T: Lent>(loan: Loan) -> T {
 /// As std's futures say it.
 #[cold]
 #[track_caller]
-#[expect(
-    clippy::panic,
-    reason = "documented, and a mistake in the caller's code"
-)]
+#[expect(clippy::panic, reason = "documented, and a mistake in the caller's code")]
 fn polled_after_completion() -> ! {
     panic!("`Acquire` polled after completion")
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::waiting::waker::UserWaker;
 
-/// See the module. Wakers are a user's code, which may call the pool; and what a budget has bytes for may wait in another
-/// line, whose lock is not taken under one of ours.
+/// See the module. Wakers are a user's code, which may call the pool; and what a budget has bytes for may wait in
+/// another line, whose lock is not taken under one of ours.
 #[derive(Default)]
 #[must_use = "those that were served are not woken"]
 pub(crate) struct After {

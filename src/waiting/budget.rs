@@ -66,10 +66,10 @@ struct SharedBudget {
     /// [ bytes lent  ][ wanted ]
     /// ```
     ///
-    /// All changes are read-modify-writes of this one word, which have one order, and nothing else depends on it, so they
-    /// are Relaxed. A refund after `wanted` was set finds it set, and looks at the queue; the bytes of a refund before that
-    /// were seen by the update that set it.
-    /// `wanted` is set while the queue is not empty; it changes under the queue's lock.
+    /// All changes are read-modify-writes of this one word, which have one order, and nothing else depends on it, so
+    /// they are Relaxed. A refund after `wanted` was set finds it set, and looks at the queue; the bytes of a refund
+    /// before that were seen by the update that set it. `wanted` is set while the queue is not empty; it changes under
+    /// the queue's lock.
     state: AtomicU64,
     /// The most bytes that were lent at once.
     high_water: AtomicU64,
@@ -182,9 +182,9 @@ impl Budget {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// For how long, at least, the same request has been the first here and no bytes have come back; zero if none waits.
-    /// Counted from the first call that finds it so. While one waits none are charged but for the first, so what is lent
-    /// changes only by what comes back.
+    /// For how long, at least, the same request has been the first here and no bytes have come back; zero if none
+    /// waits. Counted from the first call that finds it so. While one waits none are charged but for the first, so what
+    /// is lent changes only by what comes back.
     pub(crate) fn stalled(&self) -> Duration {
         let mut queue = self.shared.queue.lock();
         let Some((&first, _)) = queue.asking.first_key_value() else {
@@ -221,8 +221,8 @@ impl Budget {
         }
     }
 
-    /// Counts `bytes` as lent for buffers that are looked for afterwards, unless that is too much or other requests wait.
-    /// It is followed by `note_lent` or by `refund`.
+    /// Counts `bytes` as lent for buffers that are looked for afterwards, unless that is too much or other requests
+    /// wait. It is followed by `note_lent` or by `refund`.
     pub(crate) fn charge_ahead(&self, bytes: u64) -> Result<(), Exceeded> {
         let shared = &*self.shared;
         let fits = |state| state & WANTED == 0 && self.fits(state, bytes);
@@ -280,9 +280,7 @@ impl Budget {
             true => (state & !WANTED) + (bytes << 1) + u64::from(others),
             false => state | WANTED,
         };
-        let before = state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
-            Some(charge(state))
-        });
+        let before = state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| Some(charge(state)));
         // It never fails.
         let charged = self.fits(before.unwrap_or_else(|state| state), bytes);
         if charged {
@@ -292,11 +290,7 @@ impl Budget {
     }
 
     /// Counts `bytes` as lent for a request whose buffers are free, and kept for it; or puts it into the queue.
-    pub(crate) fn charge_or_queue(
-        &self,
-        bytes: u64,
-        asking: impl FnOnce() -> Asking,
-    ) -> Result<(), Ask> {
+    pub(crate) fn charge_or_queue(&self, bytes: u64, asking: impl FnOnce() -> Asking) -> Result<(), Ask> {
         let mut queue = self.shared.queue.lock();
         if queue.asking.is_empty() && self.charge_first(bytes, false) {
             return Ok(());
@@ -310,8 +304,8 @@ impl Budget {
 }
 
 impl Kick for SharedBudget {
-    /// Serves the first of those that lack nothing but bytes, if there are enough. If it is served or asks no more, then
-    /// that kicks for the next.
+    /// Serves the first of those that lack nothing but bytes, if there are enough. If it is served or asks no more,
+    /// then that kicks for the next.
     #[cold]
     fn serve(&self, after: &mut After) {
         let first = self.queue.lock().asking.values().next().cloned();
@@ -335,10 +329,7 @@ impl Ask {
     pub(crate) fn charge(&self, bytes: u64, after: &mut After) -> bool {
         let mut queue = self.budget.shared.queue.lock();
         let mut numbers = queue.asking.keys();
-        let (is_first, others) = (
-            numbers.next() == Some(&self.number),
-            numbers.next().is_some(),
-        );
+        let (is_first, others) = (numbers.next() == Some(&self.number), numbers.next().is_some());
         if !is_first || !self.budget.charge_first(bytes, others) {
             return false;
         }

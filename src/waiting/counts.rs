@@ -135,12 +135,7 @@ mod tests {
     #[test]
     fn each_ending_of_a_wait_counts_as_itself_and_as_a_wait() {
         let counts = WaitCounts::default();
-        let endings = [
-            Ending::Served(3),
-            Ending::TimedOut,
-            Ending::Abandoned,
-            Ending::Refused,
-        ];
+        let endings = [Ending::Served(3), Ending::TimedOut, Ending::Abandoned, Ending::Refused];
         for (number, ending) in endings.into_iter().enumerate() {
             (0..=number).for_each(|_| counts.add(ending, None));
         }

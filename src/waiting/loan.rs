@@ -4,12 +4,12 @@
 use crate::buf::chain::PooledChain;
 use crate::buf::guard::PooledBuf;
 
-/// See the module. One lies beside the others, so that a request for one allocates nothing. What is never handed on goes
-/// back to its pool when this is dropped, which takes locks of the pool's.
+/// See the module. One lies beside the others, so that a request for one allocates nothing. What is never handed on
+/// goes back to its pool when this is dropped, which takes locks of the pool's.
 pub(crate) struct Loan {
     pub(crate) first: PooledBuf,
-    /// The one on top of the free list last, so that, released from the front on, they lie there as before. Has room for
-    /// the first, if there are others.
+    /// The one on top of the free list last, so that, released from the front on, they lie there as before. Has room
+    /// for the first, if there are others.
     pub(crate) others: Vec<PooledBuf>,
 }
 

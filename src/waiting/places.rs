@@ -1,5 +1,5 @@
-//! Things at numbered places, as many as there are things: the memory of those that are gone goes back while others stay.
-//! They are made where they lie, and stay there when a place is given up, so that nothing large is moved.
+//! Things at numbered places, as many as there are things: the memory of those that are gone goes back while others
+//! stay. They are made where they lie, and stay there when a place is given up, so that nothing large is moved.
 #![forbid(unsafe_code)]
 
 use std::num::NonZeroU32;
@@ -171,10 +171,7 @@ mod tests {
                 _ => assert_eq!(places[ticket], number),
             }
         }
-        let occupied = places
-            .blocks
-            .iter()
-            .map(|block| block.occupied.count_ones());
+        let occupied = places.blocks.iter().map(|block| block.occupied.count_ones());
         assert_eq!(occupied.sum::<u32>(), 1000 - 333 + 1);
     }
 

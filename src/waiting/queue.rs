@@ -3,8 +3,8 @@
 //! A request that waits has a place here, and nothing else: no buffer, no byte of a budget. When all that it wants is
 //! free it is taken in one step, and the request is *granted* it.
 //!
-//! One queue serves all tiers of a pool. It has a list of requests for each tier, in the order in which they came, and a
-//! request is linked into the one or two tiers that may serve it. It is served by the tier where it is the first, and
+//! One queue serves all tiers of a pool. It has a list of requests for each tier, in the order in which they came, and
+//! a request is linked into the one or two tiers that may serve it. It is served by the tier where it is the first, and
 //! free are as many buffers as it wants; then it leaves the other list in the same step.
 #![forbid(unsafe_code)]
 
@@ -43,8 +43,8 @@ struct Tier {
     turns: u64,
     /// Buffers that went from who released them to the first, past the free list, which counts all others.
     handed_on: u64,
-    /// What [`stalled`](Queue::stalled) found last: `turns`, how often buffers had come back, and since when both have been
-    /// the same.
+    /// What [`stalled`](Queue::stalled) found last: `turns`, how often buffers had come back, and since when both have
+    /// been the same.
     seen: Option<(u64, u64, Instant)>,
 }
 
@@ -256,8 +256,9 @@ impl Queue {
         link.unwrap_or_else(|| unreachable!("a request that is not linked there"))
     }
 
-    /// Charges `budget` for the first request of a tier, whose buffers are all free there. If it can't, the request asks
-    /// for the bytes, in the line that `line` makes known. It is in the queue of a budget once, whichever tiers ask.
+    /// Charges `budget` for the first request of a tier, whose buffers are all free there. If it can't, the request
+    /// asks for the bytes, in the line that `line` makes known. It is in the queue of a budget once, whichever tiers
+    /// ask.
     pub(crate) fn charge(
         &mut self,
         ticket: Ticket,
@@ -271,10 +272,7 @@ impl Queue {
         let asked = match asks.find(|ask| ask.is_to(budget)).cloned() {
             Some(asked) if asked.charge(bytes, after) => Ok(()),
             Some(asked) => Err(asked),
-            None => budget.charge_or_queue(bytes, || Asking {
-                line: line(),
-                ticket,
-            }),
+            None => budget.charge_or_queue(bytes, || Asking { line: line(), ticket }),
         };
         let charged = asked.is_ok();
         for link in place.links.iter_mut().flatten() {
@@ -368,13 +366,7 @@ impl Queue {
     }
 
     /// A tier serves those no more that are `such`.
-    pub(crate) fn refuse(
-        &mut self,
-        tier: usize,
-        why: Refused,
-        such: impl Fn(&Wants) -> bool,
-        after: &mut After,
-    ) {
+    pub(crate) fn refuse(&mut self, tier: usize, why: Refused, such: impl Fn(&Wants) -> bool, after: &mut After) {
         let mut next = self.tiers[tier].first;
         while let Some(ticket) = next {
             next = self.link(ticket, tier).and_then(|link| link.after);
@@ -404,12 +396,7 @@ impl Queue {
     /// What became of a request. While it waits, it will be woken with `waker`, of which `fresh` is a clone if need be:
     /// returns what it was woken with before, to be dropped after the lock has been let go, or that it needs one.
     #[inline]
-    pub(crate) fn check(
-        &mut self,
-        ticket: Ticket,
-        waker: &Waker,
-        fresh: &mut Option<UserWaker>,
-    ) -> Checked {
+    pub(crate) fn check(&mut self, ticket: Ticket, waker: &Waker, fresh: &mut Option<UserWaker>) -> Checked {
         let place = &mut self.places[ticket];
         if let State::Waiting(own) = &mut place.state {
             if own.as_ref().is_some_and(|own| own.will_wake(waker)) {
@@ -484,16 +471,9 @@ impl Queue {
 
     /// The tiers where a request asks for bytes.
     pub(crate) fn asking(&mut self, ticket: Ticket) -> [Option<usize>; 2] {
-        let links = self
-            .places
-            .get_mut(ticket)
-            .map(|place| place.links.each_ref());
+        let links = self.places.get_mut(ticket).map(|place| place.links.each_ref());
         links.map_or([None; 2], |links| {
-            links.map(|link| {
-                link.as_ref()
-                    .filter(|link| link.ask.is_some())
-                    .map(|link| link.tier)
-            })
+            links.map(|link| link.as_ref().filter(|link| link.ask.is_some()).map(|link| link.tier))
         })
     }
 
@@ -601,15 +581,9 @@ mod tests {
         let waiting = |queue: &Queue| [0, 1, 2].map(|tier| queue.waiting(tier));
         let linked = |queue: &Queue| [0, 1, 2].map(|tier| queue.linked(tier));
         assert_eq!((waiting(&queue), linked(&queue)), ([2, 1, 0], [2, 2, 1]));
-        assert_eq!(
-            [0, 1, 2].map(|tier| first(&queue, tier)),
-            [Some(1), Some(1), Some(2)]
-        );
+        assert_eq!([0, 1, 2].map(|tier| first(&queue, tier)), [Some(1), Some(1), Some(2)]);
         assert_eq!(grant(&mut queue, 1), Some((1, vec![0])));
-        assert_eq!(
-            [0, 1, 2].map(|tier| first(&queue, tier)),
-            [Some(3), Some(2), Some(2)]
-        );
+        assert_eq!([0, 1, 2].map(|tier| first(&queue, tier)), [Some(3), Some(2), Some(2)]);
         let mut after = After::default();
         queue.close(1, &mut after);
         after.settle();
@@ -650,10 +624,7 @@ mod tests {
         while since.elapsed().is_zero() {}
         assert!(queue.stalled(0, 5) > Duration::ZERO);
         join(&mut queue, 2, [Some(0), None]);
-        assert!(
-            queue.stalled(0, 5) > Duration::ZERO,
-            "the first is the same"
-        );
+        assert!(queue.stalled(0, 5) > Duration::ZERO, "the first is the same");
         assert_eq!(queue.stalled(0, 6), Duration::ZERO, "one has come back");
         grant(&mut queue, 0);
         assert_eq!(queue.stalled(0, 6), Duration::ZERO, "another is first");

@@ -8,8 +8,8 @@ use std::{fs, io};
 use crate::comparison::{Comparison, Kind};
 use crate::figures::median;
 use crate::workloads::{
-    THREADS, handed_over::HANDED_OVER, held::HELD, near_exhaustion::NEAR_EXHAUSTION,
-    one_at_a_time::ONE_AT_A_TIME, ring, threaded,
+    THREADS, handed_over::HANDED_OVER, held::HELD, near_exhaustion::NEAR_EXHAUSTION, one_at_a_time::ONE_AT_A_TIME,
+    ring, threaded,
 };
 
 const WIDTH: f64 = 860.0;
@@ -37,10 +37,7 @@ struct Group {
 }
 
 /// Writes all charts that there are figures for. Returns each one's title and file name.
-pub(crate) fn write(
-    comparison: &Comparison,
-    directory: &Path,
-) -> io::Result<Vec<(&'static str, String)>> {
+pub(crate) fn write(comparison: &Comparison, directory: &Path) -> io::Result<Vec<(&'static str, String)>> {
     let single = |workload: &str| (vec![String::new()], vec![workload.to_owned()]);
     let threads = |id: fn(usize) -> String| {
         (
@@ -119,11 +116,7 @@ fn groups(comparison: &Comparison, workloads: &[String]) -> Vec<Group> {
 
 fn draw(title: &str, unit: &str, series: &[String], groups: &[Group]) -> String {
     let several = series.len() > 1;
-    let (bar, gap) = if several {
-        (THIN_BAR, THIN_GAP)
-    } else {
-        (BAR, 0.0)
-    };
+    let (bar, gap) = if several { (THIN_BAR, THIN_GAP) } else { (BAR, 0.0) };
     let group_height = series.len() as f64 * (bar + gap) + GAP;
     let height = TOP + groups.len() as f64 * group_height + 40.0;
     let end = axis_end(groups);
@@ -147,32 +140,12 @@ fn draw(title: &str, unit: &str, series: &[String], groups: &[Group]) -> String 
         let top = TOP + index as f64 * group_height;
         let middle = top + (group_height - GAP) / 2.0;
         let label_right = if several { LEFT - 28.0 } else { LEFT - 10.0 };
-        let ink = if group.kind == Kind::Ours {
-            OURS
-        } else {
-            "#111827"
-        };
-        text(
-            &mut svg,
-            label_right,
-            middle + 4.0,
-            "end",
-            12.0,
-            ink,
-            &group.label,
-        );
+        let ink = if group.kind == Kind::Ours { OURS } else { "#111827" };
+        text(&mut svg, label_right, middle + 4.0, "end", 12.0, ink, &group.label);
         for (index, (name, value)) in series.iter().zip(&group.bars).enumerate() {
             let top = top + index as f64 * (bar + gap);
             if several {
-                text(
-                    &mut svg,
-                    LEFT - 8.0,
-                    top + bar - 2.0,
-                    "end",
-                    9.0,
-                    "#4b5563",
-                    name,
-                );
+                text(&mut svg, LEFT - 8.0, top + bar - 2.0, "end", 9.0, "#4b5563", name);
             }
             if let Some(value) = value {
                 draw_bar(&mut svg, top, bar, *value, end, group.kind);
@@ -222,26 +195,12 @@ fn draw_bar(svg: &mut String, top: f64, height: f64, value: f64, end: f64, kind:
         format!("{value:.0}")
     };
     let baseline = top + height / 2.0 + size * 0.36;
-    text(
-        svg,
-        LEFT + length + 6.0,
-        baseline,
-        "start",
-        size,
-        "#111827",
-        &number,
-    );
+    text(svg, LEFT + length + 6.0, baseline, "start", size, "#111827", &number);
 }
 
 /// What the longest bar stands for: everything, unless a few are so long that the rest could not be seen.
 fn axis_end(groups: &[Group]) -> f64 {
-    let values = || {
-        groups
-            .iter()
-            .flat_map(|group| &group.bars)
-            .flatten()
-            .copied()
-    };
+    let values = || groups.iter().flat_map(|group| &group.bars).flatten().copied();
     let longest = values().fold(0.0, f64::max);
     let typical = median(values()).unwrap_or(longest);
     let end = typical * 4.0;
@@ -267,9 +226,7 @@ fn legend(svg: &mut String, y: f64, groups: &[Group]) {
         let top = y - 9.0;
         element(
             svg,
-            &format!(
-                "<rect x=\"{x:.1}\" y=\"{top:.1}\" width=\"11\" height=\"11\" rx=\"2\" fill=\"{fill}\"/>"
-            ),
+            &format!("<rect x=\"{x:.1}\" y=\"{top:.1}\" width=\"11\" height=\"11\" rx=\"2\" fill=\"{fill}\"/>"),
         );
         text(svg, x + 17.0, y, "start", 11.0, "#4b5563", label);
         x += 17.0 + label.len() as f64 * 6.2 + 18.0;
@@ -277,10 +234,7 @@ fn legend(svg: &mut String, y: f64, groups: &[Group]) {
 }
 
 fn text(svg: &mut String, x: f64, y: f64, anchor: &str, size: f64, fill: &str, content: &str) {
-    let content = content
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;");
+    let content = content.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     element(
         svg,
         &format!(

@@ -95,10 +95,7 @@ impl Figures {
 
     pub(crate) fn store(&self) -> io::Result<()> {
         fs::create_dir_all(directory())?;
-        fs::write(
-            file(&self.binary, self.busy),
-            serde_json::to_vec_pretty(&self)?,
-        )
+        fs::write(file(&self.binary, self.busy), serde_json::to_vec_pretty(&self)?)
     }
 }
 

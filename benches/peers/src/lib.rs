@@ -3,12 +3,12 @@
 //! made beforehand and none of them zeroed if that can be avoided.
 //!
 //! `cargo bench -p poolbuf-peers` measures for half an hour and writes docs/peers.md, docs/charts/, the section `peers`
-//! of docs/BENCHMARKS.md and that of README.md. Each binary measures ours, the floor and its own candidates in turn, and
-//! all ratios are taken within one binary. `cargo bench -p poolbuf-peers --bench peers -- --render` writes the report
-//! again from the figures of the last two hours.
+//! of docs/BENCHMARKS.md and that of README.md. Each binary measures ours, the floor and its own candidates in turn,
+//! and all ratios are taken within one binary. `cargo bench -p poolbuf-peers --bench peers -- --render` writes the
+//! report again from the figures of the last two hours.
 //!
-//! Each workload runs in three bodies: the guard in registers, passed by reference, and returned in a `Result`. What the
-//! overviews show is *by reference*.
+//! Each workload runs in three bodies: the guard in registers, passed by reference, and returned in a `Result`. What
+//! the overviews show is *by reference*.
 //!
 //! With `POOLBUF_PEERS_BUSY=1` in the environment one process spins beside all that is measured: the busy state of a
 //! machine, which `--bench peers` is enough for. The targets are shown in both states.

@@ -110,9 +110,7 @@ fn with_criterion(set: Set, options: &Options, figures: &mut Figures) {
 /// Nanoseconds an iteration, unless an earlier run wrote them.
 fn criterions_median(directory: &Path, began: SystemTime) -> Option<f64> {
     let estimates = directory.join("new/estimates.json");
-    let written = fs::metadata(&estimates)
-        .and_then(|data| data.modified())
-        .ok()?;
+    let written = fs::metadata(&estimates).and_then(|data| data.modified()).ok()?;
     if written < began {
         return None;
     }
@@ -163,8 +161,7 @@ fn bursts(set: Set, options: &Options, figures: &mut Figures) {
 }
 
 fn in_own_process(candidate: &str) -> Option<[u64; 4]> {
-    let output = std::env::current_exe()
-        .and_then(|executable| Command::new(executable).env(BURST, candidate).output());
+    let output = std::env::current_exe().and_then(|executable| Command::new(executable).env(BURST, candidate).output());
     match output {
         Ok(output) if output.status.success() => serde_json::from_slice(&output.stdout).ok()?,
         _ => {

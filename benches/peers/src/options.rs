@@ -27,10 +27,7 @@ impl Options {
             test: has("--test") || has("--list"),
             render: has("--render"),
             busy: std::env::var_os(BUSY).is_some_and(|value| value != "0"),
-            filter: arguments
-                .iter()
-                .find(|argument| !argument.starts_with('-'))
-                .cloned(),
+            filter: arguments.iter().find(|argument| !argument.starts_with('-')).cloned(),
             plain: arguments.iter().all(|argument| argument == "--bench"),
         }
     }

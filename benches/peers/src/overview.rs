@@ -9,36 +9,26 @@ use crate::candidates::mutex::NAIVE;
 use crate::comparison::{Comparison, Entrant, Kind};
 use crate::strategy::{Body, InRegisters, ThroughResult};
 use crate::table::{Table, multiple};
-use crate::workloads::{
-    handed_over::HANDED_OVER, held::HELD, one_at_a_time::ONE_AT_A_TIME, threaded,
-};
+use crate::workloads::{handed_over::HANDED_OVER, held::HELD, one_at_a_time::ONE_AT_A_TIME, threaded};
 
 /// A row, and whose best figure stands in it.
 type Row = (&'static str, fn(&Entrant) -> bool);
 
 const ROWS: [Row; 7] = [
-    ("**`LockFreePool`**", |entrant| {
-        entrant.kind == Kind::LockFree
-    }),
-    ("**`MultiSizePool`**", |entrant| {
-        entrant.kind == Kind::MultiSize
-    }),
+    ("**`LockFreePool`**", |entrant| entrant.kind == Kind::LockFree),
+    ("**`MultiSizePool`**", |entrant| entrant.kind == Kind::MultiSize),
     ("the fastest other crate", |entrant| {
         let by_hand = [ALLOCATOR, NAIVE].contains(&entrant.id.as_str());
         entrant.kind == Kind::Peer && !by_hand
     }),
-    ("`parking_lot::Mutex<Vec<_>>`", |entrant| {
-        entrant.id == NAIVE
-    }),
+    ("`parking_lot::Mutex<Vec<_>>`", |entrant| entrant.id == NAIVE),
     ("`Vec`, the fastest other allocator", |entrant| {
         entrant.id == ALLOCATOR && !entrant.of_system()
     }),
     ("`Vec`, the system's allocator", |entrant| {
         entrant.id == ALLOCATOR && entrant.of_system()
     }),
-    ("a `Vec` of buffers, unshared: the floor", |entrant| {
-        entrant.id == FLOOR
-    }),
+    ("a `Vec` of buffers, unshared: the floor", |entrant| entrant.id == FLOOR),
 ];
 
 pub(crate) fn render(comparison: &Comparison) -> String {

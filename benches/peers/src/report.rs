@@ -25,16 +25,8 @@ pub(crate) fn print(figures: Figures) {
 pub(crate) fn write() -> io::Result<()> {
     let [comparison, busy] = [false, true].map(|busy| Comparison::new(figures::stored(busy)));
     for own in comparison.figures().iter().chain(busy.figures()) {
-        let state = if own.busy {
-            ", with a busy neighbour"
-        } else {
-            ""
-        };
-        println!(
-            "{}{state}: measured {} minutes ago",
-            own.binary,
-            own.minutes_ago()
-        );
+        let state = if own.busy { ", with a busy neighbour" } else { "" };
+        println!("{}{state}: measured {} minutes ago", own.binary, own.minutes_ago());
     }
     let targets = Targets {
         quiet: targets::all(&comparison),
@@ -42,10 +34,7 @@ pub(crate) fn write() -> io::Result<()> {
     };
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
     let charts = charts::write(&comparison, &docs.join("charts"))?;
-    fs::write(
-        docs.join("peers.md"),
-        results::render(&comparison, &targets),
-    )?;
+    fs::write(docs.join("peers.md"), results::render(&comparison, &targets))?;
     println!("wrote docs/peers.md and {} charts", charts.len());
     println!("{}", targets.summary());
     if !comparison.is_complete() {

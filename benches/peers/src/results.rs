@@ -88,10 +88,7 @@ pub(crate) fn render(comparison: &Comparison, targets: &Targets) -> String {
         section(
             &format!("Threads on one pool, guards {head}"),
             "One at a time in each thread. Nanoseconds of wall time an operation, all threads together (× ours).",
-            columns(
-                comparison,
-                &of_threads(|threads| threaded::id(threads) + suffix),
-            ),
+            columns(comparison, &of_threads(|threads| threaded::id(threads) + suffix)),
         );
     }
     section(
@@ -104,10 +101,7 @@ pub(crate) fn render(comparison: &Comparison, targets: &Targets) -> String {
             &format!("Threads that hold 16, guards {head}"),
             "Each thread holds 16 and, at each step, acquires one and releases the oldest. Nanoseconds of wall time \
              an operation, all threads together (× ours).",
-            columns(
-                comparison,
-                &of_threads(|threads| ring::id(threads) + suffix),
-            ),
+            columns(comparison, &of_threads(|threads| ring::id(threads) + suffix)),
         );
     }
     section(
@@ -247,11 +241,7 @@ fn columns(comparison: &Comparison, columns: &[Column]) -> Option<String> {
     cells(comparison, columns, |entrant, workload| {
         let figure = comparison.figure(entrant, workload)?;
         let ratio = comparison.to_ours(entrant, workload).map(multiple);
-        Some(format!(
-            "{} ({})",
-            number(figure),
-            ratio.as_deref().unwrap_or("–")
-        ))
+        Some(format!("{} ({})", number(figure), ratio.as_deref().unwrap_or("–")))
     })
 }
 
@@ -266,11 +256,7 @@ fn cores(comparison: &Comparison, id: fn(usize) -> String) -> Option<String> {
     cells(comparison, &columns, |entrant, workload| {
         let figure = per_core(comparison.figure(entrant, workload)?, threads_of(workload));
         let ratio = comparison.to_floor(entrant, workload).map(multiple);
-        Some(format!(
-            "{} ({})",
-            number(figure),
-            ratio.as_deref().unwrap_or("–")
-        ))
+        Some(format!("{} ({})", number(figure), ratio.as_deref().unwrap_or("–")))
     })
 }
 
@@ -287,10 +273,7 @@ fn cells(
         let row = columns.iter().map(|(_, workload)| cell(entrant, workload));
         table.row(&name(comparison, entrant, &order.1), row);
     }
-    let workloads: Vec<_> = columns
-        .iter()
-        .map(|(_, workload)| workload.as_str())
-        .collect();
+    let workloads: Vec<_> = columns.iter().map(|(_, workload)| workload.as_str()).collect();
     Some(table.render()? + &spread(comparison, &workloads))
 }
 

@@ -7,24 +7,16 @@ use crate::strategy::{Body, InRegisters, ThroughResult};
 use crate::table::{Table, multiple};
 use crate::targets::Targets;
 use crate::workloads::{
-    alternating::ALTERNATING, handed_over::HANDED_OVER, held::HELD, kept,
-    one_at_a_time::ONE_AT_A_TIME, ring, threaded,
+    alternating::ALTERNATING, handed_over::HANDED_OVER, held::HELD, kept, one_at_a_time::ONE_AT_A_TIME, ring, threaded,
 };
 
 /// One table, what came of the targets, and the charts.
-pub(crate) fn render(
-    comparison: &Comparison,
-    targets: &Targets,
-    charts: &[(&str, String)],
-) -> String {
+pub(crate) fn render(comparison: &Comparison, targets: &Targets, charts: &[(&str, String)]) -> String {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     let columns = [
         ("one at a time", ONE_AT_A_TIME.to_owned()),
-        (
-            "in registers",
-            format!("{ONE_AT_A_TIME}{}", InRegisters::SUFFIX),
-        ),
+        ("in registers", format!("{ONE_AT_A_TIME}{}", InRegisters::SUFFIX)),
         (
             "through a `Result`",
             format!("{ONE_AT_A_TIME}{}", ThroughResult::SUFFIX),

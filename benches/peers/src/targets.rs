@@ -49,12 +49,7 @@ pub(crate) fn all(comparison: &Comparison) -> Vec<Target> {
         &in_registers,
     ));
     let through_result = id::<ThroughResult>(ONE_AT_A_TIME);
-    targets.extend(best_other(
-        comparison,
-        "through a `Result`",
-        &through_result,
-        2.0,
-    ));
+    targets.extend(best_other(comparison, "through a `Result`", &through_result, 2.0));
     targets.extend(in_memory(
         comparison,
         "`dyn Pool`",
@@ -77,12 +72,7 @@ pub(crate) fn all(comparison: &Comparison) -> Vec<Target> {
         let what = format!("{threads} threads");
         targets.extend(best_other(comparison, &what, &threaded::id(threads), 1.5));
     }
-    targets.extend(best_other(
-        comparison,
-        "2 threads, 16 held by each",
-        &ring::id(2),
-        1.5,
-    ));
+    targets.extend(best_other(comparison, "2 threads, 16 held by each", &ring::id(2), 1.5));
     for (what, workload) in [
         ("released on another thread", HANDED_OVER),
         ("released on another thread, 32 at once", HANDED_OVER_MANY),
@@ -131,13 +121,7 @@ fn floor(comparison: &Comparison, what: &str, workload: &str, most: f64) -> Opti
 }
 
 /// Ours takes at most twice as long as it does where its guards are at `home`.
-fn in_memory(
-    comparison: &Comparison,
-    what: &str,
-    workload: &str,
-    against: &str,
-    home: &str,
-) -> Option<Target> {
+fn in_memory(comparison: &Comparison, what: &str, workload: &str, against: &str, home: &str) -> Option<Target> {
     let ratio = comparison.ours(workload)? / comparison.ours(home)?;
     Some(Target {
         what: format!("{what}: ours"),
@@ -209,10 +193,7 @@ fn with_id<'a>(comparison: &'a Comparison, id: &str) -> Option<&'a Entrant> {
 }
 
 fn kind(comparison: &Comparison, kind: Kind) -> Option<&Entrant> {
-    comparison
-        .entrants
-        .iter()
-        .find(|entrant| entrant.kind == kind)
+    comparison.entrants.iter().find(|entrant| entrant.kind == kind)
 }
 
 /// The share of a core's time that one operation takes, from the wall time for all.
@@ -225,11 +206,7 @@ impl Targets {
     /// Of what was measured in one state.
     pub(crate) fn new(comparison: &Comparison, busy: bool) -> Self {
         let mut targets = Targets::default();
-        let state = if busy {
-            &mut targets.busy
-        } else {
-            &mut targets.quiet
-        };
+        let state = if busy { &mut targets.busy } else { &mut targets.quiet };
         *state = all(comparison);
         targets
     }
@@ -237,11 +214,7 @@ impl Targets {
     /// One row for each; a state that was not measured is left open.
     pub(crate) fn table(&self) -> Option<String> {
         let mut table = Table::new(&["", "wanted", "quiet", "", "one busy neighbour", ""]);
-        let rows = if self.quiet.is_empty() {
-            &self.busy
-        } else {
-            &self.quiet
-        };
+        let rows = if self.quiet.is_empty() { &self.busy } else { &self.quiet };
         for row in rows {
             let mut cells = vec![Some(row.wanted.clone())];
             for state in [&self.quiet, &self.busy] {
@@ -256,27 +229,16 @@ impl Targets {
 
     /// A line for each state that was measured.
     pub(crate) fn summary(&self) -> String {
-        let states = [
-            ("quiet", &self.quiet),
-            ("with one busy neighbour", &self.busy),
-        ];
-        let measured = states
-            .into_iter()
-            .filter(|(_, targets)| !targets.is_empty());
-        let lines: Vec<_> = measured
-            .map(|(state, targets)| summary(state, targets))
-            .collect();
+        let states = [("quiet", &self.quiet), ("with one busy neighbour", &self.busy)];
+        let measured = states.into_iter().filter(|(_, targets)| !targets.is_empty());
+        let lines: Vec<_> = measured.map(|(state, targets)| summary(state, targets)).collect();
         lines.join("\n\n")
     }
 }
 
 fn summary(state: &str, targets: &[Target]) -> String {
     let (met, missed): (Vec<_>, Vec<_>) = targets.iter().partition(|target| target.met);
-    let text = format!(
-        "Of {} targets, {} are met {state}.",
-        targets.len(),
-        met.len()
-    );
+    let text = format!("Of {} targets, {} are met {state}.", targets.len(), met.len());
     let missed: Vec<_> = missed
         .into_iter()
         .map(|target| {

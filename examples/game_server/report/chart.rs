@@ -82,14 +82,7 @@ fn draw_chart(svg: &mut String, top: f64, seconds: f64, chart: &Chart) {
         let color = COLORS[index % COLORS.len()];
         draw_line(svg, &series.points, color, x, y);
         if chart.series.len() > 1 {
-            text(
-                svg,
-                (legend, top + 14.0),
-                "end",
-                11.0,
-                PALE_INK,
-                &series.label,
-            );
+            text(svg, (legend, top + 14.0), "end", 11.0, PALE_INK, &series.label);
             legend -= series.label.chars().count() as f64 * 6.2 + 18.0;
             let _ = writeln!(
                 svg,
@@ -101,13 +94,7 @@ fn draw_chart(svg: &mut String, top: f64, seconds: f64, chart: &Chart) {
     }
 }
 
-fn draw_line(
-    svg: &mut String,
-    points: &[(f64, f64)],
-    color: &str,
-    x: impl Fn(f64) -> f64,
-    y: impl Fn(f64) -> f64,
-) {
+fn draw_line(svg: &mut String, points: &[(f64, f64)], color: &str, x: impl Fn(f64) -> f64, y: impl Fn(f64) -> f64) {
     let step = points.len().div_ceil(POINTS).max(1);
     let shown = points.iter().step_by(step);
     let places: Vec<String> = shown
@@ -117,10 +104,7 @@ fn draw_line(
         // A line of one point would not be seen.
         [place] => {
             let (x, y) = place.split_once(',').unwrap_or_default();
-            writeln!(
-                svg,
-                "<circle cx=\"{x}\" cy=\"{y}\" r=\"3\" fill=\"{color}\"/>"
-            )
+            writeln!(svg, "<circle cx=\"{x}\" cy=\"{y}\" r=\"3\" fill=\"{color}\"/>")
         }
         places => writeln!(
             svg,
@@ -139,10 +123,7 @@ fn round_up(value: f64) -> f64 {
     let power = 10f64.powf(value.log10().floor());
     let factors = [1.0, 2.0, 4.0, 6.0, 8.0, 10.0];
     let enough = factors.map(|factor| factor * power);
-    enough
-        .into_iter()
-        .find(|end| *end >= value)
-        .unwrap_or(value)
+    enough.into_iter().find(|end| *end >= value).unwrap_or(value)
 }
 
 fn number(value: f64) -> String {

@@ -28,9 +28,8 @@ struct Point {
 impl History {
     /// Makes both files, so that one which can't be written is known before the run.
     pub(crate) fn create(path: &Path) -> Result<History, String> {
-        let create = |path: &Path| {
-            File::create(path).map_err(|error| format!("cannot write {}: {error}", path.display()))
-        };
+        let create =
+            |path: &Path| File::create(path).map_err(|error| format!("cannot write {}: {error}", path.display()));
         let svg_path = path.with_extension("svg");
         Ok(History {
             csv: create(path)?,
@@ -78,11 +77,7 @@ impl History {
                 .collect(),
         };
         let uses = self.names.iter().enumerate();
-        let uses = uses.map(|(index, name)| {
-            series(name, &|point| {
-                point.in_use.get(index).map(|used| *used as f64)
-            })
-        });
+        let uses = uses.map(|(index, name)| series(name, &|point| point.in_use.get(index).map(|used| *used as f64)));
         // The first point has no second before it.
         let rate = |point: &Point| (point.seconds > 0.5).then_some(point.messages_per_second);
         let mebibytes = |point: &Point| Some(point.resident? as f64 / f64::from(1 << 20));
@@ -125,9 +120,7 @@ fn line(snapshot: &Snapshot) -> String {
             pool.in_use, pool.total, pool.refused, pool.waits, pool.waiting
         );
     }
-    let resident = snapshot
-        .resident
-        .map_or(String::new(), |bytes| bytes.to_string());
+    let resident = snapshot.resident.map_or(String::new(), |bytes| bytes.to_string());
     let millis = |nanos: u64| nanos as f64 / 1e6;
     line += &format!(
         ",{:.1},{:.4},{:.4},{resident}\n",
@@ -160,9 +153,7 @@ mod tests {
         let csv = scratch.read("csv");
         let lines: Vec<&str> = csv.lines().collect();
         assert_eq!(lines.len(), 6);
-        assert!(
-            lines[0].starts_with("seconds,recv_pool_in_use,recv_pool_total,recv_pool_refused,")
-        );
+        assert!(lines[0].starts_with("seconds,recv_pool_in_use,recv_pool_total,recv_pool_refused,"));
         let end = ",messages_per_second,server_time_p50_ms,server_time_p99_ms,resident_bytes";
         assert!(lines[0].ends_with(end));
         let columns = lines[0].split(',').count();
@@ -172,11 +163,7 @@ mod tests {
             "{}",
             lines[5]
         );
-        assert!(
-            lines[5].ends_with(",54321.5,0.1100,2.2200,5242880"),
-            "{}",
-            lines[5]
-        );
+        assert!(lines[5].ends_with(",54321.5,0.1100,2.2200,5242880"), "{}", lines[5]);
 
         let svg = scratch.read("svg");
         assert!(svg.starts_with("<svg xmlns=") && svg.ends_with("</svg>\n"));

@@ -212,14 +212,12 @@ mod tests {
         // 7 refused, 2 timed out and 1 given up, of 1,000.
         let start = "recv pool: 30% of 4000 in use | 99.00% served | ";
         assert!(lines[0].starts_with(start), "{}", lines[0]);
-        let end =
-            "send pool: 20% of 3000 in use | 100.00% served | 0.00 ms avg server time | normal";
+        let end = "send pool: 20% of 3000 in use | 100.00% served | 0.00 ms avg server time | normal";
         assert_eq!(lines[1], end);
         assert!(lines[2].starts_with("header pool: 1% of 65536 in use | "));
         let one = "1 client cut off by the time limit: answer not read by 1";
         assert_eq!(lines_with([0, 2, 1])[3..], [one]);
-        let many =
-            "1,235 clients cut off by the time limit: no buffer for 1,234, frame not finished by 1";
+        let many = "1,235 clients cut off by the time limit: no buffer for 1,234, frame not finished by 1";
         assert_eq!(lines_with([1234, 3, 1])[3..], [many]);
         assert_eq!(lines_with([1234, 3, 1]).len(), 3);
     }

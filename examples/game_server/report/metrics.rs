@@ -45,29 +45,21 @@ type Figure = fn(&PoolStats) -> usize;
 
 fn pools(text: &mut Text, stats: &[PoolStats]) {
     let gauges: [(&str, &str, Figure); 6] = [
-        ("poolbuf_buffers_in_use", "Buffers that are lent.", |pool| {
-            pool.in_use
+        ("poolbuf_buffers_in_use", "Buffers that are lent.", |pool| pool.in_use),
+        ("poolbuf_buffers_idle", "Buffers that exist and are free.", |pool| {
+            pool.available
         }),
-        (
-            "poolbuf_buffers_idle",
-            "Buffers that exist and are free.",
-            |pool| pool.available,
-        ),
-        (
-            "poolbuf_buffers_max",
-            "Buffers that can exist at most.",
-            |pool| pool.max,
-        ),
+        ("poolbuf_buffers_max", "Buffers that can exist at most.", |pool| {
+            pool.max
+        }),
         (
             "poolbuf_buffers_peak",
             "Buffers that were ever lent, each counted once.",
             |pool| pool.high_water,
         ),
-        (
-            "poolbuf_requests_pending",
-            "Requests that wait for a buffer.",
-            |pool| pool.waiting,
-        ),
+        ("poolbuf_requests_pending", "Requests that wait for a buffer.", |pool| {
+            pool.waiting
+        }),
         (
             "poolbuf_resident_bytes",
             "Bytes of buffers that take up memory.",
@@ -176,26 +168,11 @@ mod tests {
             ("poolbuf_buffers_max{pool=\"send pool\"}".into(), 3000.0),
             (format!("poolbuf_buffers_peak{{{odd}}}"), 1777.0),
             (format!("poolbuf_requests_pending{{{odd}}}"), 17.0),
-            (
-                format!("poolbuf_acquires_total{{{odd},outcome=\"direct\"}}"),
-                964.0,
-            ),
-            (
-                format!("poolbuf_acquires_total{{{odd},outcome=\"waited\"}}"),
-                36.0,
-            ),
-            (
-                format!("poolbuf_acquires_total{{{odd},outcome=\"refused\"}}"),
-                7.0,
-            ),
-            (
-                format!("poolbuf_acquires_total{{{odd},outcome=\"timed_out\"}}"),
-                4.0,
-            ),
-            (
-                format!("poolbuf_acquires_total{{{odd},outcome=\"abandoned\"}}"),
-                2.0,
-            ),
+            (format!("poolbuf_acquires_total{{{odd},outcome=\"direct\"}}"), 964.0),
+            (format!("poolbuf_acquires_total{{{odd},outcome=\"waited\"}}"), 36.0),
+            (format!("poolbuf_acquires_total{{{odd},outcome=\"refused\"}}"), 7.0),
+            (format!("poolbuf_acquires_total{{{odd},outcome=\"timed_out\"}}"), 4.0),
+            (format!("poolbuf_acquires_total{{{odd},outcome=\"abandoned\"}}"), 2.0),
             (format!("poolbuf_wait_seconds_total{{{odd}}}"), 0.1),
             ("game_server_messages_total".into(), 3.0),
             (cut_off("no_buffer"), 5.0),

@@ -144,8 +144,7 @@ mod tests {
 
     #[test]
     fn the_metrics_server_outlives_whatever_it_is_sent() {
-        let server =
-            MetricsServer::start(localhost(), || "figures 1\n".to_owned()).expect("server");
+        let server = MetricsServer::start(localhost(), || "figures 1\n".to_owned()).expect("server");
         let address = server.address;
         let good = || {
             let answer = ask(address, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");

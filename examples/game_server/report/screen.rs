@@ -54,10 +54,7 @@ fn server_lines(title: &str, snapshot: &Snapshot) -> Paragraph<'static> {
             millis(times.quantile(0.99)),
             millis(times.quantile(0.999)),
         )),
-        Line::from(format!(
-            "memory       {resident} resident{}",
-            headers(snapshot)
-        )),
+        Line::from(format!("memory       {resident} resident{}", headers(snapshot))),
     ])
     .block(headed().title(format!(" {title}, {minutes}:{seconds:02} ")))
 }
@@ -108,8 +105,7 @@ fn draw_pool(frame: &mut Frame<'_>, area: Rect, pool: &PoolStats) {
 }
 
 fn draw_bar(frame: &mut Frame<'_>, row: Rect, name: &str, pool: &PoolStats) {
-    let [left, right] =
-        Layout::horizontal([Constraint::Length(NAME), Constraint::Min(1)]).areas(row);
+    let [left, right] = Layout::horizontal([Constraint::Length(NAME), Constraint::Min(1)]).areas(row);
     frame.render_widget(name, left);
     let used = pool.in_use as f64 / pool.max.max(1) as f64;
     let color = match pool.used_percent() {

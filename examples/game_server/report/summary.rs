@@ -95,12 +95,7 @@ impl fmt::Display for Report {
         }
         match self.resident {
             Some(bytes) => {
-                write!(
-                    f,
-                    "memory      {} resident ({})",
-                    mebibytes(bytes),
-                    self.resident_of
-                )
+                write!(f, "memory      {} resident ({})", mebibytes(bytes), self.resident_of)
             }
             None => write!(f, "memory      not known on this system"),
         }
@@ -203,10 +198,7 @@ mod tests {
         assert_eq!(problems(played(1, 0, 3)), ["3 connections failed"]);
         assert_eq!(problems(played(0, 0, 0)), ["no message was answered"]);
         let _lost = pools.send.acquire().expect("a buffer");
-        assert_eq!(
-            problems(None),
-            ["1 buffers of the send pool did not come back"]
-        );
+        assert_eq!(problems(None), ["1 buffers of the send pool did not come back"]);
         let mut unwritten = report(&pools, None);
         unwritten.faults.push("cannot write".to_owned());
         assert_eq!(unwritten.problems().last().expect("two"), "cannot write");

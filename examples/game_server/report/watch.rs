@@ -62,8 +62,7 @@ impl Watch {
     /// Takes the terminal; the error is a line for the user. `lines` are shown, and given to `log` when it
     /// is over.
     pub(crate) fn start(events: Sender<Event>, lines: Lines, log: Log) -> Result<Watch, String> {
-        let terminal =
-            ratatui::try_init().map_err(|error| format!("cannot draw on the terminal: {error}"))?;
+        let terminal = ratatui::try_init().map_err(|error| format!("cannot draw on the terminal: {error}"))?;
         let ended = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&ended);
         let keys = thread::spawn(move || {

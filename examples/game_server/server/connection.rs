@@ -98,9 +98,7 @@ impl Connection {
                 drop(received.frames.take());
             }
             self.send(answer).await?;
-            self.shared.server_times[self.worker]
-                .lock()
-                .record(whole.elapsed());
+            self.shared.server_times[self.worker].lock().record(whole.elapsed());
             // A client that has sent many frames in advance would otherwise keep this worker to itself.
             give_way().await;
         }
@@ -177,8 +175,7 @@ impl Connection {
             Ok(BufResult(result, _answer)) => Ok(result?),
             Err(_) => {
                 let (bytes, limit) = (thousands(bytes as u64), self.limit().as_secs_f64());
-                let reason =
-                    format!("client did not read its answer of {bytes} bytes within {limit} s");
+                let reason = format!("client did not read its answer of {bytes} bytes within {limit} s");
                 Err(Closed::TimeLimit(Limit::AnswerUnread, reason))
             }
         }

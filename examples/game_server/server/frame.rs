@@ -34,14 +34,13 @@ pub(crate) fn frame_len(received: &[u8]) -> Result<Option<usize>, FrameError> {
         return Ok(None);
     };
     match u32::from_le_bytes(*header) {
-        payload if (1..=MAX_PAYLOAD as u32).contains(&payload) => {
-            Ok(Some(HEADER + payload as usize))
-        }
+        payload if (1..=MAX_PAYLOAD as u32).contains(&payload) => Ok(Some(HEADER + payload as usize)),
         payload => Err(FrameError { payload }),
     }
 }
 
-/// How the server tells frames apart: the library's [`LengthPrefix`](poolbuf::frames::LengthPrefix) with the error above.
+/// How the server tells frames apart: the library's [`LengthPrefix`](poolbuf::frames::LengthPrefix) with the error
+/// above.
 #[derive(Clone, Copy)]
 pub(super) struct Wire;
 
@@ -60,10 +59,7 @@ impl Framing for Wire {
 
 impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (payload, max) = (
-            thousands(self.payload.into()),
-            thousands(MAX_PAYLOAD as u64),
-        );
+        let (payload, max) = (thousands(self.payload.into()), thousands(MAX_PAYLOAD as u64));
         write!(f, "frame of length {payload} (1 to {max} is allowed)")
     }
 }

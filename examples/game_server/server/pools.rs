@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use poolbuf::{
-    AlignedPool, BufferPool, ConfigError, LockFreePool, MultiSizeConfig, MultiSizePool, Pool,
-    PoolConfig, PoolStats,
+    AlignedPool, BufferPool, ConfigError, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig, PoolStats,
 };
 
 use super::frame::{HEADER, MAX_FRAME, PAYLOADS};
@@ -64,8 +63,8 @@ impl Pools {
         Pools::new(kind, 3 * players, 64)
     }
 
-    /// Receive and send pools of at most `max` buffers each (multi-size: of each size), `initial` of them, if `max` allows
-    /// so many, from the start. The error is a line for the user.
+    /// Receive and send pools of at most `max` buffers each (multi-size: of each size), `initial` of them, if `max`
+    /// allows so many, from the start. The error is a line for the user.
     pub(crate) fn new(kind: PoolKind, max: usize, initial: usize) -> Result<Pools, String> {
         let initial = initial.min(max);
         let small = PoolConfig::new(SMALL)
@@ -81,9 +80,7 @@ impl Pools {
     }
 
     pub(crate) fn stats(&self) -> Vec<PoolStats> {
-        [&self.recv, &self.send, &self.headers]
-            .map(|pool| pool.stats())
-            .into()
+        [&self.recv, &self.send, &self.headers].map(|pool| pool.stats()).into()
     }
 
     pub(crate) fn any_in_use(&self) -> bool {
@@ -111,11 +108,9 @@ fn make(kind: PoolKind, name: &str, max: usize, initial: usize) -> Result<Arc<dy
             ));
         }
         PoolKind::MultiSize => {
-            let tiers = PAYLOADS
-                .into_iter()
-                .fold(MultiSizeConfig::new(), |tiers, payload| {
-                    tiers.tier(PoolConfig::new(HEADER + payload).initial(initial).max(max))
-                });
+            let tiers = PAYLOADS.into_iter().fold(MultiSizeConfig::new(), |tiers, payload| {
+                tiers.tier(PoolConfig::new(HEADER + payload).initial(initial).max(max))
+            });
             MultiSizePool::with_config(tiers.name(name)).map(shared)
         }
     };

@@ -15,9 +15,7 @@ use crate::server::pools::PoolKind;
 fn program(options: &Options) -> (Result<Report, String>, Vec<String>, Vec<String>) {
     let (log, lines) = logger();
     let mut printed = Vec::new();
-    let report = run(options, mpsc::channel(), &log, &mut |line| {
-        printed.push(line)
-    });
+    let report = run(options, mpsc::channel(), &log, &mut |line| printed.push(line));
     (report, printed, lines.try_iter().collect())
 }
 
@@ -41,11 +39,7 @@ fn a_run_of_the_program_is_without_fault_on_every_pool() {
         let figures = &report.server.as_ref().expect("a server").figures;
         assert_eq!(figures.server_times.count(), players.messages);
         assert_eq!(figures.cut_off.total(), 0);
-        for (pool, name) in figures
-            .pools
-            .iter()
-            .zip(["recv pool", "send pool", "header pool"])
-        {
+        for (pool, name) in figures.pools.iter().zip(["recv pool", "send pool", "header pool"]) {
             assert!(pool.high_water > 0 && pool.high_water <= pool.max);
             assert_eq!((&*pool.name, pool.in_use, pool.refused), (name, 0, 0));
             let line = printed.iter().find(|line| line.starts_with(name));
@@ -145,10 +139,7 @@ fn a_history_that_cannot_be_written_is_an_error_before_the_run() {
     };
     let (report, printed, _) = program(&options);
     let error = report.err().expect("no file");
-    assert!(
-        error.starts_with("cannot write /no/such/directory/x.csv: "),
-        "{error}"
-    );
+    assert!(error.starts_with("cannot write /no/such/directory/x.csv: "), "{error}");
     assert_eq!(printed, [""; 0]);
 }
 
@@ -187,10 +178,7 @@ fn a_run_serves_its_metrics_and_writes_its_history() {
     for (name, expected) in [
         ("game_server_messages_total", 1.0),
         ("game_server_server_time_seconds_count", 1.0),
-        (
-            "poolbuf_acquires_total{pool=\"send pool\",outcome=\"direct\"}",
-            1.0,
-        ),
+        ("poolbuf_acquires_total{pool=\"send pool\",outcome=\"direct\"}", 1.0),
         ("poolbuf_buffers_max{pool=\"recv pool\"}", 15.0),
     ] {
         let found = samples.iter().find(|(sample, _)| sample == name);

@@ -40,11 +40,7 @@ impl Running {
             log,
         };
         let server = Server::start(config, pools.clone()).expect("server");
-        Running {
-            server,
-            pools,
-            lines,
-        }
+        Running { server, pools, lines }
     }
 
     fn connect(&self) -> TcpStream {
@@ -65,14 +61,7 @@ impl Running {
     /// Lets `witness` play on until no more than its own buffer is lent.
     fn wait_for_buffers(&self, witness: &mut TcpStream) {
         let deadline = Instant::now() + HANGS;
-        while self
-            .pools
-            .stats()
-            .iter()
-            .map(|pool| pool.in_use)
-            .sum::<usize>()
-            > 1
-        {
+        while self.pools.stats().iter().map(|pool| pool.in_use).sum::<usize>() > 1 {
             assert!(Instant::now() < deadline, "{:?}", self.pools.recv.stats());
             echo(witness, 64);
         }
@@ -157,9 +146,7 @@ fn frames_sent_without_waiting_are_answered_in_order() {
     for kind in PoolKind::ALL {
         let running = Running::start(kind, 8, HANGS);
         let mut client = running.connect();
-        let frames: Vec<_> = (0..40)
-            .map(|i| frame_of(PAYLOADS[i % PAYLOADS.len()] - i))
-            .collect();
+        let frames: Vec<_> = (0..40).map(|i| frame_of(PAYLOADS[i % PAYLOADS.len()] - i)).collect();
         let all = frames.concat();
         let mut writer = client.try_clone().expect("clone");
         let sent = all.clone();
@@ -243,21 +230,13 @@ fn sends_and_leaves(bytes: &[u8]) -> impl Fn(&mut TcpStream, &mut TcpStream) -> 
 
 #[test]
 fn a_frame_of_length_0_closes_that_connection() {
-    only_that_connection_suffers(
-        HANGS,
-        sends(&[0; 4]),
-        "closed: frame of length 0 (1 to 32,768",
-    );
+    only_that_connection_suffers(HANGS, sends(&[0; 4]), "closed: frame of length 0 (1 to 32,768");
 }
 
 #[test]
 fn a_frame_too_long_by_a_byte_closes_that_connection() {
     let header = (MAX_PAYLOAD as u32 + 1).to_le_bytes();
-    only_that_connection_suffers(
-        HANGS,
-        sends(&header),
-        "closed: frame of length 32,769 (1 to",
-    );
+    only_that_connection_suffers(HANGS, sends(&header), "closed: frame of length 32,769 (1 to");
 }
 
 #[test]

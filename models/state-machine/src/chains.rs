@@ -179,13 +179,7 @@ fn take_front(model: &mut VecDeque<u8>, count: usize) -> Vec<u8> {
 }
 
 /// Does `step` to both, and compares what came out.
-fn apply(
-    step: Step,
-    pool: &BufferPool,
-    source: &mut Source,
-    chain: &mut PooledChain,
-    model: &mut VecDeque<u8>,
-) {
+fn apply(step: Step, pool: &BufferPool, source: &mut Source, chain: &mut PooledChain, model: &mut VecDeque<u8>) {
     let spare = chain.spare_len();
     match step {
         Step::Extend(count) => {
@@ -211,15 +205,10 @@ fn apply(
             assert_eq!(result.is_ok(), count <= spare);
             model.extend(&bytes[..count.min(spare)]);
         }
-        Step::ReadFrom(has, at_once)
-        | Step::ReadAtMost(has, at_once)
-        | Step::ReadFromAny(has, at_once) => {
+        Step::ReadFrom(has, at_once) | Step::ReadAtMost(has, at_once) | Step::ReadFromAny(has, at_once) => {
             let (has, at_once) = (has.get(), at_once.up_to(3 * SIZE));
             let bytes = source.bytes(has);
-            let mut reader = Pieces {
-                bytes: &bytes,
-                at_once,
-            };
+            let mut reader = Pieces { bytes: &bytes, at_once };
             let read = match step {
                 Step::ReadFrom(..) => chain.read_from(&mut reader),
                 Step::ReadAtMost(..) => {
@@ -285,10 +274,7 @@ fn apply(
             let mut line = Vec::new();
             chain.read_until(b'\n', &mut line).unwrap();
             let end = model.iter().position(|&byte| byte == b'\n');
-            assert_eq!(
-                line,
-                take_front(model, end.map_or(usize::MAX, |end| end + 1))
-            );
+            assert_eq!(line, take_front(model, end.map_or(usize::MAX, |end| end + 1)));
         }
         Step::CopyToBytes(count) => {
             let count = count.get().min(model.len());
@@ -308,8 +294,7 @@ fn apply(
                 assert_eq!(chain.buffers(), MAX);
                 return;
             };
-            buf.extend_from_slice(&source.bytes(len.get() % (SIZE + 1)))
-                .unwrap();
+            buf.extend_from_slice(&source.bytes(len.get() % (SIZE + 1))).unwrap();
             buf.consume(consumed.get());
             model.extend(&buf[..]);
             chain.push(buf);
@@ -342,10 +327,7 @@ fn check(pool: &BufferPool, chain: &PooledChain, model: &VecDeque<u8>) {
     let bytes: Vec<u8> = model.iter().copied().collect();
     assert_eq!(chain, &bytes[..]);
     assert_eq!(chain.to_vec(), bytes);
-    assert_eq!(
-        (chain.len(), chain.is_empty()),
-        (bytes.len(), bytes.is_empty())
-    );
+    assert_eq!((chain.len(), chain.is_empty()), (bytes.len(), bytes.is_empty()));
     assert_eq!(pool.stats().in_use, chain.buffers());
     assert_eq!(chain.capacity(), chain.buffers() * SIZE);
     assert!(chain.len() + chain.spare_len() <= chain.capacity());
@@ -353,10 +335,5 @@ fn check(pool: &BufferPool, chain: &PooledChain, model: &VecDeque<u8>) {
     assert_eq!(chain.chunk().is_empty(), chain.is_empty());
     let mut slices = [IoSlice::new(&[]); 3];
     let filled = chain.chunks_vectored(&mut slices);
-    assert!(
-        slices[..filled]
-            .iter()
-            .map(|slice| &**slice)
-            .eq(chain.chunks().take(3))
-    );
+    assert!(slices[..filled].iter().map(|slice| &**slice).eq(chain.chunks().take(3)));
 }

@@ -2,9 +2,7 @@
 //! the error that ends them, are those of the whole.
 
 use arbitrary::{Arbitrary, Unstructured};
-use poolbuf::frames::{
-    CARRIED, Extent, FrameError, Frames, Framing, LengthPrefix, Lines, ReceiveError,
-};
+use poolbuf::frames::{CARRIED, Extent, FrameError, Frames, Framing, LengthPrefix, Lines, ReceiveError};
 use poolbuf::{AcquireError, BufferPool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig};
 
 /// Bytes of the largest buffer of either pool.
@@ -145,11 +143,7 @@ impl Setup {
                 including_itself,
                 ..
             } => {
-                let header = if including_itself {
-                    number.encode(0).len()
-                } else {
-                    0
-                };
+                let header = if including_itself { number.encode(0).len() } else { 0 };
                 stream.extend(number.encode((payload.len() + header) as u16));
                 stream.extend(payload);
             }
@@ -223,12 +217,7 @@ struct Cut {
 }
 
 /// Frames and end of a stream as it comes.
-fn as_it_comes(
-    setup: &Setup,
-    pool: &dyn Pool,
-    mut stream: &[u8],
-    cuts: &[Cut],
-) -> (Vec<Vec<u8>>, End) {
+fn as_it_comes(setup: &Setup, pool: &dyn Pool, mut stream: &[u8], cuts: &[Cut]) -> (Vec<Vec<u8>>, End) {
     let framing = setup.framing();
     let mut frames = Frames::new(&*framing).first(setup.first.into());
     if setup.in_buffer {
@@ -246,9 +235,7 @@ fn as_it_comes(
         let cut = cuts.next().unwrap_or(whole);
         loop {
             let next = if cut.owned {
-                frames
-                    .next_owned(pool)
-                    .map(|frame| frame.map(|frame| frame.to_vec()))
+                frames.next_owned(pool).map(|frame| frame.map(|frame| frame.to_vec()))
             } else {
                 let next = frames.next_frame().map_err(ReceiveError::Frame);
                 next.map(|frame| frame.map(<[u8]>::to_vec))

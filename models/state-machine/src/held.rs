@@ -185,11 +185,7 @@ impl Held {
     /// others show no holder's bytes.
     fn note_shown(len: usize, own: &mut Vec<u8>, unwritten: Unwritten, shown: &[u8]) {
         let known = (own.len() - len).min(shown.len());
-        assert_eq!(
-            shown[..known],
-            own[len..len + known],
-            "a spare byte changed"
-        );
+        assert_eq!(shown[..known], own[len..len + known], "a spare byte changed");
         for &byte in &shown[known..] {
             assert!(unwritten.may_be(byte), "another holder's byte: {byte}");
             own.push(byte);
@@ -204,17 +200,10 @@ impl Held {
         let overwritten = bytes.len().min(known - len);
         self.overwrite(len, &bytes[..overwritten]);
         let shown = self.buf.spare_mut();
-        assert_eq!(
-            shown[..known - len],
-            self.own[len..],
-            "a spare byte changed"
-        );
+        assert_eq!(shown[..known - len], self.own[len..], "a spare byte changed");
         for (at, &byte) in shown.iter().enumerate().skip(known - len) {
             let written = bytes.get(at) == Some(&byte);
-            assert!(
-                written || self.unwritten.may_be(byte),
-                "another holder's byte: {byte}"
-            );
+            assert!(written || self.unwritten.may_be(byte), "another holder's byte: {byte}");
             self.own.push(byte);
         }
     }
@@ -317,9 +306,7 @@ impl Held {
                 self.receive(&bytes, end, |buf, mut reader| {
                     match end {
                         // The wrappers of std are marked if what they wrap is.
-                        End::WellWrapped => {
-                            buf.read_from(&mut Box::new(&mut reader).take(u64::MAX))
-                        }
+                        End::WellWrapped => buf.read_from(&mut Box::new(&mut reader).take(u64::MAX)),
                         _ => buf.read_from(&mut reader),
                     }
                 });

@@ -235,9 +235,7 @@ impl Model {
     /// Buffers that the tier can lend at one time.
     fn most_at_once(&self, tier: usize) -> usize {
         let TierModel { setup, max, .. } = &self.tiers[tier];
-        let by_budget = setup
-            .budget
-            .map(|budget| self.budgets[budget].limit / setup.size);
+        let by_budget = setup.budget.map(|budget| self.budgets[budget].limit / setup.size);
         by_budget.unwrap_or(usize::MAX).min(*max)
     }
 
@@ -391,8 +389,8 @@ impl Model {
         links.iter().any(|link| link.tier == tier && link.asks)
     }
 
-    /// Serves the first of each tier's line until it can't be served; and of the other tiers where that makes another the
-    /// first.
+    /// Serves the first of each tier's line until it can't be served; and of the other tiers where that makes another
+    /// the first.
     fn look_at(&mut self, tiers: Vec<usize>) {
         let mut tiers = VecDeque::from(tiers);
         while let Some(tier) = tiers.pop_front() {
@@ -621,11 +619,7 @@ impl Model {
     }
 
     /// Lends what is free; `None` if the request waits.
-    fn lend_or_join(
-        &mut self,
-        number: usize,
-        (pool, count, len): (usize, usize, usize),
-    ) -> Option<Lent> {
+    fn lend_or_join(&mut self, number: usize, (pool, count, len): (usize, usize, usize)) -> Option<Lent> {
         let serving = match self.serving(pool, len) {
             Ok(serving) => serving,
             Err(error) => return Some(Err(error)),
@@ -865,15 +859,9 @@ impl Model {
         assert_eq!(stats.available, total - tier.in_use, "available: {stats:?}");
         assert_eq!(stats.waiting, waiting, "waiting: {stats:?}");
         assert_eq!(stats.refused, tier.refused, "refused: {stats:?}");
-        assert_eq!(
-            stats.over_budget, tier.over_budget,
-            "over budget: {stats:?}"
-        );
+        assert_eq!(stats.over_budget, tier.over_budget, "over budget: {stats:?}");
         assert_eq!(stats.waits, tier.waits, "waits: {stats:?}");
-        assert_eq!(
-            stats.handed_over, tier.handed_over,
-            "handed over: {stats:?}"
-        );
+        assert_eq!(stats.handed_over, tier.handed_over, "handed over: {stats:?}");
         assert_eq!(stats.timed_out, tier.timed_out, "timed out: {stats:?}");
         assert_eq!(stats.abandoned, tier.abandoned, "abandoned: {stats:?}");
         assert_eq!(

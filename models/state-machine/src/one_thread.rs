@@ -35,8 +35,8 @@ pub fn run(data: &[u8]) {
     play::<Operation>(&setup, &mut unstructured);
 }
 
-/// As `run`, with pools whose few buffers, and whose budgets, are soon used up, and with those operations alone that make
-/// requests wait and end their waits.
+/// As `run`, with pools whose few buffers, and whose budgets, are soon used up, and with those operations alone that
+/// make requests wait and end their waits.
 pub fn run_contended(data: &[u8]) {
     let mut unstructured = Unstructured::new(data);
     if let Ok(setup) = Setup::arbitrary(&mut unstructured) {
@@ -342,8 +342,7 @@ impl Run {
                     poison: false,
                     memory_is_wiped: false,
                 };
-                self.held
-                    .push((lender, Held::new(buf, capacity, exposed, unwritten)));
+                self.held.push((lender, Held::new(buf, capacity, exposed, unwritten)));
             }
             Operation::SetMax { pool, tier, max } => {
                 let (pool, handle) = find(pool)?;
@@ -476,11 +475,7 @@ impl Run {
             let (mut of, mut tracked) = (0, 0);
             for tier in asked {
                 of += tier.max();
-                tracked += if tier.setup.track_holders {
-                    tier.in_use
-                } else {
-                    0
-                };
+                tracked += if tier.setup.track_holders { tier.in_use } else { 0 };
             }
             of == *max && known <= tracked && (known > 0) == (tracked > 0)
         }));
@@ -604,10 +599,7 @@ impl Run {
             let Some(pool) = pool else { continue };
             assert_eq!((pool.stats().in_use, pool.stats().waiting), (0, 0));
             for tier in self.model.pools[number].tiers.clone() {
-                let (size, max) = (
-                    self.model.tiers[tier].setup.size,
-                    self.model.tiers[tier].max(),
-                );
+                let (size, max) = (self.model.tiers[tier].setup.size, self.model.tiers[tier].max());
                 for _ in 0..=max {
                     let expected = self.model.acquire(number, 1, size);
                     self.lent_one(number, pool.acquire_for(size), expected);

@@ -132,12 +132,8 @@ impl From<Contended> for Operation {
             Contended::Release { which } => Operation::Release { which },
             Contended::SetMax { pool, tier, max } => Operation::SetMax { pool, tier, max },
             Contended::Close { pool, really } => Operation::Close { pool, really },
-            Contended::AcquireMany { pool, count, len } => {
-                Operation::AcquireMany { pool, count, len }
-            }
-            Contended::AcquireManyTimeout { pool, count, len } => {
-                Operation::AcquireManyTimeout { pool, count, len }
-            }
+            Contended::AcquireMany { pool, count, len } => Operation::AcquireMany { pool, count, len },
+            Contended::AcquireManyTimeout { pool, count, len } => Operation::AcquireManyTimeout { pool, count, len },
             Contended::RequestMany { pool, count, len } => Operation::RequestMany {
                 pool,
                 count,

@@ -34,8 +34,8 @@ impl OwnMemory {
         }
     }
 
-    /// Lends `len` new bytes, or what came back last if there is something and `again`; and says how many of its leading
-    /// bytes a holder may have written.
+    /// Lends `len` new bytes, or what came back last if there is something and `again`; and says how many of its
+    /// leading bytes a holder may have written.
     pub(crate) fn lend(&mut self, len: usize, again: bool) -> (PooledBuf, usize) {
         let kept = if again { self.kept().pop() } else { None };
         let memory = kept.unwrap_or_else(|| {

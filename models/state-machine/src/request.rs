@@ -35,10 +35,7 @@ impl<'p> Request<'p> {
         }
     }
 
-    pub(crate) fn poll(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<Vec<PooledBuf>, AcquireError>> {
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Vec<PooledBuf>, AcquireError>> {
         match self {
             Request::One(one) => Pin::new(one).poll(context).map_ok(|buf| vec![buf]),
             Request::Many(many) => Pin::new(many).poll(context),

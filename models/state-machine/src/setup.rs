@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use poolbuf::{
-    AlignedPool, Budget, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow,
-    PoolConfig, Wipe,
+    AlignedPool, Budget, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, PoolConfig, Wipe,
 };
 
 use crate::any_pool::AnyPool;
@@ -171,10 +170,7 @@ impl fmt::Display for Setup {
         for (number, tiers) in self.tiers().into_iter().enumerate() {
             let pool = &self.pools[number];
             let (kind, magazine, decay) = (pool.kind, pool.magazine, pool.decay);
-            writeln!(
-                f,
-                "pool {number}: {kind:?}, magazine: {magazine:?}, decay: {decay}"
-            )?;
+            writeln!(f, "pool {number}: {kind:?}, magazine: {magazine:?}, decay: {decay}")?;
             for tier in tiers {
                 writeln!(f, "  {tier:?}")?;
             }
@@ -284,9 +280,7 @@ impl PoolSetup {
         }
         let config = config(&tiers[0]);
         match self.kind {
-            Kind::Buffer | Kind::MultiSize { .. } => {
-                Box::new(BufferPool::with_config(config).unwrap())
-            }
+            Kind::Buffer | Kind::MultiSize { .. } => Box::new(BufferPool::with_config(config).unwrap()),
             Kind::Aligned { shift } => {
                 let config = config.alignment(alignment(shift));
                 Box::new(AlignedPool::with_config(config).unwrap())

@@ -190,10 +190,7 @@ pub fn run(data: &[u8]) {
     // Then the last thread that ends closes them.
     let pools = (!setup.handles_go_first).then_some(pools);
     thread::scope(|scope| {
-        let spawned: Vec<_> = work
-            .into_iter()
-            .map(|thread| scope.spawn(|| thread.work()))
-            .collect();
+        let spawned: Vec<_> = work.into_iter().map(|thread| scope.spawn(|| thread.work())).collect();
         // One by one, which the thread sanitizer follows, unlike the end of the scope.
         for thread in spawned {
             thread.join().unwrap();
@@ -223,9 +220,7 @@ impl Counts {
         let (counter, count) = match result {
             Ok(bufs) => (&self.lent, bufs.len() as u64),
             Err(
-                AcquireError::Exhausted { .. }
-                | AcquireError::OverBudget { .. }
-                | AcquireError::TooManyWaiting { .. },
+                AcquireError::Exhausted { .. } | AcquireError::OverBudget { .. } | AcquireError::TooManyWaiting { .. },
             ) => (&self.refused, 1),
             Err(AcquireError::TimedOut { .. }) => (&self.timed_out, 1),
             Err(_) => return,
@@ -245,10 +240,7 @@ impl Counts {
         let [lent, perhaps_lent, refused, timed_out, abandoned] =
             counters.map(|counter| counter.load(Ordering::Relaxed));
         let acquired = lent..=lent + perhaps_lent;
-        assert!(
-            acquired.contains(&stats.acquired),
-            "{acquired:?}: {stats:?}"
-        );
+        assert!(acquired.contains(&stats.acquired), "{acquired:?}: {stats:?}");
         assert_eq!(stats.refused, refused, "refused: {stats:?}");
         assert_eq!(stats.timed_out, timed_out, "timed out: {stats:?}");
         assert_eq!(stats.abandoned, abandoned, "abandoned: {stats:?}");
@@ -303,10 +295,7 @@ fn counters_of_budget(stats: &BudgetStats) -> [u64; 7] {
 
 fn assert_not_less<const N: usize>(before: &mut [u64; N], now: [u64; N]) {
     let rise = |(before, now): (&u64, &u64)| before <= now;
-    assert!(
-        before.iter().zip(&now).all(rise),
-        "{before:?}, and then {now:?}"
-    );
+    assert!(before.iter().zip(&now).all(rise), "{before:?}, and then {now:?}");
     *before = now;
 }
 
@@ -355,12 +344,7 @@ struct Thread<'a> {
 }
 
 impl<'a> Thread<'a> {
-    fn new(
-        number: usize,
-        shared: &'a Shared,
-        handles: Vec<Box<dyn AnyPool>>,
-        operations: &'a [Operation],
-    ) -> Self {
+    fn new(number: usize, shared: &'a Shared, handles: Vec<Box<dyn AnyPool>>, operations: &'a [Operation]) -> Self {
         Thread {
             number,
             shared,
@@ -443,11 +427,7 @@ impl<'a> Thread<'a> {
                 let len = len.of(handle.max_len()).min(handle.max_len());
                 let request = Request::one(handle, len, waiting.len() % 2 == 0);
                 let count = 1;
-                waiting.push(Waiting {
-                    request,
-                    pool,
-                    count,
-                });
+                waiting.push(Waiting { request, pool, count });
                 self.poll(handles, waiting, waiting.len() - 1);
             }
             Operation::RequestMany { pool, count, len } if waiting.len() < REQUESTS => {
@@ -458,11 +438,7 @@ impl<'a> Thread<'a> {
                     0 => Request::Many(handle.acquire_many_async(count, len)),
                     _ => Request::many(handle, count, len, waiting.len() % 2 == 0),
                 };
-                waiting.push(Waiting {
-                    request,
-                    pool,
-                    count,
-                });
+                waiting.push(Waiting { request, pool, count });
                 self.poll(handles, waiting, waiting.len() - 1);
             }
             Operation::Poll { which } => {
@@ -537,18 +513,12 @@ impl<'a> Thread<'a> {
                 drop(handle.holders());
             }
             Operation::Yield => thread::yield_now(),
-            Operation::Request { .. } | Operation::RequestMany { .. } | Operation::Close { .. } => {
-            }
+            Operation::Request { .. } | Operation::RequestMany { .. } | Operation::Close { .. } => {}
         }
         Some(())
     }
 
-    fn poll<'p>(
-        &mut self,
-        handles: &'p [Box<dyn AnyPool>],
-        waiting: &mut Vec<Waiting<'p>>,
-        which: usize,
-    ) {
+    fn poll<'p>(&mut self, handles: &'p [Box<dyn AnyPool>], waiting: &mut Vec<Waiting<'p>>, which: usize) {
         let mut context = Context::from_waker(Waker::noop());
         if let Poll::Ready(result) = waiting[which].request.poll(&mut context) {
             let Waiting { pool, count, .. } = waiting.swap_remove(which);
@@ -565,7 +535,8 @@ impl<'a> Thread<'a> {
         counts.perhaps_lent.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Keeps `count` buffers, which must be empty and show nothing of others; or sees whether the error is one that can be.
+    /// Keeps `count` buffers, which must be empty and show nothing of others; or sees whether the error is one that can
+    /// be.
     fn lent(
         &mut self,
         pool: usize,
@@ -599,9 +570,7 @@ impl<'a> Thread<'a> {
             Err(AcquireError::Closed { .. }) => {
                 assert!(self.shared.closed[pool].load(Ordering::Relaxed));
             }
-            Err(AcquireError::OverBudget {
-                requested, budget, ..
-            }) => {
+            Err(AcquireError::OverBudget { requested, budget, .. }) => {
                 let mut limits = self.shared.budgets.iter().map(Budget::limit);
                 assert!(requested <= budget && limits.any(|limit| limit == budget));
             }

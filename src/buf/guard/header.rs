@@ -31,10 +31,11 @@ pub(crate) struct ReleaseHeader {
     pub(super) initialised: bool,
     /// What becomes of the bytes at the release.
     pub(super) wipe: Wipe,
-    /// From this header to the one that a guard points to while a writer has its bytes: 1 from the first, 0 from the second.
+    /// From this header to the one that a guard points to while a writer has its bytes: 1 from the first, 0 from the
+    /// second.
     on_handed_out: u8,
-    /// From this header back to the one that a guard points to once the writer has said how many it wrote: 1 from the second
-    /// where such reports are trusted, else 0.
+    /// From this header back to the one that a guard points to once the writer has said how many it wrote: 1 from the
+    /// second where such reports are trusted, else 0.
     back_on_report: u8,
 }
 
@@ -60,10 +61,7 @@ impl ReleaseHeaders {
             back_on_report: wipe.trusts_reports() as u8,
             ..settled
         };
-        ReleaseHeaders {
-            settled,
-            handed_out,
-        }
+        ReleaseHeaders { settled, handed_out }
     }
 
     /// The same, of memory that may not be initialised.

@@ -79,13 +79,7 @@ static HEAP: ReleaseHeaders = ReleaseHeaders::new(free, 0, Wipe::Never).of_unini
 /// # Safety
 ///
 /// The values are what `PooledBuf::try_from` made a guard from, and have not been released before.
-unsafe fn free(
-    _header: NonNull<ReleaseHeader>,
-    data: Address,
-    place: Place,
-    _lengths: Lengths,
-    _slot: Slot,
-) {
+unsafe fn free(_header: NonNull<ReleaseHeader>, data: Address, place: Place, _lengths: Lengths, _slot: Slot) {
     // There is no headroom, so the head is not negative.
     let (head, size) = (place.head() as usize, place.size() as usize);
     // SAFETY: it was a `Vec` of that address and capacity, which this call alone takes back.

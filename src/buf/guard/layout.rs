@@ -2,9 +2,9 @@
 //!
 //! A guard lives in memory wherever programs do: passed by reference, returned in a `Result`, kept in a future or in a
 //! `Vec`. It is written there, and read again a few instructions later. A processor hands such a read what it is about
-//! to write (*store forwarding*), but only if one write covers all of the read. Where a read spans two younger writes it
-//! waits until both have reached the cache: some 15 cycles, as long as all the rest of a loan. So what is read together
-//! is written together:
+//! to write (*store forwarding*), but only if one write covers all of the read. Where a read spans two younger writes
+//! it waits until both have reached the cache: some 15 cycles, as long as all the rest of a loan. So what is read
+//! together is written together:
 //!
 //! ```text
 //! byte    0          8          16         24         32         40
@@ -21,25 +21,26 @@
 //! ```
 //!
 //! - Numbers of 32 bits are the halves of a word, which is read and written whole.
-//! - A move of 40 bytes is compiled to two reads of 16 bytes and one of 8. So a guard is made, and changed, by writes of
-//!   16 bytes at the same places. The compiler writes neighbouring words one by one, or in other pairs, unless it is
+//! - A move of 40 bytes is compiled to two reads of 16 bytes and one of 8. So a guard is made, and changed, by writes
+//!   of 16 bytes at the same places. The compiler writes neighbouring words one by one, or in other pairs, unless it is
 //!   told: by an instruction of SSE2 on x86-64, and of NEON on ARM64, which all such processors have.
 //! - The header is the one word that is never 0: by that `Option` and `Result` tell which they are. It is looked at by
 //!   itself before a move, and then the compiler copies what lies before it and what lies behind it apart. As it is the
 //!   last, both pairs stay whole.
 //!
-//! Where that is not enough. A `Result` whose error is a single word ([`std::io::Error`]) shares the first word with the
-//! error: where one is made from another, the compiler moves that word by itself and the other four as pairs, across
-//! ours. And with `-C target-cpu=x86-64-v3` a move reads the first four words at once. (Tried: to write all four at once
-//! too. The compiler cuts that in two again, unless it is kept from seeing the words, and then a guard that could stay
-//! in registers does not.)
+//! Where that is not enough. A `Result` whose error is a single word ([`std::io::Error`]) shares the first word with
+//! the error: where one is made from another, the compiler moves that word by itself and the other four as pairs,
+//! across ours. And with `-C target-cpu=x86-64-v3` a move reads the first four words at once. (Tried: to write all four
+//! at once too. The compiler cuts that in two again, unless it is kept from seeing the words, and then a guard that
+//! could stay in registers does not.)
 //!
-//! And a write that lies across two pages is dear by itself. A guard is aligned to 8 bytes, so a pair of one in 256 places
-//! does, and a loan takes 35 ns there where it takes 8 elsewhere. Aligned to 16 bytes it never would, and be 48 bytes.
+//! And a write that lies across two pages is dear by itself. A guard is aligned to 8 bytes, so a pair of one in 256
+//! places does, and a loan takes 35 ns there where it takes 8 elsewhere. Aligned to 16 bytes it never would, and be 48
+//! bytes.
 //!
-//! On ARM64, left to itself, the compiler writes `data` alone and the two behind it by one `stp`, and moves the guard by
-//! reads of 16 bytes, the second of which then spans two writes. So the pairs are written there too. That was read in its
-//! code; how long its processors wait was not measured.
+//! On ARM64, left to itself, the compiler writes `data` alone and the two behind it by one `stp`, and moves the guard
+//! by reads of 16 bytes, the second of which then spans two writes. So the pairs are written there too. That was read
+//! in its code; how long its processors wait was not measured.
 
 use std::ptr::NonNull;
 
@@ -79,8 +80,8 @@ impl Place {
         self.room().wrapping_add(self.head())
     }
 
-    /// Bytes before the data, up to the buffer's first, that were consumed. 0 where the data begin in the headroom: then
-    /// there are more bytes from the data on than from the buffer's first.
+    /// Bytes before the data, up to the buffer's first, that were consumed. 0 where the data begin in the headroom:
+    /// then there are more bytes from the data on than from the buffer's first.
     #[inline(always)]
     pub(super) fn consumed(self) -> u32 {
         self.size().saturating_sub(self.room())
@@ -156,11 +157,7 @@ pub(crate) struct Address(words::Data);
 #[cfg(all(
     any(
         all(target_arch = "x86_64", target_feature = "sse2"),
-        all(
-            target_arch = "aarch64",
-            target_feature = "neon",
-            target_endian = "little"
-        )
+        all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")
     ),
     target_pointer_width = "64",
     not(miri)
@@ -229,9 +226,7 @@ mod words {
     #[inline(always)]
     pub(in crate::buf::guard) fn unknown(mut word: u64) -> u64 {
         // SAFETY: a comment, which does nothing.
-        unsafe {
-            asm!("/* {0} */", inout(reg) word, options(pure, nomem, nostack, preserves_flags))
-        };
+        unsafe { asm!("/* {0} */", inout(reg) word, options(pure, nomem, nostack, preserves_flags)) };
         word
     }
 
@@ -244,8 +239,8 @@ mod words {
     unsafe fn write_pair(to: *mut u64, first: u64, second: u64) {
         #[cfg(target_arch = "x86_64")]
         use std::arch::x86_64::{_mm_set_epi64x, _mm_storeu_si128};
-        // SAFETY: SSE2 is there, or this would not be compiled; it needs no alignment; and the bytes can be written, as our
-        // caller says.
+        // SAFETY: SSE2 is there, or this would not be compiled; it needs no alignment; and the bytes can be written, as
+        // our caller says.
         #[cfg(target_arch = "x86_64")]
         unsafe {
             // The upper half comes first.
@@ -266,11 +261,7 @@ mod words {
 #[cfg(not(all(
     any(
         all(target_arch = "x86_64", target_feature = "sse2"),
-        all(
-            target_arch = "aarch64",
-            target_feature = "neon",
-            target_endian = "little"
-        )
+        all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")
     ),
     target_pointer_width = "64",
     not(miri)

@@ -128,13 +128,7 @@ impl PooledBuf {
     ) -> Self {
         debug_assert!(slot.exposed() <= capacity);
         let (place, lengths) = (Place::new(capacity, 0), Lengths::new(0, 0));
-        PooledBuf::of_words(
-            place,
-            lengths,
-            Address::new(memory),
-            slot.word(),
-            lender.cast(),
-        )
+        PooledBuf::of_words(place, lengths, Address::new(memory), slot.word(), lender.cast())
     }
 
     /// Bytes written so far.

@@ -116,10 +116,7 @@ impl PooledBuf {
     ///
     /// `reader` does what [`TrustedRead`] asks for.
     #[inline]
-    pub unsafe fn read_from_unchecked(
-        &mut self,
-        reader: &mut (impl Read + ?Sized),
-    ) -> io::Result<usize> {
+    pub unsafe fn read_from_unchecked(&mut self, reader: &mut (impl Read + ?Sized)) -> io::Result<usize> {
         // SAFETY: `reader` reads as our caller says, which is what `receive_bytes` asks for.
         let received = unsafe { self.receive_bytes(|spare| Ok((reader.read(spare)?, ()))) };
         Ok(received?.0)
@@ -426,12 +423,7 @@ impl PooledBuf {
     fn spare_up_to(&mut self, end: u32) -> &mut [u8] {
         self.make_own(end);
         // SAFETY: between `len` and `end`, below which the bytes are initialised now; they are the guard's own.
-        unsafe {
-            slice::from_raw_parts_mut(
-                self.data().add(self.len()).as_ptr(),
-                end as usize - self.len(),
-            )
-        }
+        unsafe { slice::from_raw_parts_mut(self.data().add(self.len()).as_ptr(), end as usize - self.len()) }
     }
 
     /// Makes sure that each byte below `end`, which is within the room, is initialised and no earlier holder's.
@@ -541,7 +533,8 @@ impl<'a> HandedOut<'a> {
     #[inline]
     pub(super) unsafe fn bytes(&mut self) -> &mut [u8] {
         self.buf.initialise();
-        // SAFETY: they are initialised, and only bytes can be written to a slice of them. Who gets them reads as our caller says.
+        // SAFETY: they are initialised, and only bytes can be written to a slice of them. Who gets them reads as our
+        // caller says.
         unsafe {
             let bytes = self.uninit();
             slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len())

@@ -4,9 +4,7 @@ use std::array;
 use std::io::{self, IoSliceMut};
 
 use crate::buf::guard::PooledBuf;
-use crate::buf::guard::receiving::{
-    HandedOut, claims_too_much, has_written_nothing, uninterrupted,
-};
+use crate::buf::guard::receiving::{HandedOut, claims_too_much, has_written_nothing, uninterrupted};
 use crate::buf::guard::trusted_read::TrustedRead;
 use crate::report::error::CapacityError;
 
@@ -43,10 +41,7 @@ pub(crate) fn read_from<'a>(
             count(bytes, handed_out).map_err(claims_too_much)?;
         }
         Err(ref error) if has_written_nothing(error) => {
-            handed_out
-                .into_iter()
-                .flatten()
-                .for_each(HandedOut::untouched);
+            handed_out.into_iter().flatten().for_each(HandedOut::untouched);
         }
         // They count as exposed.
         Err(_) => drop(handed_out),

@@ -69,10 +69,7 @@ impl PooledBuf {
     /// assert_eq!(buf, b"a: 1;");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn try_append<T, E>(
-        &mut self,
-        append: impl FnOnce(&mut PooledBuf) -> Result<T, E>,
-    ) -> Result<T, E> {
+    pub fn try_append<T, E>(&mut self, append: impl FnOnce(&mut PooledBuf) -> Result<T, E>) -> Result<T, E> {
         let mut attempt = Attempt {
             len: self.len(),
             buf: self,
@@ -148,7 +145,6 @@ impl Write for PooledBuf {
 impl fmt::Write for PooledBuf {
     #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.extend_from_slice(text.as_bytes())
-            .map_err(|_| fmt::Error)
+        self.extend_from_slice(text.as_bytes()).map_err(|_| fmt::Error)
     }
 }

@@ -23,11 +23,11 @@
 //! | closed | is told so | is told so |
 //!
 //! *The order.* The phase is `counting` before the first head is frozen, becomes `waiting` only after a look under the
-//! lock that could not serve those that wait, and `open` before the first head is thawed. So what is refused by `waiting`
-//! has found it while the first in the line lacked something; and what has found a head thawed, or has put a buffer
-//! there, is refused by nothing from before. (Were there a flag beside the heads alone, asked after the
-//! walk, a pop could be refused though a buffer was free all the time: it finds the shards empty before they are filled,
-//! and the flag set afterwards.)
+//! lock that could not serve those that wait, and `open` before the first head is thawed. So what is refused by
+//! `waiting` has found it while the first in the line lacked something; and what has found a head thawed, or has put a
+//! buffer there, is refused by nothing from before. (Were there a flag beside the heads alone, asked after the walk, a
+//! pop could be refused though a buffer was free all the time: it finds the shards empty before they are filled, and
+//! the flag set afterwards.)
 //!
 //! Lock-free, unless they are frozen: a walk is repeated only when a head has changed, and then another thread has
 //! taken or put back a buffer.
@@ -36,14 +36,10 @@
 use std::cell::Cell;
 
 use crate::base::faults::{Fault, injected};
-use crate::base::sync::{
-    AtomicU8, IN_MODEL, Mutex, MutexGuard, Ordering, next_thread_number, static_thread_local,
-};
+use crate::base::sync::{AtomicU8, IN_MODEL, Mutex, MutexGuard, Ordering, next_thread_number, static_thread_local};
 use crate::free_list::lock_free::tagged_index::TaggedIndex;
 use crate::free_list::lock_free::treiber::{EmptyHead, Node, StackHead, TreiberStack};
-use crate::free_list::{
-    Counts, Demand, Empty, FreeList, Held, Inlet, Limits, NotTaken, Slot, reserve,
-};
+use crate::free_list::{Counts, Demand, Empty, FreeList, Held, Inlet, Limits, NotTaken, Slot, reserve};
 use crate::memory::trim_plan::Trimming;
 use crate::memory::{OutOfMemory, vec_for};
 
@@ -125,10 +121,7 @@ impl<'a, const N: usize> ShardsInlet<'a, N> {
     fn part(place: usize) -> (u32, u32) {
         let first = place * Self::SHARE;
         // Both at most `N`, which fits a `u32`.
-        (
-            first as u32,
-            N.saturating_sub(first).min(Self::SHARE) as u32,
-        )
+        (first as u32, N.saturating_sub(first).min(Self::SHARE) as u32)
     }
 
     #[inline]
@@ -216,10 +209,7 @@ impl<'a, const N: usize> ShardsInlet<'a, N> {
         }
         let Some(mut tops) = frozen.tops else {
             // Nobody freezes it while this has the lock.
-            return self
-                .shard_of(slot.index())
-                .push(slot)
-                .map_err(NotTaken::Wanted);
+            return self.shard_of(slot.index()).push(slot).map_err(NotTaken::Wanted);
         };
         if let Demand::At(count) = frozen.demand {
             if self.depth(&tops) + 1 >= count {
@@ -384,12 +374,7 @@ impl<const N: usize> FreeList for Shards<N> {
         home.try_pop()
     }
 
-    fn pop_many<T>(
-        &self,
-        count: u32,
-        out: &mut Vec<T>,
-        make: impl Fn(Slot) -> T,
-    ) -> Result<(), Empty> {
+    fn pop_many<T>(&self, count: u32, out: &mut Vec<T>, make: impl Fn(Slot) -> T) -> Result<(), Empty> {
         for (_, shard) in self.inlet().home_first() {
             if shard.pop_many(count, out, &make)? {
                 return Ok(());

@@ -111,9 +111,6 @@ mod tests {
         assert_eq!((wrapped.index(), wrapped.tag()), (Some(65_533), 0));
         assert!(!wrapped.is_frozen());
         assert!(wrapped.frozen().is_frozen());
-        assert_eq!(
-            (wrapped.frozen().index(), wrapped.frozen().tag()),
-            (None, 0)
-        );
+        assert_eq!((wrapped.frozen().index(), wrapped.frozen().tag()), (None, 0));
     }
 }

@@ -32,9 +32,7 @@ static SYSTEM: OnceLock<bool> = OnceLock::new();
 
 /// Whether [`light`] keeps the promise; else [`fenced_light`] must be used in its place. The same each time.
 pub(crate) fn light_is_free() -> bool {
-    *SYSTEM.get_or_init(|| {
-        injected(Fault::BarrierEmpty) || !injected(Fault::NoBarrier) && system::prepare()
-    })
+    *SYSTEM.get_or_init(|| injected(Fault::BarrierEmpty) || !injected(Fault::NoBarrier) && system::prepare())
 }
 
 /// The system has withdrawn what it had granted.
@@ -112,18 +110,14 @@ mod system {
 ///
 /// - Wine has a function that says that it is Wine; but it can be told to hide that, as systems made of it are, and it
 ///   takes the version of whatever Windows it is asked to be.
-/// - A litmus test of the call, as the one below, finds a barrier that does nothing within some ten thousand rounds where
-///   both sides have a core to themselves, and never where they share one. To conclude from its silence that there is a
-///   barrier, at the start of a process, on a machine that is busy, would be a guess.
+/// - A litmus test of the call, as the one below, finds a barrier that does nothing within some ten thousand rounds
+///   where both sides have a core to themselves, and never where they share one. To conclude from its silence that
+///   there is a barrier, at the start of a process, on a machine that is busy, would be a guess.
 ///
-/// A wrong guess can lend a buffer twice, and to refuse costs two fences for each buffer. So the call is used only if who
-/// builds the program says that it runs on Windows itself, by `--cfg poolbuf_windows_barrier`; and not if it is seen
-/// then to be Wine after all.
-#[cfg(all(
-    windows,
-    poolbuf_windows_barrier,
-    not(any(poolbuf_loom, poolbuf_shuttle, miri))
-))]
+/// A wrong guess can lend a buffer twice, and to refuse costs two fences for each buffer. So the call is used only if
+/// who builds the program says that it runs on Windows itself, by `--cfg poolbuf_windows_barrier`; and not if it is
+/// seen then to be Wine after all.
+#[cfg(all(windows, poolbuf_windows_barrier, not(any(poolbuf_loom, poolbuf_shuttle, miri))))]
 mod system {
     use std::ffi::{CStr, c_char, c_void};
 
@@ -161,10 +155,7 @@ mod system {
 
 /// Windows among them unless its builder says otherwise, see above; and Android: it may end a process that makes a call
 /// which its version's filter does not list, and has not been tried.
-#[cfg(any(
-    not(any(target_os = "linux", all(windows, poolbuf_windows_barrier))),
-    miri
-))]
+#[cfg(any(not(any(target_os = "linux", all(windows, poolbuf_windows_barrier))), miri))]
 #[cfg(not(any(poolbuf_loom, poolbuf_shuttle)))]
 mod system {
     pub(super) fn prepare() -> bool {
@@ -302,10 +293,7 @@ mod tests {
             BEGUN.put(OVER);
             neither
         });
-        assert!(
-            !neither,
-            "neither side saw the other's write in round {round}"
-        );
+        assert!(!neither, "neither side saw the other's write in round {round}");
         println!("{} rounds", round - 1);
     }
 }

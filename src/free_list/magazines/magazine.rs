@@ -1,9 +1,9 @@
 //! A few free buffers of one thread, taken and put back without an atomic read-modify-write (J. Bonwick and J. Adams,
 //! *Magazines and Vmem*, USENIX 2001).
 //!
-//! Plain data in atomics. The caller of a method has the magazine to itself, unless the method is said to be for anyone;
-//! how that comes about is told in [`thread_cache`](crate::free_list::magazines::thread_cache). A method that takes the
-//! [`RegistryKey`] needs the lock of the pool's registry.
+//! Plain data in atomics. The caller of a method has the magazine to itself, unless the method is said to be for
+//! anyone; how that comes about is told in [`thread_cache`](crate::free_list::magazines::thread_cache). A method that
+//! takes the [`RegistryKey`] needs the lock of the pool's registry.
 #![forbid(unsafe_code)]
 
 use crate::base::sync::{AtomicU8, AtomicU32, AtomicU64, IN_MODEL, Ordering};
@@ -117,8 +117,7 @@ impl Magazine {
     #[inline(always)]
     fn count(&self, lent: i64) {
         let balance = self.balance.load(Ordering::Relaxed);
-        self.balance
-            .store(balance.wrapping_add_signed(lent), Ordering::Relaxed);
+        self.balance.store(balance.wrapping_add_signed(lent), Ordering::Relaxed);
     }
 
     /// Takes the buffer that came last, if there is one.
@@ -139,12 +138,7 @@ impl Magazine {
     /// Takes the `count` buffers that came last, and returns true, if so many are here. Adds what `make` makes of each
     /// to `out`.
     #[inline(always)]
-    pub(crate) fn pop_many<T>(
-        &self,
-        count: usize,
-        out: &mut Vec<T>,
-        make: impl Fn(Slot) -> T,
-    ) -> bool {
+    pub(crate) fn pop_many<T>(&self, count: usize, out: &mut Vec<T>, make: impl Fn(Slot) -> T) -> bool {
         let (mut length, front) = (self.length(), self.front());
         if length + usize::from(front.is_some()) < count {
             return false;
@@ -258,8 +252,7 @@ impl Magazine {
             return;
         }
         for place in moved..length {
-            self.word(place - moved)
-                .store(word(place), Ordering::Relaxed);
+            self.word(place - moved).store(word(place), Ordering::Relaxed);
         }
         if moved < count && self.front().is_some_and(|front| depot.push(front).is_ok()) {
             self.clear_front();

@@ -89,15 +89,9 @@ impl FreeList for Magazines {
         }
     }
 
-    fn pop_many<T>(
-        &self,
-        count: u32,
-        out: &mut Vec<T>,
-        make: impl Fn(Slot) -> T,
-    ) -> Result<(), Empty> {
+    fn pop_many<T>(&self, count: u32, out: &mut Vec<T>, make: impl Fn(Slot) -> T) -> Result<(), Empty> {
         let depot = &self.shared.depot;
-        let popped = (self.inlet())
-            .with_magazine(|magazine| magazine.pop_many_with(depot, count, out, &make));
+        let popped = (self.inlet()).with_magazine(|magazine| magazine.pop_many_with(depot, count, out, &make));
         match popped.unwrap_or_else(|| depot.pop_exactly(count, 0, out, &make)) {
             // As `reclaim` does for one.
             Err(Empty::AllInUse(_)) if self.has_magazines => {
@@ -111,9 +105,7 @@ impl FreeList for Magazines {
 
     #[inline(always)]
     fn pop_many_fast<T>(&self, count: u32, out: &mut Vec<T>, make: impl Fn(Slot) -> T) -> bool {
-        let popped = with_open_magazine(self.place, |magazine| {
-            magazine.pop_many(count as usize, out, make)
-        });
+        let popped = with_open_magazine(self.place, |magazine| magazine.pop_many(count as usize, out, make));
         popped == Some(true)
     }
 
@@ -127,8 +119,8 @@ impl FreeList for Magazines {
         }
     }
 
-    /// Before there is a demand, what rests in magazines is moved to the depot, and none is opened until there is; while
-    /// there is one they stay shut, so what is released comes to the depot.
+    /// Before there is a demand, what rests in magazines is moved to the depot, and none is opened until there is;
+    /// while there is one they stay shut, so what is released comes to the depot.
     fn hold(&self) -> HeldMagazines<'_> {
         let registry = (!self.is_wanted()).then(|| {
             let mut registry = self.shared.lock();
@@ -335,10 +327,7 @@ mod tests {
         magazines.hold().set_demand(Demand::At(8));
         let again = magazines.inlet().push_fast(again).unwrap_err();
         assert_eq!(magazines.pop(), Err(Empty::Owed));
-        assert!(matches!(
-            magazines.inlet().push(again),
-            Err(NotTaken::Wanted(_))
-        ));
+        assert!(matches!(magazines.inlet().push(again), Err(NotTaken::Wanted(_))));
         magazines.hold().set_demand(Demand::None);
         assert_eq!(magazines.close(), 1);
     }

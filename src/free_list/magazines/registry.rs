@@ -124,13 +124,7 @@ impl Registry {
     /// Opens a magazine of its owner's, and returns true, if it may be open: not while requests wait, nor while more
     /// buffers are lent than the max, or else one could be lent again before enough are back. Nor where to shut it
     /// would take long.
-    pub(super) fn open(
-        &mut self,
-        depot: &Depot,
-        cache: &ThreadCache,
-        place: u8,
-        magazine: &Magazine,
-    ) -> bool {
+    pub(super) fn open(&mut self, depot: &Depot, cache: &ThreadCache, place: u8, magazine: &Magazine) -> bool {
         if !barrier::is_cheap() || self.share == 0 || !depot.may_fill_magazines() {
             return false;
         }
@@ -149,13 +143,7 @@ impl Registry {
     /// Shuts all magazines, which lie at `place` in the caches of their owners, and moves what rests there to `depot`.
     /// `own` is the cache of this thread, which is busy with no magazine now. How it goes is told in
     /// [`thread_cache`](crate::free_list::magazines::thread_cache).
-    pub(super) fn revoke(
-        &mut self,
-        depot: &Depot,
-        own: *const ThreadCache,
-        place: u8,
-        for_good: bool,
-    ) {
+    pub(super) fn revoke(&mut self, depot: &Depot, own: *const ThreadCache, place: u8, for_good: bool) {
         if self.open == 0 && !for_good {
             return;
         }

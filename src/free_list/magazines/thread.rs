@@ -70,8 +70,8 @@ pub(super) fn with_open_magazine<R>(place: u8, f: impl FnOnce(&Magazine) -> R) -
     // SAFETY: a static, or the cache in `OWN`, which is replaced by the static before `OWN` is dropped.
     let cache = unsafe { &*cache };
     let _busy = cache.enter();
-    // SAFETY: null, or a magazine of which `OWN` keeps an `Arc`. This thread gives that up when it ends, or when it sweeps
-    // away a magazine that is shut for good; and before a magazine is shut for good, its place here is cleared.
+    // SAFETY: null, or a magazine of which `OWN` keeps an `Arc`. This thread gives that up when it ends, or when it
+    // sweeps away a magazine that is shut for good; and before a magazine is shut for good, its place here is cleared.
     unsafe { cache.look(place).as_ref() }.map(f)
 }
 
@@ -113,13 +113,7 @@ impl ThreadMagazines {
     }
 
     /// Keeps `magazine` as that of the pool `id`; false if it can't be kept.
-    pub(super) fn keep(
-        &self,
-        id: u32,
-        place: u8,
-        magazine: Arc<Magazine>,
-        shared: Arc<SharedMagazines>,
-    ) -> bool {
+    pub(super) fn keep(&self, id: u32, place: u8, magazine: Arc<Magazine>, shared: Arc<SharedMagazines>) -> bool {
         // Nothing in here runs a user's code, but for a global allocator that itself uses a pool.
         let Ok(mut table) = self.table.try_borrow_mut() else {
             shared.retire(&magazine, place);
@@ -146,9 +140,7 @@ impl Table {
     fn enter(&mut self, id: usize, entry: TableEntry) {
         self.entered += 1;
         if self.entered * 2 >= self.entries.len() {
-            self.entries
-                .iter_mut()
-                .for_each(|place| remove_if_dead(Some(place)));
+            self.entries.iter_mut().for_each(|place| remove_if_dead(Some(place)));
             self.entered = 0;
         }
         if self.entries.len() <= id {

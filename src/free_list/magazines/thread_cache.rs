@@ -70,8 +70,7 @@ macro_rules! empty_cache {
 /// The cache of threads that have none: no magazine is ever put there. Many threads may be busy with it, and no revoker
 /// waits for them.
 #[cfg(not(any(poolbuf_loom, poolbuf_shuttle)))]
-pub(crate) static NO_THREAD: ThreadCache =
-    empty_cache!([const { AtomicPtr::new(ptr::null_mut()) }; PLACES]);
+pub(crate) static NO_THREAD: ThreadCache = empty_cache!([const { AtomicPtr::new(ptr::null_mut()) }; PLACES]);
 
 impl ThreadCache {
     pub(crate) fn new() -> ThreadCache {

@@ -82,9 +82,7 @@ pub fn faults(seen: &Observed) -> Vec<String> {
     }
     match seen.after.figures.map(|figures| figures.in_use) {
         Some(0) => {}
-        Some(lost) => faults.push(format!(
-            "{lost} buffers are not back when all clients are gone"
-        )),
+        Some(lost) => faults.push(format!("{lost} buffers are not back when all clients are gone")),
         None => faults.push("no word of the buffers when all clients are gone".to_owned()),
     }
     if let (Some(fresh), Some(after)) = (seen.fresh.descriptors, seen.after.descriptors) {
@@ -109,9 +107,7 @@ pub fn faults(seen: &Observed) -> Vec<String> {
         Some(status) if status.success() => {}
         // Said already.
         Some(_) if seen.died.is_some() => {}
-        Some(status) => faults.push(format!(
-            "the server ended with {status}; it said last: {last}"
-        )),
+        Some(status) => faults.push(format!("the server ended with {status}; it said last: {last}")),
         None => faults.push("the server does not end when it is told to".to_owned()),
     }
     faults

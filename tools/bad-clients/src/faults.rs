@@ -44,10 +44,7 @@ impl Fault {
     pub fn shows_always(self) -> bool {
         matches!(
             self,
-            Fault::AnswersWrongly
-                | Fault::ShowsOthersBytes
-                | Fault::KeepsMemory
-                | Fault::WaitsForSlowReaders
+            Fault::AnswersWrongly | Fault::ShowsOthersBytes | Fault::KeepsMemory | Fault::WaitsForSlowReaders
         )
     }
 

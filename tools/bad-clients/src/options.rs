@@ -39,9 +39,7 @@ pub struct Options {
 
 impl Options {
     /// Parses the arguments behind the program's name; `None` when help is asked for.
-    pub fn parse(
-        arguments: impl IntoIterator<Item = OsString>,
-    ) -> Result<Option<Options>, OptionError> {
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options>, OptionError> {
         let mut parsed = Options {
             duration: Duration::from_secs(20),
             kinds: Kind::ALL.to_vec(),

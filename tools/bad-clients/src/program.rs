@@ -60,12 +60,7 @@ impl Attack {
 
 /// Attacks the server of `command`, which is of that kind, and returns what was seen; `tell` gets lines on how far
 /// it is.
-pub fn run(
-    attack: &Attack,
-    kind: Kind,
-    command: Command,
-    tell: &dyn Fn(&str),
-) -> Result<Report, TargetError> {
+pub fn run(attack: &Attack, kind: Kind, command: Command, tell: &dyn Fn(&str)) -> Result<Report, TargetError> {
     let mut target = Target::start(kind, command)?;
     let mut seeds = Random(attack.seed);
 
@@ -126,11 +121,7 @@ pub fn run(
         warm_up.as_secs_f64(),
         attack.seed
     );
-    Ok(Report {
-        title,
-        seen,
-        faults,
-    })
+    Ok(Report { title, seen, faults })
 }
 
 /// Whether a good player that is alone with the server is served.

@@ -44,10 +44,7 @@ impl fmt::Display for Report {
         )?;
         let total = ("together", seen.tally.total());
         let counts = seen.tally.counts();
-        for (name, count) in counts
-            .map(|(strategy, count)| (strategy.name(), count))
-            .chain([total])
-        {
+        for (name, count) in counts.map(|(strategy, count)| (strategy.name(), count)).chain([total]) {
             writeln!(
                 f,
                 "{name:<18} {:>11} {:>11} {:>13} {:>13}",

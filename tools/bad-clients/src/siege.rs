@@ -36,9 +36,7 @@ pub(crate) fn waits(
     let requests = request.repeat(64 * 1024 / request.len() + 1);
     // One that does not get through leaves the others.
     let mut readers: Vec<_> = (0..clients).filter_map(|_| come(server).ok()).collect();
-    let mut writers: Vec<_> = (0..clients / 2)
-        .filter_map(|_| open(server, None).ok())
-        .collect();
+    let mut writers: Vec<_> = (0..clients / 2).filter_map(|_| open(server, None).ok()).collect();
     for writer in &mut writers {
         // The header of a frame of 64 bytes, and one of them.
         let _ = writer.write_all(&[64, 0, 0, 0, 1]);

@@ -138,10 +138,7 @@ impl std::fmt::Display for TargetError {
         match self {
             TargetError::Process(error) => error.fmt(f),
             TargetError::Silent(last) => {
-                write!(
-                    f,
-                    "the server does not say where it listens; it said last: {last}"
-                )
+                write!(f, "the server does not say where it listens; it said last: {last}")
             }
         }
     }

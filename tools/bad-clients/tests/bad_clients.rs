@@ -49,15 +49,9 @@ fn withstands(kind: Kind) {
     let report = attacked(&attack, kind, kind.command().expect("the example"));
     assert_eq!(report.faults, [""; 0], "{report}");
     let total = report.seen.tally.total();
-    assert!(
-        total.inputs > 100 && report.seen.played.answers > 0,
-        "{report}"
-    );
+    assert!(total.inputs > 100 && report.seen.played.answers > 0, "{report}");
     let figures = report.seen.after.figures.expect("figures");
-    assert!(
-        figures.acquired > 0 && figures.high_water <= figures.max,
-        "{report}"
-    );
+    assert!(figures.acquired > 0 && figures.high_water <= figures.max, "{report}");
 }
 
 #[test]
@@ -127,10 +121,7 @@ impl GameServer {
         let (bytes, ending) = answered(&sent);
         let (answer, client) = answer_to(writes, self.address);
         let came = answer.len();
-        assert!(
-            answer == sent[..bytes],
-            "{what}: {came} bytes came back, not {bytes}"
-        );
+        assert!(answer == sent[..bytes], "{what}: {came} bytes came back, not {bytes}");
         let reason = match ending {
             // Of such a client it says nothing: what it says next is of the next one.
             Ending::Whole => return,
@@ -198,19 +189,14 @@ fn the_game_server_does_with_every_mutated_frame_what_it_should() {
         }
         server.does_what_it_should(&writes, &format!("mutated input {number}"));
     }
-    assert!(
-        refused > 100 && cut > 100 && whole > 100,
-        "{refused}, {cut}, {whole}"
-    );
+    assert!(refused > 100 && cut > 100 && whole > 100, "{refused}, {cut}, {whole}");
 }
 
 #[test]
 fn the_same_seed_gives_the_same_inputs() {
     let inputs = |seed| {
         let mut random = Random(seed);
-        (0..100)
-            .map(|_| mutation::input(&mut random))
-            .collect::<Vec<_>>()
+        (0..100).map(|_| mutation::input(&mut random)).collect::<Vec<_>>()
     };
     assert!(inputs(1) == inputs(1));
     assert!(inputs(1) != inputs(2));
@@ -273,10 +259,7 @@ fn every_check_can_fail() {
             "while slow clients hold what they can: it",
         ),
         (|seen| seen.played.answers = 0, "was not served during"),
-        (
-            |seen| seen.played.wrong = 2,
-            "2 wrong answers to the good player",
-        ),
+        (|seen| seen.played.wrong = 2, "2 wrong answers to the good player"),
         (
             |seen| seen.alone[0] = Err("it".to_owned()),
             "before the attack, with no other client: it",
@@ -297,10 +280,7 @@ fn every_check_can_fail() {
             |seen| seen.after.figures = None,
             "no word of the buffers when all clients are gone",
         ),
-        (
-            |seen| seen.after.descriptors = Some(11),
-            "11 descriptors are open",
-        ),
+        (|seen| seen.after.descriptors = Some(11), "11 descriptors are open"),
         (
             |seen| seen.after.resident = Some(resident_allowed(10 << 20) + 1),
             "28.5 MiB are resident after the attack",
@@ -345,11 +325,7 @@ const FIGURES: Figures = Figures {
 #[test]
 fn figures_survive_their_line() {
     assert_eq!(FIGURES.to_string().parse(), Ok(FIGURES));
-    for line in [
-        "",
-        "in use 1, max 4",
-        "in use 1, max 4, high water 5, acquired x",
-    ] {
+    for line in ["", "in use 1, max 4", "in use 1, max 4, high water 5, acquired x"] {
         assert_eq!(line.parse::<Figures>(), Err(NoFigures), "{line:?}");
     }
 }
@@ -395,12 +371,7 @@ fn options_are_understood() {
         kinds: vec![Kind::Tokio],
         seed: u64::MAX,
     };
-    let arguments = [
-        "--seconds=2.5",
-        "--server",
-        "tokio",
-        "--seed=18446744073709551615",
-    ];
+    let arguments = ["--seconds=2.5", "--server", "tokio", "--seed=18446744073709551615"];
     assert_eq!(parse(&arguments), Ok(Some(some)));
     assert_eq!(parse(&["--seed", "1", "--help"]), Ok(None));
 }

@@ -55,10 +55,7 @@ impl Action {
     /// Whether a thread does that until another one wakes it.
     pub(crate) fn waits(self) -> bool {
         use Action::{Await, AwaitMany, AwaitSeveral, WaitForEver, WaitForMany};
-        matches!(
-            self,
-            WaitForEver | WaitForMany | Await | AwaitMany | AwaitSeveral
-        )
+        matches!(self, WaitForEver | WaitForMany | Await | AwaitMany | AwaitSeveral)
     }
 
     pub(crate) fn choose(random: &mut Random) -> Action {

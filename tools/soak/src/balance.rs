@@ -45,10 +45,7 @@ fn budget_is_whole(shelf: &Shelf) -> usize {
     let refused = shelf.account.refused.load(Relaxed);
     assert_eq!(stats.refused, refused, "refused by the budget: {stats}");
     let ended = stats.granted + stats.timed_out + stats.abandoned;
-    assert!(
-        ended <= stats.waits && stats.high_water <= stats.limit,
-        "{stats:?}"
-    );
+    assert!(ended <= stats.waits && stats.high_water <= stats.limit, "{stats:?}");
     if budget.lent() == 0 {
         return 0;
     }
@@ -69,19 +66,12 @@ fn nothing_is_out(entry: &Entry) -> usize {
     let name = entry.ledger.name();
     let stats = entry.pool.stats();
     assert_eq!(stats.waiting, 0, "a request waits at {name}: {stats:?}");
-    assert_eq!(
-        stats.available,
-        stats.total - stats.in_use,
-        "{name}: {stats:?}"
-    );
+    assert_eq!(stats.available, stats.total - stats.in_use, "{name}: {stats:?}");
     let out = entry.pool.holders().outstanding();
     assert_eq!(out, stats.in_use, "holders of {name}: {stats:?}");
     figures_agree(&entry.ledger, &stats);
     if stats.in_use > 0 {
-        complain(&format!(
-            "{name}: {} buffers are lost: {stats:?}",
-            stats.in_use
-        ));
+        complain(&format!("{name}: {} buffers are lost: {stats:?}", stats.in_use));
     }
     stats.in_use
 }
@@ -122,10 +112,7 @@ fn figures_agree(ledger: &Ledger, stats: &PoolStats) {
     // The others were served, each with one buffer or many, or told that the pool is closed or never lends so many.
     let in_vain = stats.timed_out + stats.abandoned;
     assert!(in_vain <= stats.waits, "{name}: {stats:?}");
-    assert!(
-        in_vain < stats.waits || stats.handed_over == 0,
-        "{name}: {stats:?}"
-    );
+    assert!(in_vain < stats.waits || stats.handed_over == 0, "{name}: {stats:?}");
 }
 
 /// Lends all that there is. Returns how many buffers that should be there are not.
@@ -207,10 +194,7 @@ fn one_more_is_refused(entry: &Entry, number: usize, max: usize) {
             let both = next.map_or(max, |next| max + next.max());
             let expected = [max, both].contains(&of);
             let one_speaks = of == max || ledger.features.next_tier;
-            assert!(
-                in_use == of && expected && one_speaks,
-                "{name}: {in_use} of {of}"
-            );
+            assert!(in_use == of && expected && one_speaks, "{name}: {in_use} of {of}");
             assert_eq!(held_by.is_some(), ledger.features.tracked, "{name}");
         }
         // Where the budget lacks as well, that is what the request is told.

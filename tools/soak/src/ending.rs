@@ -38,7 +38,8 @@ thread_local! {
     static LAST: RefCell<Vec<Parting>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs a few threads at the same time that use `entries`, and waits until they have ended, with all their thread-locals.
+/// Runs a few threads at the same time that use `entries`, and waits until they have ended, with all their
+/// thread-locals.
 pub(crate) fn end_threads(shelf: &Shelf, entries: &[Arc<Entry>], random: &mut Random) {
     thread::scope(|scope| {
         let threads: Vec<_> = (0..random.between(1, 3))

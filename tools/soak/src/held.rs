@@ -65,9 +65,7 @@ impl Guard {
         random: &mut Random,
     ) -> Vec<Guard> {
         let ended = ledger.end_many(request, result).into_iter();
-        ended
-            .map(|(buf, loan)| Guard::new(buf, loan, random))
-            .collect()
+        ended.map(|(buf, loan)| Guard::new(buf, loan, random)).collect()
     }
 
     fn new(mut buf: PooledBuf, loan: Loan, random: &mut Random) -> Guard {
@@ -165,9 +163,7 @@ impl Frozen {
     fn verify(&self) {
         if let Some(bytes) = &self.bytes {
             let whole = &self.whole;
-            whole
-                .stamp
-                .verify(self.from, bytes, whole.loan.ledger().name());
+            whole.stamp.verify(self.from, bytes, whole.loan.ledger().name());
         }
     }
 

@@ -252,8 +252,7 @@ impl Ledger {
             false => &self.perhaps_abandoned,
         };
         dropped.fetch_add(1, Relaxed);
-        self.perhaps_granted
-            .fetch_add(request.count as u64, Relaxed);
+        self.perhaps_granted.fetch_add(request.count as u64, Relaxed);
     }
 
     /// Ends a request whose future was dropped.
@@ -275,9 +274,7 @@ impl Ledger {
                 self.served.fetch_add(buffers, Relaxed);
                 return;
             }
-            Err(AcquireError::Exhausted { .. } | AcquireError::TooManyWaiting { .. }) => {
-                &self.refused
-            }
+            Err(AcquireError::Exhausted { .. } | AcquireError::TooManyWaiting { .. }) => &self.refused,
             Err(AcquireError::OverBudget { .. }) => {
                 self.over_budget.fetch_add(1, Relaxed);
                 if let Some(account) = &self.features.account {
@@ -328,10 +325,7 @@ impl Ledger {
 
     fn lend(self: &Arc<Self>, request: &Request, buf: &PooledBuf) -> Loan {
         let name = self.name();
-        assert!(
-            !request.was_closed,
-            "{name} lends a buffer after it was closed"
-        );
+        assert!(!request.was_closed, "{name} lends a buffer after it was closed");
         let fitting = request.home.zip(self.home(buf.capacity()));
         let Some((home, number)) = fitting else {
             panic!("{name} lends {} bytes for {}", buf.capacity(), request.len);
@@ -364,10 +358,7 @@ impl Ledger {
         if let Some(account) = &self.features.account {
             let bytes = account.lent.fetch_add(tier.size, Relaxed) + tier.size;
             let limit = account.budget.limit();
-            assert!(
-                bytes <= limit,
-                "{bytes} bytes are lent of a budget of {limit}"
-            );
+            assert!(bytes <= limit, "{bytes} bytes are lent of a budget of {limit}");
         }
         Loan {
             ledger: Arc::clone(self),
@@ -385,9 +376,7 @@ impl Ledger {
         // Where the next size may serve too, it speaks too; or alone, where the one that fits is closed already.
         let speaks = 1 + usize::from(features.next_tier);
         let speaking = |home: usize| self.tiers[home..].iter().take(speaks);
-        let counts = |home: usize| -> RangeInclusive<usize> {
-            0..=speaking(home).map(|tier| tier.reserve).sum()
-        };
+        let counts = |home: usize| -> RangeInclusive<usize> { 0..=speaking(home).map(|tier| tier.reserve).sum() };
         // Where no max has been changed meanwhile, so many are free as are too few in each, or else they are owed.
         let too_few = |home: usize, free: usize, first_wants: u32| {
             let mut seen = speaking(home).map(Tier::seen).zip(request.before);
@@ -465,9 +454,7 @@ impl Loan {
 
     /// The buffer is about to be released.
     pub(crate) fn releasing(&self) {
-        let Ledger {
-            features, tiers, ..
-        } = &*self.ledger;
+        let Ledger { features, tiers, .. } = &*self.ledger;
         let tier = &tiers[self.tier];
         if let Some(slot) = self.slot {
             tier.held[slot].store(false, Relaxed);

@@ -39,9 +39,7 @@ impl Memory {
         let growth = GROWTH + threads as u64 * GROWTH_BY_THREAD;
         (last > first + growth).then(|| {
             let (first, last) = (mebibytes(first), mebibytes(last));
-            format!(
-                "memory grows without end: {first} after the first rounds, {last} after the last"
-            )
+            format!("memory grows without end: {first} after the first rounds, {last} after the last")
         })
     }
 }

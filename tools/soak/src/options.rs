@@ -45,9 +45,7 @@ impl Default for Options {
 
 impl Options {
     /// Parses the arguments behind the program's name; `None` when help is asked for.
-    pub fn parse(
-        arguments: impl IntoIterator<Item = OsString>,
-    ) -> Result<Option<Options>, OptionError> {
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options>, OptionError> {
         let mut parsed = Options::default();
         let mut options = poolbuf_support::options::Options::new(KNOWN, arguments);
         while let Some(name) = options.next_name()? {

@@ -38,10 +38,5 @@ fn panic_if(place: *const (), panics: Place) {
 pub(crate) fn panicking_waker(place: Place) -> Waker {
     // SAFETY: the functions neither own nor share anything, so they may be called as often and on whatever thread one
     // likes.
-    unsafe {
-        Waker::from_raw(RawWaker::new(
-            without_provenance(place as usize),
-            &FUNCTIONS,
-        ))
-    }
+    unsafe { Waker::from_raw(RawWaker::new(without_provenance(place as usize), &FUNCTIONS)) }
 }

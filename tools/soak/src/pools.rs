@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poolbuf::{
-    AlignedPool, BufferPool, ConfigError, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow,
-    PoolConfig, Wipe,
+    AlignedPool, BufferPool, ConfigError, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, PoolConfig, Wipe,
 };
 
 use crate::any_pool::AnyPool;
@@ -110,12 +109,7 @@ impl Choice {
 }
 
 /// Opens a pool of that kind, the `number`th of the run.
-pub(crate) fn open(
-    kind: Kind,
-    number: u64,
-    account: &Arc<Account>,
-    random: &mut Random,
-) -> Result<Entry, ConfigError> {
+pub(crate) fn open(kind: Kind, number: u64, account: &Arc<Account>, random: &mut Random) -> Result<Entry, ConfigError> {
     let mut choice = Choice::new(account, random);
     let size = random.choose(&SIZES);
     let (max, reserve) = choice.counts(random);

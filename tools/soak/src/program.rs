@@ -62,12 +62,7 @@ pub fn run(options: &Options, status: i32) -> bool {
     report(options, &common, &outcome)
 }
 
-fn conduct(
-    options: &Options,
-    common: &Common,
-    progress: &Progress,
-    random: &mut Random,
-) -> Outcome {
+fn conduct(options: &Options, common: &Common, progress: &Progress, random: &mut Random) -> Outcome {
     let start = Instant::now();
     let end = start + options.duration;
     let mut outcome = Outcome {

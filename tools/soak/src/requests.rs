@@ -41,9 +41,7 @@ pub(crate) fn request(entry: &Entry, len: usize, how: How, random: &mut Random) 
     let result = match how {
         How::Now => entry.pool.acquire_for(len),
         How::Within(limit) if random.once_in(2) => entry.pool.acquire_timeout(len, limit),
-        How::Within(limit) => {
-            drive_within(limit, |until| acquire(entry, len, random).within(until))
-        }
+        How::Within(limit) => drive_within(limit, |until| acquire(entry, len, random).within(until)),
         How::Polled => drive(acquire(entry, len, random), Signal::wait),
     };
     Guard::of_request(&entry.ledger, &request, result, random)
@@ -56,13 +54,7 @@ pub(crate) fn count(entry: &Entry, random: &mut Random) -> usize {
 }
 
 /// As `request`, for `count` at once, all or none; now and then as a chain, where that is of the same buffers.
-pub(crate) fn request_many(
-    entry: &Entry,
-    len: usize,
-    count: usize,
-    how: How,
-    random: &mut Random,
-) -> Vec<Guard> {
+pub(crate) fn request_many(entry: &Entry, len: usize, count: usize, how: How, random: &mut Random) -> Vec<Guard> {
     let (pool, ledger) = (&entry.pool, &entry.ledger);
     // A pool that says nothing of many lends one after the other, and counts those that it lent in vain.
     if !ledger.features.waits {
@@ -79,9 +71,7 @@ pub(crate) fn request_many(
         let chain = match how {
             How::Now => pool.acquire_chain(bytes),
             How::Within(limit) if random.once_in(2) => pool.acquire_chain_timeout(bytes, limit),
-            How::Within(limit) => drive_within(limit, |until| {
-                acquire_chain(entry, bytes, random).within(until)
-            }),
+            How::Within(limit) => drive_within(limit, |until| acquire_chain(entry, bytes, random).within(until)),
             How::Polled => drive(acquire_chain(entry, bytes, random), Signal::wait),
         };
         chain.map(|chain| chain.into_iter().collect())
@@ -89,9 +79,7 @@ pub(crate) fn request_many(
         match how {
             How::Now => pool.acquire_many(count, len),
             How::Within(limit) if random.once_in(2) => pool.acquire_many_timeout(count, len, limit),
-            How::Within(limit) => drive_within(limit, |until| {
-                acquire_many(entry, count, len, random).within(until)
-            }),
+            How::Within(limit) => drive_within(limit, |until| acquire_many(entry, count, len, random).within(until)),
             How::Polled => drive(acquire_many(entry, count, len, random), Signal::wait),
         }
     };
@@ -103,9 +91,7 @@ fn drive_within<F: Future>(limit: Duration, begin: impl FnOnce(Until) -> F) -> F
     let until = Until::new(limit);
     let started = Arc::clone(&until.started);
     drive(begin(until), |signal| {
-        let left = started
-            .get()
-            .map(|start| limit.saturating_sub(start.elapsed()));
+        let left = started.get().map(|start| limit.saturating_sub(start.elapsed()));
         signal.wait_for(left.unwrap_or_default());
     })
 }
@@ -119,12 +105,7 @@ fn acquire<'a>(entry: &'a Entry, len: usize, random: &mut Random) -> Acquire<'a>
 }
 
 /// As `acquire`, for many.
-fn acquire_many<'a>(
-    entry: &'a Entry,
-    count: usize,
-    len: usize,
-    random: &mut Random,
-) -> Acquire<'a, Vec<PooledBuf>> {
+fn acquire_many<'a>(entry: &'a Entry, count: usize, len: usize, random: &mut Random) -> Acquire<'a, Vec<PooledBuf>> {
     match random.once_in(2) {
         true => entry.pool.acquire_many_async(count, len),
         false => entry.pool.acquire_many_owned(count, len),
@@ -132,11 +113,7 @@ fn acquire_many<'a>(
 }
 
 /// As `acquire`, for a chain.
-fn acquire_chain<'a>(
-    entry: &'a Entry,
-    bytes: usize,
-    random: &mut Random,
-) -> Acquire<'a, PooledChain> {
+fn acquire_chain<'a>(entry: &'a Entry, bytes: usize, random: &mut Random) -> Acquire<'a, PooledChain> {
     match random.once_in(2) {
         true => entry.pool.acquire_chain_async(bytes),
         false => entry.pool.acquire_chain_owned(bytes),
@@ -312,8 +289,7 @@ impl Signal {
         let mut woken = self.woken.lock();
         match Instant::now().checked_add(limit) {
             Some(until) => {
-                self.changed
-                    .wait_while_until(&mut woken, |woken| !*woken, until);
+                self.changed.wait_while_until(&mut woken, |woken| !*woken, until);
             }
             None => self.changed.wait_while(&mut woken, |woken| !*woken),
         }

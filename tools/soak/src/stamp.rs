@@ -5,8 +5,8 @@ use poolbuf::POISON;
 
 use poolbuf_support::random::mix;
 
-/// A pattern without end that no other stamp has. None of its bytes is 0 or [`POISON`], which is what a fresh buffer may
-/// show.
+/// A pattern without end that no other stamp has. None of its bytes is 0 or [`POISON`], which is what a fresh buffer
+/// may show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp(u64);
 

@@ -96,9 +96,7 @@ impl Watchdog {
                 if now_at != *steps || progress.doing.lock().action.is_none() {
                     (*steps, *since) = (now_at, Instant::now());
                 } else if since.elapsed() > patience {
-                    complain(&format!(
-                        "a thread made no progress for {patience:?} (seed {seed}):"
-                    ));
+                    complain(&format!("a thread made no progress for {patience:?} (seed {seed}):"));
                     self.print();
                     process::exit(status);
                 }
@@ -135,9 +133,7 @@ impl Watchdog {
             let _ = done.send(());
         });
         if is_done.recv_timeout(FIGURES).is_err() {
-            complain(&format!(
-                "a pool does not give its figures within {FIGURES:?}"
-            ));
+            complain(&format!("a pool does not give its figures within {FIGURES:?}"));
         }
     }
 }

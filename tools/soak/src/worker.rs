@@ -10,9 +10,7 @@ use crate::gate::Gate;
 use crate::held::{Guard, Held};
 use crate::ledger::How;
 use crate::pools::Entry;
-use crate::requests::{
-    cancel, cancel_many, count, length, moment, request, request_from_all, request_many,
-};
+use crate::requests::{cancel, cancel_many, count, length, moment, request, request_from_all, request_many};
 use crate::resizing::resize;
 use crate::shelf::{Shelf, View};
 use crate::watchdog::Progress;
@@ -293,15 +291,9 @@ fn trim(entry: &Entry) {
     let ledger = &entry.ledger;
     // At most a cache line and the alignment between two buffers, and half a page at either end.
     let between = ledger.features.alignment + 64;
-    let bytes = ledger
-        .tiers
-        .iter()
-        .map(|tier| tier.reserve * (tier.size + between));
+    let bytes = ledger.tiers.iter().map(|tier| tier.reserve * (tier.size + between));
     let most = bytes.sum::<usize>() + 4096 * ledger.tiers.len();
     let trimmed = entry.pool.trim();
     let name = ledger.name();
-    assert!(
-        trimmed <= most,
-        "{name} gave back {trimmed} bytes of {most}"
-    );
+    assert!(trimmed <= most, "{name} gave back {trimmed} bytes of {most}");
 }

@@ -42,22 +42,13 @@ fn what_is_not_allowed_is_an_error_that_says_what_is() {
         ("--seconds 0", "it takes a whole number from 1 to 604800"),
         ("--seconds abc", "it takes a whole number from 1 to 604800"),
         ("--seconds=", "it takes a whole number from 1 to 604800"),
-        (
-            "--seconds 604801",
-            "it takes a whole number from 1 to 604800",
-        ),
+        ("--seconds 604801", "it takes a whole number from 1 to 604800"),
         ("--threads 65", "it takes a whole number from 1 to 64"),
-        (
-            "--seed -1",
-            "it takes a whole number from 0 to 18446744073709551615",
-        ),
+        ("--seed -1", "it takes a whole number from 0 to 18446744073709551615"),
         ("--seconds", "--seconds needs a value"),
         ("--seed 1 --seed 1", "--seed is given twice"),
         ("--help=yes", "--help takes no value"),
-        (
-            "--second 1",
-            "unknown option \"--second\": there are --seconds,",
-        ),
+        ("--second 1", "unknown option \"--second\": there are --seconds,"),
         ("9", "unknown option \"9\""),
     ] {
         let error = parse(line).expect_err(line).to_string();

@@ -33,12 +33,7 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (8_196_000, "8,196,000"),
-        ] {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (8_196_000, "8,196,000")] {
             assert_eq!(thousands(number), text);
         }
         assert_eq!(millis(1_234_567), "1.23 ms");

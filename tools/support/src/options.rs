@@ -134,8 +134,8 @@ impl Options {
         Ok(Some(name))
     }
 
-    /// The value of the present option, which `parse` understands unless it is not allowed; `allowed` says in words what
-    /// is.
+    /// The value of the present option, which `parse` understands unless it is not allowed; `allowed` says in words
+    /// what is.
     ///
     /// # Errors
     /// There is no value, or it is not allowed.
@@ -169,11 +169,7 @@ impl Options {
     where
         T: FromStr + PartialOrd + fmt::Display,
     {
-        let words = format!(
-            "a whole number from {} to {}",
-            allowed.start(),
-            allowed.end()
-        );
+        let words = format!("a whole number from {} to {}", allowed.start(), allowed.end());
         let parse = |value: &str| value.parse().ok().filter(|number| allowed.contains(number));
         self.value(words, parse)
     }
@@ -184,12 +180,7 @@ impl Options {
     /// There is no value, or it is not allowed.
     pub fn seconds(&mut self, allowed: RangeInclusive<f64>) -> Result<Duration, OptionError> {
         let words = format!("seconds from {} to {}", allowed.start(), allowed.end());
-        let parse = |value: &str| {
-            value
-                .parse()
-                .ok()
-                .filter(|seconds| allowed.contains(seconds))
-        };
+        let parse = |value: &str| value.parse().ok().filter(|seconds| allowed.contains(seconds));
         self.value(words, parse).map(Duration::from_secs_f64)
     }
 
@@ -230,11 +221,9 @@ impl fmt::Display for OptionError {
             OptionError::NeedlessValue { name, value } => {
                 write!(f, "{name} takes no value, and has {value:?}")
             }
-            OptionError::NotAllowed {
-                name,
-                value,
-                allowed,
-            } => write!(f, "{name} {value:?} is not allowed: it takes {allowed}"),
+            OptionError::NotAllowed { name, value, allowed } => {
+                write!(f, "{name} {value:?} is not allowed: it takes {allowed}")
+            }
             OptionError::NotAlone { name } => write!(f, "{name} goes with no other option"),
         }
     }
@@ -303,8 +292,7 @@ mod tests {
         let known = "there are --threads, --seconds, --pool, --help, --quick";
         let unknown = |argument: &str| format!("unknown option {argument:?}: {known}");
         let threads = "a whole number from 1 to 18446744073709551615";
-        let not_allowed =
-            |value: &str| format!("--threads {value:?} is not allowed: it takes {threads}");
+        let not_allowed = |value: &str| format!("--threads {value:?} is not allowed: it takes {threads}");
         for (line, expected) in [
             ("--thread 1", unknown("--thread")),
             ("--thread=1", unknown("--thread")),
@@ -326,19 +314,10 @@ mod tests {
                 "--pool mutex",
                 "--pool \"mutex\" is not allowed: it takes one of aligned, buffer".to_owned(),
             ),
-            (
-                "--help=yes",
-                "--help takes no value, and has \"yes\"".to_owned(),
-            ),
+            ("--help=yes", "--help takes no value, and has \"yes\"".to_owned()),
             ("--help -h", "--help is given twice".to_owned()),
-            (
-                "--threads 1 --threads 1",
-                "--threads is given twice".to_owned(),
-            ),
-            (
-                "--quick --threads 1",
-                "--quick goes with no other option".to_owned(),
-            ),
+            ("--threads 1 --threads 1", "--threads is given twice".to_owned()),
+            ("--quick --threads 1", "--quick goes with no other option".to_owned()),
         ] {
             let error = parse(line).err().map(|error| error.to_string());
             assert_eq!(error.unwrap_or_default(), expected, "{line}");

@@ -66,11 +66,7 @@ impl Process {
             // It fails only when this `Process` is dropped.
             forward_lines(stdout, move |line| drop(sender.send(line)));
         }
-        Ok(Process {
-            child,
-            stdin,
-            lines,
-        })
+        Ok(Process { child, stdin, lines })
     }
 
     /// The same, and gives `hear` each line of its standard error.
@@ -135,12 +131,7 @@ impl Drop for Process {
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "cannot start {}: {}",
-            self.program.to_string_lossy(),
-            self.error
-        )
+        write!(f, "cannot start {}: {}", self.program.to_string_lossy(), self.error)
     }
 }
 
@@ -193,9 +184,6 @@ mod tests {
     fn a_program_that_is_not_there_is_named() {
         let error = Process::start(Command::new("no-such-program")).expect_err("no program");
         let error = error.to_string();
-        assert!(
-            error.starts_with("cannot start no-such-program: "),
-            "{error}"
-        );
+        assert!(error.starts_with("cannot start no-such-program: "), "{error}");
     }
 }

@@ -24,12 +24,7 @@ impl fmt::Display for Figures {
         write!(
             f,
             "{} {} {} {} {} {}",
-            self.messages,
-            self.seconds,
-            self.failures,
-            self.differences,
-            self.p50_nanos,
-            self.p99_nanos,
+            self.messages, self.seconds, self.failures, self.differences, self.p50_nanos, self.p99_nanos,
         )
     }
 }

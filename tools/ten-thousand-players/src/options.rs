@@ -162,9 +162,7 @@ fn server(arguments: &[&str]) -> Option<ServerConfig> {
     };
     let config = ServerConfig {
         runtime: Runtime::ALL.into_iter().find(|it| it.name() == *runtime)?,
-        strategy: Strategy::ALL
-            .into_iter()
-            .find(|it| it.name() == *strategy)?,
+        strategy: Strategy::ALL.into_iter().find(|it| it.name() == *strategy)?,
         message: value(message)?,
         connections: value(connections)?,
         buffers: value(buffers)?,

@@ -64,19 +64,12 @@ struct Seen {
 
 /// Connects all players, lets them play on this thread, and returns what they saw; the error is a line for
 /// the user.
-pub fn play(
-    config: &PlayersConfig,
-    tell: impl Fn(Moment) + Send + 'static,
-) -> Result<Figures, String> {
+pub fn play(config: &PlayersConfig, tell: impl Fn(Moment) + Send + 'static) -> Result<Figures, String> {
     let in_flight = config.in_flight.clamp(1, config.connections.max(1));
     let mut groups: Vec<Vec<(u64, StdStream)>> = (0..in_flight).map(|_| Vec::new()).collect();
     for player in 0..config.connections {
-        let stream = connect(config.server).map_err(|error| {
-            format!(
-                "player {player} cannot connect to {}: {error}",
-                config.server
-            )
-        })?;
+        let stream = connect(config.server)
+            .map_err(|error| format!("player {player} cannot connect to {}: {error}", config.server))?;
         groups[player % in_flight].push((player as u64, stream));
     }
 
@@ -189,9 +182,7 @@ impl Group {
                 let same = &answer[..received] == message;
                 self.saw(start, same);
                 if !same {
-                    complain(&format!(
-                        "players: player {id} got another answer than it should"
-                    ));
+                    complain(&format!("players: player {id} got another answer than it should"));
                     return Ok(());
                 }
             }
@@ -214,8 +205,7 @@ impl Group {
         }
         if (self.window.from..self.window.until).contains(&now) {
             seen.messages += 1;
-            seen.responses
-                .saturating_record((now - start).as_nanos() as u64);
+            seen.responses.saturating_record((now - start).as_nanos() as u64);
         }
     }
 }

@@ -22,9 +22,7 @@ const DESCRIPTORS: u64 = 64;
 
 /// Measures what `options` say; `tell` gets lines on how far it is. The error is a line for the user.
 pub fn measure(options: &Options, tell: &dyn Fn(&str)) -> Result<Report, String> {
-    measure_with(options, tell, &|group, row| {
-        group.cell(row).run(options.duration)
-    })
+    measure_with(options, tell, &|group, row| group.cell(row).run(options.duration))
 }
 
 /// The same, with something else that runs a row of a group once.
@@ -68,13 +66,7 @@ fn groups(options: &Options) -> Vec<Group> {
     for message in MESSAGES {
         for &connections in &options.connections {
             for runtime in Runtime::ALL {
-                groups.push(Group::new(
-                    runtime,
-                    message,
-                    connections,
-                    Load::Usual,
-                    &Strategy::ALL,
-                ));
+                groups.push(Group::new(runtime, message, connections, Load::Usual, &Strategy::ALL));
             }
         }
     }

@@ -38,10 +38,8 @@ impl Report {
     }
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
-        let (usual, all_at_once): (Vec<&Group>, Vec<&Group>) = self
-            .groups
-            .iter()
-            .partition(|group| group.load == Load::Usual);
+        let (usual, all_at_once): (Vec<&Group>, Vec<&Group>) =
+            self.groups.iter().partition(|group| group.load == Load::Usual);
         writeln!(text, "{}", self.preface())?;
         let mut messages: Vec<usize> = usual.iter().map(|group| group.message).collect();
         messages.sort_unstable();
@@ -148,20 +146,13 @@ fn all_at_once_table(text: &mut String, groups: &[&Group]) -> std::fmt::Result {
         text,
         "| message | players | server | buffer | messages/s | % | p50 | p99 | resident | % | lent at once | waited | failed |"
     )?;
-    writeln!(
-        text,
-        "|--:|--:|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
-    )?;
+    writeln!(text, "|--:|--:|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")?;
     for group in groups {
         for (index, row) in group.rows.iter().enumerate() {
             let pooled = row.strategy == Strategy::Pooled;
             let of_pool = |text: String| if pooled { text } else { "–".to_owned() };
             let buffer = if pooled {
-                format!(
-                    "{}, {} in all",
-                    row.strategy.title(),
-                    group.cell(index).buffers()
-                )
+                format!("{}, {} in all", row.strategy.title(), group.cell(index).buffers())
             } else {
                 row.strategy.title().to_owned()
             };

@@ -32,13 +32,7 @@ pub struct Row {
 }
 
 impl Group {
-    pub fn new(
-        runtime: Runtime,
-        message: usize,
-        connections: usize,
-        load: Load,
-        strategies: &[Strategy],
-    ) -> Group {
+    pub fn new(runtime: Runtime, message: usize, connections: usize, load: Load, strategies: &[Strategy]) -> Group {
         let row = |&strategy| Row {
             strategy,
             runs: Vec::new(),

@@ -22,12 +22,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 4] = [
-        Kind::Memory,
-        Kind::Throughput,
-        Kind::Response,
-        Kind::AllAtOnce,
-    ];
+    pub const ALL: [Kind; 4] = [Kind::Memory, Kind::Throughput, Kind::Response, Kind::AllAtOnce];
 
     /// In words.
     pub fn wish(self) -> &'static str {
@@ -38,9 +33,7 @@ impl Kind {
             }
             Kind::Throughput => "messages/s as good as the best other's or better, within noise",
             Kind::Response => "p50 as good as the best other's or better, within noise",
-            Kind::AllAtOnce => {
-                "with all messages out at once at least 95 % of (a)'s messages/s, and none failed"
-            }
+            Kind::AllAtOnce => "with all messages out at once at least 95 % of (a)'s messages/s, and none failed",
         }
     }
 }
@@ -66,11 +59,8 @@ pub fn targets(groups: &[Group]) -> Vec<Target> {
         })
     });
     let p50_noise = noise(groups, Load::Usual, P50);
-    let p50 = of(Load::Usual).filter_map(|group| {
-        beside_the_best(group, Kind::Response, P50, f64::max, |ratio| {
-            ratio <= 1.0 + p50_noise
-        })
-    });
+    let p50 = of(Load::Usual)
+        .filter_map(|group| beside_the_best(group, Kind::Response, P50, f64::max, |ratio| ratio <= 1.0 + p50_noise));
     let waiting = of(Load::AllAtOnce).filter_map(waiting);
     memory.chain(throughput).chain(p50).chain(waiting).collect()
 }
@@ -81,11 +71,7 @@ fn memory(group: &Group) -> Option<Target> {
     Some(Target {
         kind: Kind::Memory,
         met: ratio <= MEMORY,
-        line: format!(
-            "{}: resident memory {:.1} % of (a)'s",
-            title(group),
-            100.0 * ratio
-        ),
+        line: format!("{}: resident memory {:.1} % of (a)'s", title(group), 100.0 * ratio),
     })
 }
 

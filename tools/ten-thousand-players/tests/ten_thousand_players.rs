@@ -92,11 +92,7 @@ fn players_whose_messages_are_all_out_wait_for_few_buffers_and_none_fails() {
             pause: true,
         });
         let figures = play(&players_of(address, 60, 64), |_| {}).expect("figures");
-        assert_eq!(
-            (figures.failures, figures.differences),
-            (0, 0),
-            "{runtime:?}"
-        );
+        assert_eq!((figures.failures, figures.differences), (0, 0), "{runtime:?}");
         assert!(figures.messages >= 60, "{runtime:?}: {figures}");
 
         // The server sees a moment later that they left.
@@ -106,10 +102,7 @@ fn players_whose_messages_are_all_out_wait_for_few_buffers_and_none_fails() {
             thread::yield_now();
         }
         let stats = pool.stats();
-        assert!(
-            stats.waits > 0 && stats.waiting == 0,
-            "{runtime:?}: {stats}"
-        );
+        assert!(stats.waits > 0 && stats.waiting == 0, "{runtime:?}: {stats}");
         assert_eq!((stats.high_water, stats.timed_out), (3, 0), "{runtime:?}");
     }
 }
@@ -325,10 +318,7 @@ fn good(group: &Group, row: usize) -> Run {
 /// The lines of the targets that are not met.
 fn missed(report: &Report) -> Vec<String> {
     let missed = targets::targets(&report.groups).into_iter();
-    missed
-        .filter(|target| !target.met)
-        .map(|target| target.line)
-        .collect()
+    missed.filter(|target| !target.met).map(|target| target.line).collect()
 }
 
 #[test]
@@ -383,11 +373,7 @@ fn every_target_can_be_missed() {
     assert_eq!(failing.faults(), 12);
     let text = failing.markdown();
     assert!(text.contains("and none failed: 0 of 4\n  - missed: tokio, 64 B, "));
-    assert!(
-        text.contains(
-            "of what it is when every connection holds a buffer (a): 4 of 4\n- messages/s"
-        )
-    );
+    assert!(text.contains("of what it is when every connection holds a buffer (a): 4 of 4\n- messages/s"));
 }
 
 #[test]

@@ -49,10 +49,7 @@ impl<P: StaticPool> Strategy for Heapless<P> {
             }
             buffers
         });
-        assert_eq!(
-            *filled, buffers,
-            "each pool is used with one number of buffers"
-        );
+        assert_eq!(*filled, buffers, "each pool is used with one number of buffers");
         Heapless(PhantomData)
     }
 

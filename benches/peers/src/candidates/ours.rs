@@ -1,9 +1,8 @@
-//! `BufferPool`, `LockFreePool` and `MultiSizePool`, the subjects. [`Wipe::Never`] is the default of a release build, said
-//! aloud.
+//! `BufferPool`, `LockFreePool` and `MultiSizePool`, the subjects. [`Wipe::Never`] is the default of a release build,
+//! said aloud.
 
 use poolbuf::{
-    BufferPool, ConfigError, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig,
-    PooledBuf, Wipe,
+    BufferPool, ConfigError, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig, PooledBuf, Wipe,
 };
 
 use crate::strategy::{BUFFER_SIZE, Bounded, Strategy};

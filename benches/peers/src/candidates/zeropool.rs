@@ -13,9 +13,7 @@ use crate::strategy::{BUFFER_SIZE, Strategy};
 const CACHED: usize = 64;
 
 fn pool(buffers: usize) -> ZeroPool {
-    let pool = ZeroPool::new()
-        .tls_cache_size(CACHED)
-        .max_buffers_per_class(buffers);
+    let pool = ZeroPool::new().tls_cache_size(CACHED).max_buffers_per_class(buffers);
     pool.warm(buffers, BUFFER_SIZE);
     pool
 }

@@ -24,12 +24,7 @@ use crate::strategy::{BUFFER_SIZE, Body, InRegisters, Strategy};
 pub(crate) const BUFFERS: usize = 4096;
 /// The names of the figures, in the order in which they are taken: before there is a pool, with all buffers
 /// in use, with all released, and when the pool is gone too.
-pub(crate) const MOMENTS: [&str; 4] = [
-    "memory-before",
-    "memory-peak",
-    "memory-released",
-    "memory-dropped",
-];
+pub(crate) const MOMENTS: [&str; 4] = ["memory-before", "memory-peak", "memory-released", "memory-dropped"];
 
 /// Resident memory at each of the moments, in bytes.
 pub(crate) type Measure = fn() -> Option<[u64; 4]>;

@@ -113,11 +113,7 @@ fn measure<S: Strategy + Sync, B: Body, const AT_ONCE: usize>(
     });
 }
 
-fn measure_channel<const AT_ONCE: usize>(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    id: BenchmarkId,
-    _threads: usize,
-) {
+fn measure_channel<const AT_ONCE: usize>(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, _threads: usize) {
     const GUARD: [u8; size_of::<PooledBuf>()] = [0; size_of::<PooledBuf>()];
     group.bench_function(id, |bencher| {
         bencher.iter_custom(|iterations| {

@@ -11,11 +11,7 @@ use crate::strategy::{BUFFERS, Body, MESSAGE, Strategy};
 pub(crate) const HELD: &str = "held-64";
 const COUNT: usize = 64;
 
-fn measure<S: Strategy, B: Body>(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    id: BenchmarkId,
-    _: usize,
-) {
+fn measure<S: Strategy, B: Body>(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, _: usize) {
     let strategy = S::new(BUFFERS);
     let mut held = Vec::with_capacity(COUNT);
     group.bench_function(id, |bencher| {

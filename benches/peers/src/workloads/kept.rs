@@ -16,9 +16,7 @@ use super::{Candidate, Measure, Workload, shared_candidates};
 use crate::Set;
 use crate::candidates::floor::LocalVector;
 use crate::candidates::ours::{LOCK_FREE, MULTI_SIZE, OURS};
-use crate::strategy::{
-    BUFFER_SIZE, BUFFERS, Body, ByReference, MESSAGE, Strategy, write_by_reference,
-};
+use crate::strategy::{BUFFER_SIZE, BUFFERS, Body, ByReference, MESSAGE, Strategy, write_by_reference};
 
 pub(crate) const DYNAMIC: &str = "kept-behind-dyn";
 pub(crate) const FUTURE: &str = "kept-in-a-future";
@@ -39,11 +37,7 @@ impl<S: Strategy> Acquire<S> for S {
     }
 }
 
-fn measure_dynamic<S: Strategy>(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    id: BenchmarkId,
-    _threads: usize,
-) {
+fn measure_dynamic<S: Strategy>(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, _threads: usize) {
     let strategy: Box<dyn Acquire<S>> = Box::new(S::new(BUFFERS));
     group.bench_function(id, |bencher| {
         bencher.iter(|| {
@@ -93,11 +87,7 @@ fn poll(future: Pin<&mut impl Future>, context: &mut Context<'_>) {
     let _ = future.poll(context);
 }
 
-fn measure_future<S: Strategy>(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    id: BenchmarkId,
-    _threads: usize,
-) {
+fn measure_future<S: Strategy>(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, _threads: usize) {
     let strategy = S::new(BUFFERS);
     let mut context = Context::from_waker(Waker::noop());
     group.bench_function(id, |bencher| {
@@ -133,11 +123,7 @@ impl<'a, S: Strategy> Connection<'a, S> {
     }
 }
 
-fn measure_field<S: Strategy>(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    id: BenchmarkId,
-    _threads: usize,
-) {
+fn measure_field<S: Strategy>(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, _threads: usize) {
     let strategy = S::new(BUFFERS);
     let mut connection = Connection::<S> { guard: None };
     group.bench_function(id, |bencher| {
@@ -149,11 +135,7 @@ fn measure_field<S: Strategy>(
     });
 }
 
-fn measure_vector<S: Strategy>(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    id: BenchmarkId,
-    _threads: usize,
-) {
+fn measure_vector<S: Strategy>(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, _threads: usize) {
     let strategy = S::new(BUFFERS);
     let mut kept = Vec::with_capacity(COUNT);
     group.bench_function(id, |bencher| {
@@ -167,11 +149,7 @@ fn measure_vector<S: Strategy>(
     });
 }
 
-fn measure_channel<S: Strategy>(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    id: BenchmarkId,
-    _threads: usize,
-) {
+fn measure_channel<S: Strategy>(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, _threads: usize) {
     let strategy = S::new(BUFFERS);
     let (mut sender, mut receiver) = RingBuffer::new(COUNT);
     group.bench_function(id, |bencher| {

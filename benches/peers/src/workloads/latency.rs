@@ -60,9 +60,7 @@ fn nanoseconds(time: Duration) -> u64 {
 
 fn measure<S: Strategy + Sync>(operations: u64) -> Histogram<u64> {
     let strategy = S::new(BUFFERS);
-    measure_operation(operations, || {
-        ByReference::acquire_write_release(&strategy, MESSAGE)
-    })
+    measure_operation(operations, || ByReference::acquire_write_release(&strategy, MESSAGE))
 }
 
 fn measure_clock(operations: u64) -> Histogram<u64> {

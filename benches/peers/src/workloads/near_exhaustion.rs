@@ -53,11 +53,7 @@ fn work<S: Bounded, B: Body>(strategy: &S, pairs: u64, barrier: &Barrier) -> (In
     (start, Instant::now())
 }
 
-fn measure<S: Bounded + Sync, B: Body>(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    id: BenchmarkId,
-    threads: usize,
-) {
+fn measure<S: Bounded + Sync, B: Body>(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, threads: usize) {
     let strategy = S::new(BUFFERS);
     group.bench_function(id, |bencher| {
         bencher.iter_custom(|iterations| {

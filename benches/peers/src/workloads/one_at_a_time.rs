@@ -26,19 +26,11 @@ fn measure_with<S: Strategy, B: Body>(
     });
 }
 
-fn measure<S: Strategy, B: Body>(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    id: BenchmarkId,
-    _: usize,
-) {
+fn measure<S: Strategy, B: Body>(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, _: usize) {
     measure_with::<S, B>(group, id, || MESSAGE);
 }
 
-fn measure_chapter<S: Strategy>(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    id: BenchmarkId,
-    _: usize,
-) {
+fn measure_chapter<S: Strategy>(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, _: usize) {
     let message = black_box(CHAPTER_MESSAGE);
     measure_with::<S, InRegisters>(group, id, move || message);
 }

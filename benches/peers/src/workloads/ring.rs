@@ -25,13 +25,8 @@ pub(crate) fn id(threads: usize) -> String {
     format!("ring-{threads}")
 }
 
-fn work<S: Strategy, B: Body>(
-    strategy: &S,
-    operations: u64,
-    barrier: &Barrier,
-) -> (Instant, Instant) {
-    let mut ring: [S::Guard<'_>; HELD] =
-        std::array::from_fn(|_| B::acquire_and_write(strategy, MESSAGE));
+fn work<S: Strategy, B: Body>(strategy: &S, operations: u64, barrier: &Barrier) -> (Instant, Instant) {
+    let mut ring: [S::Guard<'_>; HELD] = std::array::from_fn(|_| B::acquire_and_write(strategy, MESSAGE));
     let mut turn = |times: u64| {
         for _ in 0..times {
             for oldest in &mut ring {
@@ -50,11 +45,7 @@ fn share(iterations: u64, threads: usize) -> u64 {
     iterations * OPERATIONS / threads as u64
 }
 
-fn measure<S: Strategy + Sync, B: Body>(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    id: BenchmarkId,
-    threads: usize,
-) {
+fn measure<S: Strategy + Sync, B: Body>(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, threads: usize) {
     let strategy = S::new(BUFFERS);
     group.bench_function(id, |bencher| {
         bencher.iter_custom(|iterations| {
@@ -68,9 +59,7 @@ fn measure_own<B: Body>(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkI
     group.bench_function(id, |bencher| {
         bencher.iter_custom(|iterations| {
             let share = share(iterations, threads);
-            wall_time(threads, |barrier| {
-                work::<_, B>(&LocalVector::new(OWN), share, barrier)
-            })
+            wall_time(threads, |barrier| work::<_, B>(&LocalVector::new(OWN), share, barrier))
         });
     });
 }

@@ -53,9 +53,7 @@ fn measure_with<S: Strategy + Sync, B: Body>(
     group.bench_function(id, |bencher| {
         bencher.iter_custom(|iterations| {
             let share = iterations * OPERATIONS / threads as u64;
-            wall_time(threads, |barrier| {
-                work::<_, B>(&strategy, share, &message, barrier)
-            })
+            wall_time(threads, |barrier| work::<_, B>(&strategy, share, &message, barrier))
         });
     });
 }
@@ -76,11 +74,7 @@ fn measure_own_with<B: Body>(
     });
 }
 
-fn measure<S: Strategy + Sync, B: Body>(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    id: BenchmarkId,
-    threads: usize,
-) {
+fn measure<S: Strategy + Sync, B: Body>(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, threads: usize) {
     measure_with::<S, B>(group, id, threads, || MESSAGE);
 }
 
@@ -88,11 +82,7 @@ fn measure_own<B: Body>(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkI
     measure_own_with::<B>(group, id, threads, || MESSAGE);
 }
 
-fn measure_chapter<S: Strategy + Sync>(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    id: BenchmarkId,
-    threads: usize,
-) {
+fn measure_chapter<S: Strategy + Sync>(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, threads: usize) {
     let message = black_box(CHAPTER_MESSAGE);
     measure_with::<S, InRegisters>(group, id, threads, move || message);
 }

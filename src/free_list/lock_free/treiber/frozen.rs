@@ -1,8 +1,8 @@
 //! A stack that is frozen: its head says so, and what would be on top is known to the one that froze it alone.
 //!
 //! What takes or puts back finds the mark in the head, and goes to the lock instead. An operation that read the head
-//! before fails its compare-and-swap, since the tag has gone up. So the one that froze a stack, under that lock, counts,
-//! takes and puts back as if it were alone, and then stores what is on top as the head again.
+//! before fails its compare-and-swap, since the tag has gone up. So the one that froze a stack, under that lock,
+//! counts, takes and puts back as if it were alone, and then stores what is on top as the head again.
 #![forbid(unsafe_code)]
 
 use crate::base::sync::Ordering;
@@ -17,8 +17,8 @@ impl<const N: usize> TreiberStack<'_, N> {
         let mut head = self.load_head();
         loop {
             let marked = head.with_index_and_next_tag(head.index());
-            // The head was read by Acquire, so the caller sees the links below it, and what was done with their buffers.
-            // Release: what finds the mark, by Acquire, sees why it is frozen.
+            // The head was read by Acquire, so the caller sees the links below it, and what was done with their
+            // buffers. Release: what finds the mark, by Acquire, sees why it is frozen.
             match self.swap_head(head, marked.frozen(), Ordering::Release) {
                 Ok(()) => return marked,
                 Err(changed) => head = changed,

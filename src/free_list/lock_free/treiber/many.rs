@@ -12,14 +12,9 @@ use crate::free_list::lock_free::treiber::TreiberStack;
 use crate::free_list::{Empty, Slot, reserve};
 
 impl<const N: usize> TreiberStack<'_, N> {
-    /// Takes `count` indices, at least 1, all at one moment, and adds what `make` makes of each to `out`, the one on top
-    /// last. None, and returns false, if there are fewer.
-    pub(crate) fn pop_many<T>(
-        self,
-        count: u32,
-        out: &mut Vec<T>,
-        make: impl Fn(Slot) -> T,
-    ) -> Result<bool, Empty> {
+    /// Takes `count` indices, at least 1, all at one moment, and adds what `make` makes of each to `out`, the one on
+    /// top last. None, and returns false, if there are fewer.
+    pub(crate) fn pop_many<T>(self, count: u32, out: &mut Vec<T>, make: impl Fn(Slot) -> T) -> Result<bool, Empty> {
         let backoff = Backoff::new();
         let mut head = self.load_head();
         loop {

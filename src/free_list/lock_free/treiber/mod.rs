@@ -101,12 +101,7 @@ impl Link {
 
 impl StackHead {
     /// All of `first..first + indices` free, the first `initial` of them touched. Adds their nodes to `nodes`.
-    pub(super) fn new<const N: usize>(
-        first: u32,
-        indices: u32,
-        initial: u32,
-        nodes: &mut Vec<Node>,
-    ) -> Self {
+    pub(super) fn new<const N: usize>(first: u32, indices: u32, initial: u32, nodes: &mut Vec<Node>) -> Self {
         // The first on top, so that the indices ever taken are the lowest.
         nodes.extend((1..=indices).map(|next| {
             let link = Link {
@@ -146,12 +141,7 @@ impl<const N: usize> TreiberStack<'_, N> {
 
     /// Replaces `head` if it is still `current`; else says what it is now.
     #[inline]
-    fn swap_head(
-        self,
-        current: TaggedIndex<N>,
-        new: TaggedIndex<N>,
-        success: Ordering,
-    ) -> Result<(), TaggedIndex<N>> {
+    fn swap_head(self, current: TaggedIndex<N>, new: TaggedIndex<N>, success: Ordering) -> Result<(), TaggedIndex<N>> {
         self.stack
             .head
             // Acquire on failure: the caller goes on with the value, as if from `load_head`.
@@ -191,11 +181,7 @@ impl<const N: usize> TreiberStack<'_, N> {
         // Release on success, though a pop hands nothing on: pairs with the Acquire of a thread that finds the
         // stack without this index, and looks for others elsewhere. It then sees what this thread has put
         // back elsewhere before.
-        if let Err(changed) = self.swap_head(
-            head,
-            head.with_index_and_next_tag(link.below),
-            Ordering::Release,
-        ) {
+        if let Err(changed) = self.swap_head(head, head.with_index_and_next_tag(link.below), Ordering::Release) {
             return Ok(Err(changed));
         }
         self.note_in_use(self.indices - (link.depth - 1));
@@ -278,9 +264,7 @@ impl<const N: usize> TreiberStack<'_, N> {
         Counts {
             in_use: Some(self.indices - self.depth(top.index())),
             high_water: trimmed.high_water_before().max(high_water),
-            acquired: top
-                .tag()
-                .saturating_sub(self.stack.marks.load(Ordering::Relaxed)),
+            acquired: top.tag().saturating_sub(self.stack.marks.load(Ordering::Relaxed)),
             given_back: trimmed.left(high_water).bytes,
         }
     }

@@ -5,8 +5,8 @@
 //! is refused for it, but waits for the end of the window.
 //!
 //! What was given back before and has not been taken since lies at the bottom. How many those still are is told by the
-//! high water, which is set anew when a trim begins: for each buffer that was in use beyond what was then, one was taken
-//! from there.
+//! high water, which is set anew when a trim begins: for each buffer that was in use beyond what was then, one was
+//! taken from there.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -67,13 +67,9 @@ pub(crate) struct StackTrim {
 }
 
 impl<const N: usize> TreiberStack<'_, N> {
-    /// Begins to trim the stack, which is frozen. `None` if another thread is trimming it, or there is no memory for the
-    /// notes.
-    pub(crate) fn begin_trim(
-        self,
-        top: TaggedIndex<N>,
-        trimming: &Trimming<'_>,
-    ) -> Option<StackTrim> {
+    /// Begins to trim the stack, which is frozen. `None` if another thread is trimming it, or there is no memory for
+    /// the notes.
+    pub(crate) fn begin_trim(self, top: TaggedIndex<N>, trimming: &Trimming<'_>) -> Option<StackTrim> {
         let mut trimmed = self.stack.trimmed.lock();
         if trimmed.under_way {
             return None;
@@ -106,12 +102,7 @@ impl<const N: usize> TreiberStack<'_, N> {
     }
 
     /// Gives back what is free in the next window of the stack, which is frozen; returns false if there was none.
-    pub(crate) fn trim_window(
-        self,
-        top: TaggedIndex<N>,
-        trim: &mut StackTrim,
-        trimming: &mut Trimming<'_>,
-    ) -> bool {
+    pub(crate) fn trim_window(self, top: TaggedIndex<N>, trim: &mut StackTrim, trimming: &mut Trimming<'_>) -> bool {
         let end = trim.touched.min(self.first + self.indices);
         if trim.next >= end {
             return false;
@@ -137,15 +128,8 @@ impl<const N: usize> TreiberStack<'_, N> {
     }
 
     /// Notes which buffers of `window` are free, and which of those that share a page with its ends.
-    fn collect(
-        self,
-        top: TaggedIndex<N>,
-        trim: &mut StackTrim,
-        window: &Range<u32>,
-        trimming: &Trimming<'_>,
-    ) {
-        let beside = window.start.saturating_sub(trimming.overlap)
-            ..window.end.saturating_add(trimming.overlap);
+    fn collect(self, top: TaggedIndex<N>, trim: &mut StackTrim, window: &Range<u32>, trimming: &Trimming<'_>) {
+        let beside = window.start.saturating_sub(trimming.overlap)..window.end.saturating_add(trimming.overlap);
         let taken = {
             let in_use = self.stack.trimmed.lock().in_use;
             let high_water = self.stack.high_water.load(Ordering::Relaxed);

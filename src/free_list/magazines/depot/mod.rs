@@ -85,10 +85,7 @@ impl Stack {
             Some(allowed) if allowed >= count => match self.demand {
                 Demand::None => Ok(allowed),
                 Demand::At(wanted) => {
-                    debug_assert!(
-                        allowed < wanted,
-                        "what the first wants is free, and it waits"
-                    );
+                    debug_assert!(allowed < wanted, "what the first wants is free, and it waits");
                     Err(Empty::Owed)
                 }
                 Demand::Never => Err(Empty::Owed),

@@ -87,9 +87,7 @@ impl Plan {
     fn expose(&self, stack: &mut Stack, window: &Range<u32>, trimming: &Trimming<'_>) {
         let from = window.start.saturating_sub(trimming.overlap);
         let first = self.candidates.partition_point(|c| c.index < from);
-        let there = self.candidates[first..]
-            .iter()
-            .take_while(|c| c.index < window.end);
+        let there = self.candidates[first..].iter().take_while(|c| c.index < window.end);
         for &Candidate { position, .. } in there {
             if (position as usize) < stack.low_water {
                 stack.free[position as usize].set_exposed(trimming.exposed_after);
@@ -186,8 +184,7 @@ impl Depot {
         let Some(mut plan) = self.plan(bottom, with_fresh, trimming) else {
             return 0;
         };
-        plan.candidates
-            .sort_unstable_by_key(|candidate| candidate.index);
+        plan.candidates.sort_unstable_by_key(|candidate| candidate.index);
         let mut bytes = Discarded::default();
         let mut next = Some(plan.candidates.first().map_or(0, |first| first.index));
         while let Some(start) = next {
@@ -379,9 +376,9 @@ mod tests {
                 assert!(free.start <= wanted.start && wanted.end <= free.end && free.end <= 20);
                 // Those in the same page.
                 let before = [1, 2].map(|back| wanted.start.checked_sub(back));
-                let before = before.into_iter().map_while(|index| {
-                    index.filter(|index| in_use.iter().all(|slot| slot.index() != *index))
-                });
+                let before = before
+                    .into_iter()
+                    .map_while(|index| index.filter(|index| in_use.iter().all(|slot| slot.index() != *index)));
                 assert!(before.into_iter().all(|index| free.contains(&index)));
                 trimmed.extend(wanted);
             }

@@ -97,11 +97,7 @@ impl Attacker {
     }
 
     /// The same, with a receive buffer in the kernel of about that many bytes.
-    pub(crate) fn connect_with(
-        &mut self,
-        strategy: Strategy,
-        receive: Option<usize>,
-    ) -> Option<TcpStream> {
+    pub(crate) fn connect_with(&mut self, strategy: Strategy, receive: Option<usize>) -> Option<TcpStream> {
         if self.is_over() {
             return None;
         }

@@ -38,12 +38,7 @@ pub fn cases() -> Vec<Case> {
             0,
             refused(32_769),
         ),
-        case(
-            "the largest length",
-            vec![length(u32::MAX)],
-            0,
-            refused(u32::MAX),
-        ),
+        case("the largest length", vec![length(u32::MAX)], 0, refused(u32::MAX)),
         case(
             "a length that is negative where it is signed",
             vec![length(1 << 31)],
@@ -64,12 +59,7 @@ pub fn cases() -> Vec<Case> {
         ),
         case("one byte", vec![vec![64]], 0, Ending::Cut),
         case("half a header", vec![vec![64, 0]], 0, Ending::Cut),
-        case(
-            "three bytes of a header",
-            vec![vec![64, 0, 0]],
-            0,
-            Ending::Cut,
-        ),
+        case("three bytes of a header", vec![vec![64, 0, 0]], 0, Ending::Cut),
         case("a header only", vec![length(64)], 0, Ending::Cut),
         case(
             "the header of the largest frame only",
@@ -114,12 +104,7 @@ pub fn cases() -> Vec<Case> {
             Ending::Cut,
         ),
         case("the smallest frame", vec![good(1)], 5, Ending::Whole),
-        case(
-            "the largest frame",
-            vec![good(32_768)],
-            32_772,
-            Ending::Whole,
-        ),
+        case("the largest frame", vec![good(32_768)], 32_772, Ending::Whole),
         case(
             "many good frames in one write",
             vec![(0..200).flat_map(|i| good(1 + i)).collect()],

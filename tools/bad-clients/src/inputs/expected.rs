@@ -22,11 +22,7 @@ pub fn answered(sent: &[u8]) -> (usize, Ending) {
     loop {
         let rest = &sent[answered..];
         let [a, b, c, d, payload @ ..] = rest else {
-            let ending = if rest.is_empty() {
-                Ending::Whole
-            } else {
-                Ending::Cut
-            };
+            let ending = if rest.is_empty() { Ending::Whole } else { Ending::Cut };
             return (answered, ending);
         };
         let length = u32::from_le_bytes([*a, *b, *c, *d]);

@@ -20,11 +20,7 @@ use super::{Shared, complain_of, pause};
 use crate::strategy::{BUFFER, Strategy};
 
 /// Serves for ever.
-pub(super) fn serve(
-    listener: StdListener,
-    shared: Arc<Shared>,
-    ready: impl FnOnce(&str),
-) -> io::Result<()> {
+pub(super) fn serve(listener: StdListener, shared: Arc<Shared>, ready: impl FnOnce(&str)) -> io::Result<()> {
     let runtime = Runtime::new()?;
     let driver = match runtime.driver_type() {
         DriverType::IoUring => "io_uring",

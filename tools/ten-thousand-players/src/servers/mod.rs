@@ -81,8 +81,7 @@ pub fn serve(
 
 /// The pool of a server with that configuration. One that rents nothing has it too: it costs nothing then.
 pub fn pool(config: &ServerConfig) -> Result<BufferPool, String> {
-    BufferPool::new(BUFFER, 0, config.buffers)
-        .map_err(|error| format!("cannot make the pool: {error}"))
+    BufferPool::new(BUFFER, 0, config.buffers).map_err(|error| format!("cannot make the pool: {error}"))
 }
 
 /// A port of this machine, with a queue for connections that wait to be accepted which is longer than std's:

@@ -15,11 +15,7 @@ use super::{Shared, at_once, complain_of, pause};
 use crate::strategy::{BUFFER, Strategy};
 
 /// Serves for ever.
-pub(super) fn serve(
-    listener: StdListener,
-    shared: Arc<Shared>,
-    ready: impl FnOnce(&str),
-) -> io::Result<()> {
+pub(super) fn serve(listener: StdListener, shared: Arc<Shared>, ready: impl FnOnce(&str)) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let runtime = Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
@@ -118,7 +114,5 @@ async fn pooled(mut stream: TcpStream, shared: Arc<Shared>) -> Option<()> {
 /// Waits until there is something to read; `None` when there never will be. As `TcpStream::readable`, which
 /// takes more room in a task.
 async fn readable(stream: &TcpStream) -> Option<()> {
-    poll_fn(|context| stream.poll_read_ready(context))
-        .await
-        .ok()
+    poll_fn(|context| stream.poll_read_ready(context)).await.ok()
 }
