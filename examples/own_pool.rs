@@ -24,11 +24,11 @@ struct Shelf {
 }
 
 impl Recycle for Shelf {
-    fn recycle(&self, memory: Box<[u8]>, exposed: usize) {
+    fn recycle(&self, memory: Box<[u8]>, dirty: usize) {
         self.in_use.fetch_sub(1, Ordering::Relaxed);
         let mut kept = self.kept();
         if kept.len() < self.most {
-            kept.push((memory, exposed));
+            kept.push((memory, dirty));
         }
     }
 }
@@ -79,8 +79,8 @@ impl Pool for Elastic {
         }
         let shelf = self.recycler.get_ref();
         let kept = shelf.kept().pop();
-        let (memory, exposed) = kept.unwrap_or_else(|| (vec![0; SIZE].into(), 0));
-        let buf = self.recycler.lend(memory, exposed);
+        let (memory, dirty) = kept.unwrap_or_else(|| (vec![0; SIZE].into(), 0));
+        let buf = self.recycler.lend(memory, dirty);
         // `lend` refuses memory of more than 4 GiB only.
         let buf = buf.map_err(|memory| too_large(memory.len()))?;
         shelf.in_use.fetch_add(1, Ordering::Relaxed);

@@ -437,7 +437,7 @@ fn no_safe_read_shows_an_earlier_holders_bytes() {
 }
 
 #[test]
-fn a_wipe_overwrites_what_was_exposed_as_it_says() {
+fn a_wipe_overwrites_what_was_dirty_as_it_says() {
     for (wipe, left) in [
         (Wipe::OnRelease, 0),
         (Wipe::Poison, POISON),
@@ -464,48 +464,48 @@ fn a_wipe_overwrites_what_was_exposed_as_it_says() {
     }
 }
 
-/// Keeps how much of each buffer counted as exposed.
+/// Keeps how much of each buffer counted as dirty.
 #[derive(Default)]
 struct Exposures(Mutex<Vec<usize>>);
 
 impl Recycle for Exposures {
-    fn recycle(&self, memory: Box<[u8]>, exposed: usize) {
+    fn recycle(&self, memory: Box<[u8]>, dirty: usize) {
         assert_eq!(memory.len(), SIZE);
-        self.0.lock().push(exposed);
+        self.0.lock().push(dirty);
     }
 }
 
 #[test]
-fn what_counts_as_exposed_is_what_was_written_or_handed_out() {
+fn what_counts_as_dirty_is_what_was_written_or_handed_out() {
     let recycler = Recycler::new(Exposures::default());
-    let exposed_after = |stale: usize, by: &dyn Fn(&mut PooledBuf)| {
+    let dirty_after = |stale: usize, by: &dyn Fn(&mut PooledBuf)| {
         let mut buf = recycler.lend(vec![0; SIZE].into(), stale).unwrap();
         by(&mut buf);
         drop(buf);
         recycler.get_ref().0.lock().pop().unwrap()
     };
-    assert_eq!(exposed_after(0, &|_| ()), 0);
-    assert_eq!(exposed_after(70, &|_| ()), 70);
-    assert_eq!(exposed_after(usize::MAX, &|_| ()), SIZE);
+    assert_eq!(dirty_after(0, &|_| ()), 0);
+    assert_eq!(dirty_after(70, &|_| ()), 70);
+    assert_eq!(dirty_after(usize::MAX, &|_| ()), SIZE);
     let forty = |buf: &mut PooledBuf| buf.extend_from_slice(&[1; 40]).unwrap();
-    assert_eq!(exposed_after(0, &forty), 40);
-    assert_eq!(exposed_after(70, &forty), 70);
+    assert_eq!(dirty_after(0, &forty), 40);
+    assert_eq!(dirty_after(70, &forty), 70);
     let cleared = |buf: &mut PooledBuf| {
         forty(buf);
         buf.clear();
         buf.extend_from_slice(b"short").unwrap();
     };
-    assert_eq!(exposed_after(0, &cleared), 40);
+    assert_eq!(dirty_after(0, &cleared), 40);
     let nine = |buf: &mut PooledBuf| assert_eq!(buf.spare_mut_for(9).unwrap(), [0; 9]);
-    assert_eq!(exposed_after(0, &nine), 9);
+    assert_eq!(dirty_after(0, &nine), 9);
     let length_then_frame = |buf: &mut PooledBuf| {
         buf.spare_mut_for(4).unwrap();
         buf.commit(4).unwrap();
         buf.spare_mut_for(60).unwrap();
     };
-    assert_eq!(exposed_after(0, &length_then_frame), 64);
+    assert_eq!(dirty_after(0, &length_then_frame), 64);
     let all = |buf: &mut PooledBuf| assert_eq!(buf.spare_mut(), [0; SIZE]);
-    assert_eq!(exposed_after(0, &all), SIZE);
+    assert_eq!(dirty_after(0, &all), SIZE);
 }
 
 #[test]

@@ -364,60 +364,60 @@ impl FillWithSecret for bytes::buf::UninitSlice {
     }
 }
 
-/// Keeps what came back, and how much of it counted as exposed.
+/// Keeps what came back, and how much of it counted as dirty.
 #[derive(Default)]
 struct Back(Mutex<Vec<(Box<[u8]>, usize)>>);
 
 impl Recycle for Back {
-    fn recycle(&self, memory: Box<[u8]>, exposed: usize) {
-        self.0.lock().unwrap().push((memory, exposed));
+    fn recycle(&self, memory: Box<[u8]>, dirty: usize) {
+        self.0.lock().unwrap().push((memory, dirty));
     }
 }
 
 #[test]
-fn memory_of_ones_own_comes_back_whole_with_what_was_exposed_from_its_first_byte() {
+fn memory_of_ones_own_comes_back_whole_with_what_was_dirty_from_its_first_byte() {
     let recycler = Recycler::new(Back::default());
-    let exposed_after = |stale: usize, by: fn(&mut PooledBuf)| {
+    let dirty_after = |stale: usize, by: fn(&mut PooledBuf)| {
         let memory = vec![0; SIZE].into_boxed_slice();
         let address = memory.as_ptr();
         let mut buf = recycler.lend(memory, stale).unwrap();
         by(&mut buf);
         assert_eq!((buf.capacity(), buf.slot()), (SIZE, None));
         drop(buf);
-        let (memory, exposed) = recycler.get_ref().0.lock().unwrap().pop().unwrap();
+        let (memory, dirty) = recycler.get_ref().0.lock().unwrap().pop().unwrap();
         assert_eq!((memory.as_ptr(), memory.len()), (address, SIZE));
-        exposed
+        dirty
     };
     let consumed = |buf: &mut PooledBuf| {
         buf.extend_from_slice(&[1; 40]).unwrap();
         buf.consume(30);
     };
     for stale in [0, 20, 40] {
-        assert_eq!(exposed_after(stale, consumed), 40);
-        assert_eq!(exposed_after(stale, |buf| buf.resize(40, 1).unwrap()), 40);
+        assert_eq!(dirty_after(stale, consumed), 40);
+        assert_eq!(dirty_after(stale, |buf| buf.resize(40, 1).unwrap()), 40);
     }
-    assert_eq!(exposed_after(70, consumed), 70);
+    assert_eq!(dirty_after(70, consumed), 70);
     let more = |buf: &mut PooledBuf| {
         buf.extend_from_slice(&[1; 40]).unwrap();
         buf.consume(30);
         buf.extend_from_slice(&[1; 5]).unwrap();
         buf.prepend(&[1; 30]).unwrap();
     };
-    assert_eq!(exposed_after(0, more), 45);
+    assert_eq!(dirty_after(0, more), 45);
     let compacted = |buf: &mut PooledBuf| {
         buf.extend_from_slice(&[1; 40]).unwrap();
         buf.consume(30);
         buf.compact();
         buf.spare_mut_for(35).unwrap();
     };
-    assert_eq!(exposed_after(0, compacted), 45);
-    assert_eq!(exposed_after(41, compacted), 45);
+    assert_eq!(dirty_after(0, compacted), 45);
+    assert_eq!(dirty_after(41, compacted), 45);
     let handed_out = |buf: &mut PooledBuf| {
         buf.extend_from_slice(&[1; 40]).unwrap();
         buf.consume(30);
         buf.chunk_mut();
     };
-    assert_eq!(exposed_after(0, handed_out), SIZE);
+    assert_eq!(dirty_after(0, handed_out), SIZE);
 }
 
 /// Freed as what it was, which the address sanitizer and Miri look at.

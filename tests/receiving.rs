@@ -49,17 +49,17 @@ const HEADROOM: usize = 16;
 /// What earlier holders left.
 const STALE: u8 = 0x5E;
 
-/// Keeps what came back, and how much of it counted as exposed.
+/// Keeps what came back, and how much of it counted as dirty.
 #[derive(Default)]
 struct Back(Mutex<Vec<(Box<[u8]>, usize)>>);
 
 impl Recycle for Back {
-    fn recycle(&self, memory: Box<[u8]>, exposed: usize) {
-        self.0.lock().unwrap().push((memory, exposed));
+    fn recycle(&self, memory: Box<[u8]>, dirty: usize) {
+        self.0.lock().unwrap().push((memory, dirty));
     }
 }
 
-/// Lends memory full of `STALE`, of which the first `stale` bytes count as exposed, to `holder`; returns the memory,
+/// Lends memory full of `STALE`, of which the first `stale` bytes count as dirty, to `holder`; returns the memory,
 /// and what counts afterwards.
 fn lent(stale: usize, holder: impl FnOnce(&mut PooledBuf)) -> (Box<[u8]>, usize) {
     let recycler = Recycler::new(Back::default());
@@ -73,7 +73,7 @@ fn lent(stale: usize, holder: impl FnOnce(&mut PooledBuf)) -> (Box<[u8]>, usize)
     back.pop().expect("it has come back")
 }
 
-fn exposed_by(holder: impl FnOnce(&mut PooledBuf)) -> usize {
+fn dirty_by(holder: impl FnOnce(&mut PooledBuf)) -> usize {
     lent(0, holder).1
 }
 
@@ -120,7 +120,7 @@ fn receives() -> [(&'static str, Receive); 4] {
 #[test]
 fn a_receive_zeroes_nothing_and_exposes_what_came() {
     for (name, receive) in receives() {
-        let (memory, exposed) = lent(SIZE, |buf| {
+        let (memory, dirty) = lent(SIZE, |buf| {
             let reader = Scripted {
                 writes: 40,
                 ends: |_| Ok(40),
@@ -129,7 +129,7 @@ fn a_receive_zeroes_nothing_and_exposes_what_came() {
             assert_eq!(buf[..], [7; 40]);
         });
         assert!(memory[40..].iter().all(|byte| *byte == STALE), "{name}");
-        assert_eq!(exposed, SIZE, "what earlier holders left still counts");
+        assert_eq!(dirty, SIZE, "what earlier holders left still counts");
         let ends: [(usize, Ends, usize); 9] = [
             (40, |_| Ok(40), 40),
             (0, |_| Ok(0), 0),
@@ -143,13 +143,13 @@ fn a_receive_zeroes_nothing_and_exposes_what_came() {
             (40, |buf| Ok(buf.len() + 1), SIZE),
         ];
         for (number, (writes, ends, expected)) in ends.into_iter().enumerate() {
-            let exposed = exposed_by(|buf| {
+            let dirty = dirty_by(|buf| {
                 let _ = receive(buf, Scripted { writes, ends });
                 assert!(expected != SIZE || buf.is_empty());
             });
-            assert_eq!(exposed, expected, "{name}, {number}");
+            assert_eq!(dirty, expected, "{name}, {number}");
             // What was received before and afterwards counts besides.
-            let exposed = exposed_by(|buf| {
+            let dirty = dirty_by(|buf| {
                 buf.extend_from_slice(b"abc").unwrap();
                 let caught = catch_unwind(AssertUnwindSafe(|| receive(buf, Scripted { writes, ends })));
                 drop(caught);
@@ -157,7 +157,7 @@ fn a_receive_zeroes_nothing_and_exposes_what_came() {
                 assert!(buf.starts_with(b"abc") && buf.ends_with(b"de"));
             });
             let more = if expected == SIZE { 0 } else { 5 };
-            assert_eq!(exposed, expected + more, "{name}, {number}");
+            assert_eq!(dirty, expected + more, "{name}, {number}");
         }
     }
 }
@@ -216,10 +216,10 @@ fn a_chain_is_received_into_as_one_guard_is() {
         }
         let back = recycler.get_ref().0.lock().unwrap();
         let mut written = 3 + received + 1;
-        for ((memory, exposed), expected) in back.iter().zip(expected) {
+        for ((memory, dirty), expected) in back.iter().zip(expected) {
             let here = written.min(SIZE);
             written -= here;
-            assert_eq!(*exposed, expected.max(here), "after {received}");
+            assert_eq!(*dirty, expected.max(here), "after {received}");
             assert!(memory[here..].iter().all(|byte| *byte == STALE));
         }
     }
@@ -288,7 +288,7 @@ fn an_interrupted_read_is_tried_again_and_a_system_call_of_ones_own_is_not() {
     // SAFETY: writes the byte that it reports, or none.
     unsafe impl TrustedRead for Interrupted {}
 
-    let exposed = exposed_by(|buf| {
+    let dirty = dirty_by(|buf| {
         assert_eq!(buf.read_from(&mut Interrupted(3)).unwrap(), 1);
         assert_eq!(buf.read_from_any(&mut &b"x"[..]).unwrap(), 1);
         // SAFETY: writes nothing.
@@ -296,8 +296,8 @@ fn an_interrupted_read_is_tried_again_and_a_system_call_of_ones_own_is_not() {
         assert_eq!(error.unwrap_err().kind(), ErrorKind::Interrupted);
         assert_eq!(buf, b"\x07x");
     });
-    assert_eq!(exposed, SIZE, "any reader is handed all");
-    assert_eq!(exposed_by(|buf| drop(buf.read_from(&mut Interrupted(3)))), 1);
+    assert_eq!(dirty, SIZE, "any reader is handed all");
+    assert_eq!(dirty_by(|buf| drop(buf.read_from(&mut Interrupted(3)))), 1);
 }
 
 #[test]
@@ -478,9 +478,9 @@ fn what_is_handed_out_counts_until_it_is_reported() {
         ),
     ];
     for (number, (holder, expected)) in holders.into_iter().enumerate() {
-        assert_eq!(exposed_by(holder), expected, "{number}");
+        assert_eq!(dirty_by(holder), expected, "{number}");
         // Wherever the data begin, what counts is counted from the buffer's first byte.
-        let exposed = exposed_by(|buf| {
+        let dirty = dirty_by(|buf| {
             buf.extend_from_slice(&[1; 8]).unwrap();
             buf.consume(3);
             holder(buf);
@@ -490,12 +490,12 @@ fn what_is_handed_out_counts_until_it_is_reported() {
         } else {
             expected.max(8)..=expected + 8
         };
-        assert!(as_much.contains(&exposed), "{number}: {exposed}");
+        assert!(as_much.contains(&dirty), "{number}: {dirty}");
     }
 }
 
 #[test]
-fn frozen_bytes_go_back_with_what_was_exposed() {
+fn frozen_bytes_go_back_with_what_was_dirty() {
     let recycler = Recycler::new(Back::default());
     for (reported, expected) in [(true, 3), (false, SIZE)] {
         let mut buf = recycler.lend(vec![0; SIZE].into(), 0).unwrap();
@@ -507,15 +507,15 @@ fn frozen_bytes_go_back_with_what_was_exposed() {
         let part = bytes.slice(1..);
         drop(bytes);
         thread::spawn(move || drop(part)).join().unwrap();
-        let (_, exposed) = recycler.get_ref().0.lock().unwrap().pop().unwrap();
-        assert_eq!(exposed, expected);
+        let (_, dirty) = recycler.get_ref().0.lock().unwrap().pop().unwrap();
+        assert_eq!(dirty, expected);
     }
 }
 
 /// Only what earlier holders received is zeroed for compio, once, and what the kernel has written is not.
 #[test]
 fn compio_is_handed_bytes_that_cost_what_earlier_holders_received() {
-    let (memory, exposed) = lent(40, |buf| {
+    let (memory, dirty) = lent(40, |buf| {
         buf.extend_from_slice(b"abc").unwrap();
         driver::write(buf, 3, b"def");
         // A driver may ask again before it says how much came.
@@ -523,7 +523,7 @@ fn compio_is_handed_bytes_that_cost_what_earlier_holders_received() {
         driver::set_len(buf, 6);
         assert_eq!(buf, b"abcdef");
     });
-    assert_eq!((&memory[..6], exposed), (&b"abcdef"[..], 6));
+    assert_eq!((&memory[..6], dirty), (&b"abcdef"[..], 6));
     assert!(memory[6..40].iter().all(|byte| *byte == 0));
     assert!(memory[40..].iter().all(|byte| *byte == STALE), "no holder's");
 }
@@ -666,18 +666,18 @@ fn all_that_a_datagram_socket_was_given_is_wiped_and_no_more_was_given_than_a_da
             }
         }
     }
-    let exposed = exposed_by(|buf| {
+    let dirty = dirty_by(|buf| {
         buf.extend_from_slice(&[1; 9]).unwrap();
         buf.recv(&Copies(Some(5))).unwrap();
     });
-    assert_eq!(exposed, 309);
-    let exposed = exposed_by(|buf| {
+    assert_eq!(dirty, 309);
+    let dirty = dirty_by(|buf| {
         // SAFETY: writes nothing.
         let received = unsafe { buf.recv_with(90, |spare| Ok(spare.len() + 1)) };
         assert_eq!(received.unwrap_err().kind(), ErrorKind::InvalidData);
         assert!(buf.is_empty());
     });
-    assert_eq!(exposed, 90);
+    assert_eq!(dirty, 90);
 }
 
 /// Writes more than it reports, all of it by safe code.
@@ -1077,7 +1077,7 @@ fn datagrams_come_one_at_a_time_behind_what_is_there() {
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
     sender.connect(receiver.local_addr().unwrap()).unwrap();
     let from = sender.local_addr().unwrap();
-    let (memory, exposed) = lent(0, |buf| {
+    let (memory, dirty) = lent(0, |buf| {
         for datagram in [&b"one"[..], b"two", b"", b"three", b"four"] {
             assert_eq!(sender.send(datagram).unwrap(), datagram.len());
         }
@@ -1090,10 +1090,10 @@ fn datagrams_come_one_at_a_time_behind_what_is_there() {
         assert_eq!(buf.recv(&receiver).unwrap(), 5);
         assert_eq!(buf, "twotwothree");
     });
-    assert_eq!(exposed, SIZE, "all that was handed out");
+    assert_eq!(dirty, SIZE, "all that was handed out");
     assert!(memory[17..].iter().all(|byte| *byte == STALE));
     // The one that did not come yet; then none does.
-    let exposed = exposed_by(|buf| {
+    let dirty = dirty_by(|buf| {
         assert_eq!(buf.recv_from(&receiver).unwrap(), (4, from));
         receiver.set_nonblocking(true).unwrap();
         let error = buf.recv(&receiver).unwrap_err();
@@ -1103,7 +1103,7 @@ fn datagrams_come_one_at_a_time_behind_what_is_there() {
         assert_eq!(full.kind(), ErrorKind::WriteZero);
         assert_eq!(buf.peek(&receiver).unwrap_err().kind(), ErrorKind::WriteZero);
     });
-    assert_eq!(exposed, SIZE);
+    assert_eq!(dirty, SIZE);
 }
 
 #[cfg(unix)]
@@ -1111,7 +1111,7 @@ fn datagrams_come_one_at_a_time_behind_what_is_there() {
 fn unix_datagrams_are_received_too() {
     use std::os::unix::net::UnixDatagram;
     let (sender, receiver) = UnixDatagram::pair().unwrap();
-    let exposed = exposed_by(|buf| {
+    let dirty = dirty_by(|buf| {
         sender.send(b"one").unwrap();
         sender.send(b"two").unwrap();
         assert_eq!(buf.recv(&receiver).unwrap(), 3);
@@ -1119,7 +1119,7 @@ fn unix_datagrams_are_received_too() {
         assert!(bytes == 3 && from.is_unnamed());
         assert_eq!(buf, "onetwo");
     });
-    assert_eq!(exposed, SIZE, "all that was handed out");
+    assert_eq!(dirty, SIZE, "all that was handed out");
     // There is no largest one.
     let mut buf = BufferPool::new(100_000, 1, 1).unwrap().acquire().unwrap();
     sender.send(&[7; 70_000]).unwrap();
@@ -1130,14 +1130,14 @@ fn unix_datagrams_are_received_too() {
 fn files_are_read_from_a_position() {
     let mut file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-MIT")).unwrap();
     let whole = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-MIT")).unwrap();
-    let exposed = exposed_by(|buf| {
+    let dirty = dirty_by(|buf| {
         buf.extend_from_slice(b"abc").unwrap();
         let end = whole.len() - 20;
         assert_eq!(buf.read_at(&file, end as u64).unwrap(), 20);
         assert_eq!(buf[3..], whole[end..]);
         assert_eq!(buf.read_at(&file, whole.len() as u64).unwrap(), 0, "the end");
     });
-    assert_eq!(exposed, 23);
+    assert_eq!(dirty, 23);
     let mut buf = BufferPool::new(SIZE, 1, 1).unwrap().acquire().unwrap();
     assert_eq!(buf.read_at(&file, 7).unwrap(), SIZE);
     assert_eq!(buf[..], whole[7..7 + SIZE]);

@@ -367,7 +367,7 @@ fn a_guard_may_be_dropped_inside_the_wake_up_that_another_ones_drop_makes() {
 struct Nested(Mutex<Vec<PooledBuf>>);
 
 impl Recycle for Nested {
-    fn recycle(&self, memory: Box<[u8]>, _exposed: usize) {
+    fn recycle(&self, memory: Box<[u8]>, _dirty: usize) {
         let held = self.0.lock().pop();
         drop(held);
         drop(memory);

@@ -7,7 +7,7 @@ pub const POISON: u8 = 0xDB;
 /// What a pool does with the bytes of a buffer that comes back.
 ///
 /// Whatever is chosen, a holder's safe reads never show what an earlier holder wrote. Wiping costs in proportion to the
-/// bytes that count as *exposed*: those that the holder wrote, or that were handed to what is not known to report all
+/// bytes that count as *dirty*: those that the holder wrote, or that were handed to what is not known to report all
 /// that it writes. Not to the buffer's capacity: 40 bytes written by
 /// [`extend_from_slice`](crate::PooledBuf::extend_from_slice) into an 8 KiB buffer cost a wipe of 40 bytes.
 ///
@@ -48,7 +48,7 @@ impl Default for Wipe {
 }
 
 impl Wipe {
-    /// Whether of the bytes that are handed out as they are, those count as exposed that are reported as written, and
+    /// Whether of the bytes that are handed out as they are, those count as dirty that are reported as written, and
     /// not all of them.
     pub(crate) const fn trusts_reports(self) -> bool {
         match self {
@@ -58,14 +58,14 @@ impl Wipe {
         }
     }
 
-    /// Overwrites `exposed` as this policy says.
-    pub(crate) fn overwrite(self, exposed: &mut [u8]) {
+    /// Overwrites `dirty` as this policy says.
+    pub(crate) fn overwrite(self, dirty: &mut [u8]) {
         match self {
             Wipe::Never => {}
-            Wipe::OnRelease => exposed.fill(0),
+            Wipe::OnRelease => dirty.fill(0),
             #[cfg(feature = "zeroize")]
-            Wipe::Secure => zeroize::Zeroize::zeroize(exposed),
-            Wipe::Poison => exposed.fill(POISON),
+            Wipe::Secure => zeroize::Zeroize::zeroize(dirty),
+            Wipe::Poison => dirty.fill(POISON),
         }
     }
 }

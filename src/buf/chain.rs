@@ -223,7 +223,7 @@ impl PooledChain {
     /// As [`read_from`](PooledChain::read_from), from any reader. Reads into one buffer: the first
     /// that has bytes to spare.
     ///
-    /// What earlier holders left there is zeroed first, and all of it counts as exposed: see
+    /// What earlier holders left there is zeroed first, and all of it counts as dirty: see
     /// [`PooledBuf::read_from_any`].
     ///
     /// # Errors

@@ -15,11 +15,11 @@ use crate::memory::layout::is_beyond_limit;
 pub trait Recycle: Send + Sync + 'static {
     /// Takes back memory that was lent with [`Recycler::lend`]; called on the thread that drops the guard.
     ///
-    /// Bytes below `exposed` may have been written by the holder or one before it. A panic here passes
+    /// Bytes below `dirty` may have been written by the holder or one before it. A panic here passes
     /// through the guard's `drop`; the memory is then freed, and nothing leaks. Where several guards are
     /// dropped at once, as those of a `Vec` or a [`PooledChain`](crate::PooledChain), the others are dropped
     /// all the same; a second panic among them ends the process, as it does everywhere in Rust.
-    fn recycle(&self, memory: Box<[u8]>, exposed: usize);
+    fn recycle(&self, memory: Box<[u8]>, dirty: usize);
 }
 
 /// Lends memory of your own as [`PooledBuf`]s, so that a pool of your making fits wherever a
@@ -38,8 +38,8 @@ pub trait Recycle: Send + Sync + 'static {
 /// struct Kept(Mutex<Vec<(Box<[u8]>, usize)>>);
 ///
 /// impl Recycle for Kept {
-///     fn recycle(&self, memory: Box<[u8]>, exposed: usize) {
-///         self.0.lock().unwrap().push((memory, exposed));
+///     fn recycle(&self, memory: Box<[u8]>, dirty: usize) {
+///         self.0.lock().unwrap().push((memory, dirty));
 ///     }
 /// }
 ///
@@ -65,8 +65,8 @@ pub trait Recycle: Send + Sync + 'static {
 ///             return Err(AcquireError::Closed { pool });
 ///         }
 ///         let kept = self.kept().pop();
-///         let (memory, exposed) = kept.unwrap_or_else(|| (vec![0; max].into(), 0));
-///         Ok(self.recycler.lend(memory, exposed).expect("4 KiB are far below the limit"))
+///         let (memory, dirty) = kept.unwrap_or_else(|| (vec![0; max].into(), 0));
+///         Ok(self.recycler.lend(memory, dirty).expect("4 KiB are far below the limit"))
 ///     }
 ///     fn max_len(&self) -> usize {
 ///         4096
@@ -126,19 +126,19 @@ impl<R: Recycle> Recycler<R> {
         &self.home.recycle
     }
 
-    /// Lends `memory`, all of it. Say in `exposed` how many of its leading bytes may hold what another
+    /// Lends `memory`, all of it. Say in `dirty` how many of its leading bytes may hold what another
     /// holder wrote: what [`Recycle::recycle`] said of it, or 0 if it was wiped or is new. The guard never
     /// shows those bytes.
     ///
     /// # Errors
     ///
     /// The memory itself, when it is larger than the 4,294,967,295 bytes that a guard can count.
-    pub fn lend(&self, memory: Box<[u8]>, exposed: usize) -> Result<PooledBuf, Box<[u8]>> {
+    pub fn lend(&self, memory: Box<[u8]>, dirty: usize) -> Result<PooledBuf, Box<[u8]>> {
         if is_beyond_limit(memory.len()) {
             return Err(memory);
         }
         // Both at most `BUFFER_SIZE_LIMIT`, a `u32`.
-        let (capacity, stale) = (memory.len() as u32, exposed.min(memory.len()) as u32);
+        let (capacity, stale) = (memory.len() as u32, dirty.min(memory.len()) as u32);
         let memory = NonNull::from(Box::leak(memory)).cast();
         let home = Arc::into_raw(Arc::clone(&self.home)).cast_mut();
         // SAFETY: an `Arc` never points to null.
@@ -176,8 +176,8 @@ unsafe fn release<R: Recycle>(
         let memory = NonNull::slice_from_raw_parts(data.get().sub(head), size);
         Box::from_raw(memory.as_ptr())
     };
-    let exposed = slot.used(place, lengths).exposed();
-    home.recycle.recycle(memory, exposed as usize);
+    let dirty = slot.used(place, lengths).dirty();
+    home.recycle.recycle(memory, dirty as usize);
 }
 
 impl<R: Recycle> Clone for Recycler<R> {

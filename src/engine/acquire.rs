@@ -228,7 +228,7 @@ impl Lending<'_> {
         // SAFETY: the header lies at the start of the core, which lives until all buffers are released (see the
         // module). The region's bytes at `slot` are initialised, at least `buffer_size` many behind the headroom, and
         // ours alone until `release` pushes `slot`; what their last holder did has happened before. The core is `Sync`.
-        // `exposed` was a guard's.
+        // `dirty` was a guard's.
         unsafe { PooledBuf::from_parts(self.header, self.places.buffer(index), self.buffer_size, slot) }
     }
 }

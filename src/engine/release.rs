@@ -9,7 +9,7 @@ use crate::base::wipe::Wipe;
 use crate::buf::guard::header::ReleaseHeader;
 use crate::buf::guard::layout::{Address, Lengths, Place};
 use crate::engine::PoolCore;
-use crate::free_list::{FreeList, Inlet, NotTaken, Slot};
+use crate::free_list::{FreeList, NotTaken, ReleaseSide, Slot};
 use crate::waiting::after::After;
 
 /// Takes a guard's buffer back, as it is.
@@ -38,7 +38,7 @@ unsafe fn put<F: FreeList>(core: NonNull<PoolCore<F>>, slot: Slot) {
     // SAFETY: the core is alive because this buffer is out.
     let alive = unsafe { core.as_ref() };
     alive.witness.holds(slot.index());
-    if let Err(slot) = alive.free_list.inlet().push_fast(slot) {
+    if let Err(slot) = alive.free_list.release_side().push_fast(slot) {
         // SAFETY: the buffer is out still, and has no guard, as our caller says.
         unsafe { release_slow(core, slot) };
     }
@@ -73,8 +73,8 @@ pub(super) unsafe fn release_with_extras<F: FreeList>(
             policy.overwrite(bytes);
             // What a writer was handed and did not report is no more than hidden: to wipe it, too, would cost the
             // buffer's size for each receive, however little came.
-            if slot.exposed() <= written {
-                slot.set_exposed(0);
+            if slot.dirty() <= written {
+                slot.set_dirty(0);
             }
         }
     }
@@ -107,7 +107,7 @@ unsafe fn release_slow<F: FreeList>(core: NonNull<PoolCore<F>>, slot: Slot) {
     let slot = if alive.free_list.wants_one() {
         slot
     } else {
-        match alive.free_list.inlet().push(slot) {
+        match alive.free_list.release_side().push(slot) {
             Ok(()) => return,
             Err(NotTaken::Wanted(slot)) => slot,
             Err(NotTaken::Closed(_)) => {

@@ -40,7 +40,7 @@ impl<F: FreeList> PoolCore<F> {
             span,
             overlap,
             reserve: self.region.layout().reserve,
-            exposed_after: match pages::keeps_what_was_there() {
+            dirty_after: match pages::keeps_what_was_there() {
                 true => 0,
                 false => self.buffer_size(),
             },

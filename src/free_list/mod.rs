@@ -15,7 +15,7 @@ use crate::memory::trim_plan::Trimming;
 ///
 /// ```text
 /// 63        32 31         0
-/// [ exposed  ][   index   ]
+/// [  dirty   ][   index   ]
 /// ```
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "the buffer is lost to its pool unless it is lent or put back"]
@@ -23,8 +23,8 @@ pub(crate) struct Slot(u64);
 
 impl Slot {
     #[inline(always)]
-    pub(crate) fn new(index: u32, exposed: u32) -> Slot {
-        Slot(u64::from(exposed) << 32 | u64::from(index))
+    pub(crate) fn new(index: u32, dirty: u32) -> Slot {
+        Slot(u64::from(dirty) << 32 | u64::from(index))
     }
 
     /// The slot whose [`word`](Slot::word) it is.
@@ -47,13 +47,13 @@ impl Slot {
     /// How many of its leading bytes may hold what a holder wrote. Lies here since what takes the index
     /// wants it next: that spares the pools an array, and a cache line, of their own.
     #[inline(always)]
-    pub(crate) fn exposed(&self) -> u32 {
+    pub(crate) fn dirty(&self) -> u32 {
         (self.0 >> 32) as u32
     }
 
     #[inline(always)]
-    pub(crate) fn set_exposed(&mut self, exposed: u32) {
-        *self = Slot::new(self.index(), exposed);
+    pub(crate) fn set_dirty(&mut self, dirty: u32) {
+        *self = Slot::new(self.index(), dirty);
     }
 }
 
@@ -130,8 +130,8 @@ pub(crate) enum Demand {
 ///   when none that was is at hand;
 /// - all that happened before a `push` has happened before the `pop` that returns the same buffer returns.
 pub(crate) trait FreeList: Send + Sync + Sized + 'static {
-    /// Where buffers are put back.
-    type Inlet<'a>: Inlet;
+    /// See [`ReleaseSide`].
+    type ReleaseSide<'a>: ReleaseSide;
     /// See [`FreeList::hold`].
     type Held<'a>: Held;
 
@@ -153,7 +153,7 @@ pub(crate) trait FreeList: Send + Sync + Sized + 'static {
     /// Does what `pop_many` does, and returns true, if that takes a few instructions for each buffer only.
     fn pop_many_fast<T>(&self, count: u32, out: &mut Vec<T>, make: impl Fn(Slot) -> T) -> bool;
 
-    fn inlet(&self) -> Self::Inlet<'_>;
+    fn release_side(&self) -> Self::ReleaseSide<'_>;
 
     /// Holds the list: until the drop of what this returns, nobody else takes a buffer or puts one back. Called under
     /// the lock of the line in which requests wait for these buffers, and not after `close`.
@@ -218,10 +218,10 @@ pub(crate) trait Held {
     fn set_demand(&mut self, demand: Demand);
 }
 
-/// Where buffers are put back to a list, which another thread may free as soon as the last of them is back: before
-/// the call that put it back returns. So what is passed to such a call refers to atomics and locks alone, of which
+/// The side of a list where buffers are put back. Another thread may free the list as soon as the last of them
+/// is back: before the call that put it back returns. So what is passed to such a call refers to atomics and locks alone, of which
 /// the compiler does not assume that they outlive the call, as it does of what a reference to plain bytes refers to.
-pub(crate) trait Inlet: Copy {
+pub(crate) trait ReleaseSide: Copy {
     /// Does what `push` does if that takes a few instructions only; else the buffer is the caller's still.
     fn push_fast(self, slot: Slot) -> Result<(), Slot>;
 

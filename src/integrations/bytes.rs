@@ -89,7 +89,7 @@ impl From<PooledBuf> for Bytes {
 ///
 /// Safe code can write into `chunk_mut` and *not* report it, as a reader does that uses the buffer as scratch space;
 /// and so does a datagram socket, see [`TrustedRecv`](crate::TrustedRecv). No later holder is shown that: whatever is
-/// reported, all bytes that `chunk_mut` gave out count as [exposed](crate::Wipe), and who asks for
+/// reported, all bytes that `chunk_mut` gave out count as [dirty](crate::Wipe), and who asks for
 /// [`spare_mut`](PooledBuf::spare_mut) next has them zeroed first. (So in a pool whose buffers are used in both ways,
 /// `spare_mut` costs its length, and not what was received; [`spare_mut_for`](PooledBuf::spare_mut_for) costs what is
 /// asked for.) But they stay in memory until then. Where that matters, use `Wipe::Secure`.

@@ -60,7 +60,7 @@ impl SetLen for PooledBuf {
 /// *What is written and not reported* can be shown to a later holder, except with [`Wipe::Secure`](crate::Wipe). Reads
 /// of streams and files write no such bytes. A [datagram socket](crate::TrustedRecv) may; so does who calls `as_uninit`
 /// and writes there, which compio lets safe code do, and reads into the guard afterwards. Ask for
-/// [`spare_mut`](PooledBuf::spare_mut) after such a read, and all bytes count as [exposed](crate::Wipe). (They do not
+/// [`spare_mut`](PooledBuf::spare_mut) after such a read, and all bytes count as [dirty](crate::Wipe). (They do not
 /// always, since the next holder's first read would then have to zero the whole buffer, however little it receives.)
 ///
 /// ```
@@ -85,7 +85,7 @@ impl SetLen for PooledBuf {
 /// up to compio. Don't wait for it.
 impl IoBufMut for PooledBuf {
     /// The data and what can be added behind them, for the operating system to write to; the whole buffer, where
-    /// nothing was consumed. All of it counts as exposed when the guard is wiped, until it is said how many bytes were
+    /// nothing was consumed. All of it counts as dirty when the guard is wiped, until it is said how many bytes were
     /// written, as a read does when it is done: then so many. (An `append` that brought nothing does not say so.)
     ///
     /// *Cost.* Zeroes what earlier holders have received into the buffer, if it was not [wiped](crate::Wipe), however
@@ -93,7 +93,7 @@ impl IoBufMut for PooledBuf {
     /// code. What no holder has written since is not zeroed again.
     #[inline]
     fn as_uninit(&mut self) -> &mut [MaybeUninit<u8>] {
-        self.zero_exposed();
+        self.zero_dirty();
         // SAFETY: that its user writes bytes only, never `MaybeUninit::uninit`, is what compio relies on
         // for every buffer that implements this trait, `Vec<u8>` included.
         unsafe { self.uninit_mut() }

@@ -16,7 +16,7 @@ pub(crate) struct Trimming<'a> {
     pub(crate) reserve: u32,
     /// How many leading bytes of a buffer may hold anything when pages of it or its neighbours have been given back,
     /// beside those that did before.
-    pub(crate) exposed_after: u32,
+    pub(crate) dirty_after: u32,
     /// Gives back the pages that lie in the first buffers, all free, and touch the second ones, which are among
     /// them; returns how many bytes that were.
     pub(crate) discard: &'a mut dyn FnMut(Range<u32>, Range<u32>) -> usize,
@@ -148,7 +148,7 @@ mod tests {
             span: 100,
             overlap: 1,
             reserve: 100,
-            exposed_after: 0,
+            dirty_after: 0,
             discard: &mut |free, wanted| {
                 calls.push((free, wanted));
                 10

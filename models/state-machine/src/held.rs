@@ -151,8 +151,8 @@ impl Held {
         &self.own[..self.len]
     }
 
-    /// How many bytes, from the first, count as exposed.
-    pub(crate) fn exposed(&self) -> usize {
+    /// How many bytes, from the first, count as dirty.
+    pub(crate) fn dirty(&self) -> usize {
         match self.unreported {
             true => self.capacity,
             false => self.stale.max(self.before.len() + self.own.len()),

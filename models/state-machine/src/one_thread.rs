@@ -97,15 +97,15 @@ struct Run {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lender {
     Tier(usize),
-    OwnMemory { capacity: usize, exposed: usize },
+    OwnMemory { capacity: usize, dirty: usize },
 }
 
 impl Lender {
-    /// Of a guard of whose bytes so many count as exposed.
-    fn with_exposed(self, exposed: usize) -> Self {
+    /// Of a guard of whose bytes so many count as dirty.
+    fn with_dirty(self, dirty: usize) -> Self {
         match self {
             Lender::Tier(_) => self,
-            Lender::OwnMemory { capacity, .. } => Lender::OwnMemory { capacity, exposed },
+            Lender::OwnMemory { capacity, .. } => Lender::OwnMemory { capacity, dirty },
         }
     }
 }
@@ -301,7 +301,7 @@ impl Run {
             Operation::Forget { which } => {
                 let which = choose(which, self.held.len())?;
                 let (lender, held) = self.held.swap_remove(which);
-                let lender = lender.with_exposed(held.exposed());
+                let lender = lender.with_dirty(held.dirty());
                 self.forgotten.push((lender, ManuallyDrop::new(held.buf)));
             }
             Operation::OnBuffer { which, operation } => {
@@ -335,14 +335,14 @@ impl Run {
                 self.drop_frozen(choose(which, self.frozen.len())?);
             }
             Operation::Lend { len, again } if self.held.len() < 4 * AT_A_TIME => {
-                let (buf, exposed) = self.own_memory.lend(len.into(), again);
+                let (buf, dirty) = self.own_memory.lend(len.into(), again);
                 let capacity = buf.capacity();
-                let lender = Lender::OwnMemory { capacity, exposed };
+                let lender = Lender::OwnMemory { capacity, dirty };
                 let unwritten = Unwritten {
                     poison: false,
                     memory_is_wiped: false,
                 };
-                self.held.push((lender, Held::new(buf, capacity, exposed, unwritten)));
+                self.held.push((lender, Held::new(buf, capacity, dirty, unwritten)));
             }
             Operation::SetMax { pool, tier, max } => {
                 let (pool, handle) = find(pool)?;
@@ -528,7 +528,7 @@ impl Run {
 
     fn release(&mut self, which: usize) {
         let (lender, held) = self.held.swap_remove(which);
-        let lender = lender.with_exposed(held.exposed());
+        let lender = lender.with_dirty(held.dirty());
         drop(held);
         self.released(lender);
     }
@@ -536,15 +536,15 @@ impl Run {
     fn released(&mut self, lender: Lender) {
         match lender {
             Lender::Tier(tier) => self.model.release(tier),
-            Lender::OwnMemory { capacity, exposed } => {
-                self.own_memory.came_back(capacity, exposed);
+            Lender::OwnMemory { capacity, dirty } => {
+                self.own_memory.came_back(capacity, dirty);
             }
         }
     }
 
     fn freeze(&mut self, which: usize) {
         let (lender, held) = self.held.swap_remove(which);
-        let lender = lender.with_exposed(held.exposed());
+        let lender = lender.with_dirty(held.dirty());
         let expected = held.bytes().to_vec();
         let bytes = held.buf.freeze();
         assert_eq!(bytes, expected);

@@ -9,12 +9,12 @@ struct Kept(Mutex<Vec<Memory>>);
 /// Memory, and how many of its leading bytes a holder may have written.
 struct Memory {
     bytes: Box<[u8]>,
-    exposed: usize,
+    dirty: usize,
 }
 
 impl Recycle for Kept {
-    fn recycle(&self, bytes: Box<[u8]>, exposed: usize) {
-        self.0.lock().push(Memory { bytes, exposed });
+    fn recycle(&self, bytes: Box<[u8]>, dirty: usize) {
+        self.0.lock().push(Memory { bytes, dirty });
     }
 }
 
@@ -42,26 +42,26 @@ impl OwnMemory {
             self.made += 1;
             Memory {
                 bytes: vec![0; len].into(),
-                exposed: 0,
+                dirty: 0,
             }
         });
         self.out += 1;
         let len = memory.bytes.len();
-        let buf = self.recycler.lend(memory.bytes, memory.exposed).unwrap();
+        let buf = self.recycler.lend(memory.bytes, memory.dirty).unwrap();
         assert_eq!((buf.capacity(), buf.slot()), (len, None));
-        (buf, memory.exposed)
+        (buf, memory.dirty)
     }
 
-    /// A guard of `capacity` bytes has been dropped, of which the first `expected` should count as exposed.
+    /// A guard of `capacity` bytes has been dropped, of which the first `expected` should count as dirty.
     pub(crate) fn came_back(&mut self, capacity: usize, expected: usize) {
         self.out -= 1;
         let kept = self.kept();
-        let Memory { bytes, exposed } = kept.last().unwrap();
-        assert_eq!((bytes.len(), *exposed), (capacity, expected));
+        let Memory { bytes, dirty } = kept.last().unwrap();
+        assert_eq!((bytes.len(), *dirty), (capacity, expected));
         // It was all zero at first, and is never wiped.
         assert!(
-            bytes[*exposed..].iter().all(|byte| *byte == 0),
-            "exposed bytes are not counted"
+            bytes[*dirty..].iter().all(|byte| *byte == 0),
+            "dirty bytes are not counted"
         );
     }
 

@@ -13,7 +13,7 @@ use crate::buf::guard::PooledBuf;
 /// It may write more than it reports, also when it fails. Linux copies a UDP datagram into the receiver's memory while
 /// it verifies its checksum; if that is wrong, the datagram is dropped, and the call goes on to the next one, which may
 /// be shorter, or says [`WouldBlock`](io::ErrorKind::WouldBlock). So all bytes that a socket is given count as
-/// [exposed](crate::Wipe), and it is given no more than the [largest datagram](TrustedRecv::LARGEST) has.
+/// [dirty](crate::Wipe), and it is given no more than the [largest datagram](TrustedRecv::LARGEST) has.
 ///
 /// Implemented for std's [`UdpSocket`], and its Unix datagram sockets. Those of tokio are received from with
 /// `try_recv_buf_from`, by the feature `bytes`, and those of socket2, and several datagrams at once, with
@@ -122,7 +122,7 @@ unsafe impl TrustedRecv for UnixDatagram {
 /// spare](PooledBuf::spare_len), the rest is lost: in silence on Unix, and with an error on Windows.
 ///
 /// *Cost.* That of the system call: nothing is zeroed. But all bytes that the socket was given count as
-/// [exposed](crate::Wipe), however few came, since it may have [written more of them](TrustedRecv) than it reports:
+/// [dirty](crate::Wipe), however few came, since it may have [written more of them](TrustedRecv) than it reports:
 /// 65,535 at most, of a UDP socket. Without wiping that costs nothing; with it, a release overwrites as many. So let
 /// the pool's buffers be as large as the datagrams that you expect. An interrupted call is tried again.
 impl PooledBuf {

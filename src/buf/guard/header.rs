@@ -15,7 +15,7 @@ use crate::free_list::Slot;
 /// remember that bytes are out would need one more bit of the guard, whose 40 bytes are all in use, and one more branch
 /// in each release. So the guard remembers it by where it points: at `settled` at first, at `handed_out` while bytes
 /// are out, and at `settled` again when the report has come. A release goes through the header that the guard points
-/// at, and that of `handed_out` counts everything as exposed.
+/// at, and that of `handed_out` counts everything as dirty.
 #[repr(C)]
 pub(crate) struct ReleaseHeaders {
     settled: ReleaseHeader,
@@ -109,7 +109,7 @@ unsafe fn release_handed_out(
     mut slot: Slot,
 ) {
     let all = Lengths::new(lengths.len(), place.room());
-    slot.set_exposed(place.size());
+    slot.set_dirty(place.size());
     // SAFETY: the first header lies before the second; and the values are a guard's, as our caller says.
     unsafe {
         let settled = header.sub(1);

@@ -47,7 +47,7 @@ impl TryFrom<Vec<u8>> for PooledBuf {
         // SAFETY: a `Vec` never points to null.
         let start = unsafe { NonNull::new_unchecked(memory.as_mut_ptr()) };
         // SAFETY: the lender is a static. The memory was the `Vec`'s, which is not dropped, and is the guard's alone;
-        // that its bytes may not be initialised is said by `exposed`. The heap takes it back on any thread.
+        // that its bytes may not be initialised is said by `dirty`. The heap takes it back on any thread.
         let mut buf = unsafe {
             let slot = Slot::new(NO_SLOT, capacity);
             PooledBuf::from_parts(NonNull::from(&HEAP), start, capacity, slot)

@@ -12,7 +12,7 @@
 //!         |  place   | lengths  |   data   |   slot   |  header  |
 //!         +----------+----------+----------+----------+----------+
 //! low     room       len                   index
-//! high    head       written               exposed
+//! high    head       written               dirty  
 //!
 //! made    <----- 16 bytes -----><----- 16 bytes -----><--- 8 --->
 //! changed <----- 16 bytes ----->
@@ -128,16 +128,16 @@ impl Lengths {
 
 impl Slot {
     /// The slot of a guard of these words that is released, and not wiped: what its holder has written counts as
-    /// exposed, so it is hidden from the next one, as is what was exposed before.
+    /// dirty, so it is hidden from the next one, as is what was dirty before.
     ///
     /// A branch, not a maximum: most holders write no more than those before did, and then what is released does not
     /// depend on the lengths, which were written a moment ago.
     #[inline(always)]
     pub(crate) fn used(mut self, place: Place, lengths: Lengths) -> Slot {
         let end = lengths.written_end(place);
-        if end > self.exposed() {
+        if end > self.dirty() {
             seldom();
-            self.set_exposed(end);
+            self.set_dirty(end);
         }
         self
     }

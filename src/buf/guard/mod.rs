@@ -88,7 +88,7 @@ pub struct PooledBuf {
     lengths: Lengths,
     /// The first byte of the data. All lengths are counted from here.
     data: Address,
-    /// The word of the [`Slot`]. Its `exposed` is counted from the buffer's first byte, wherever the data begin: up to
+    /// The word of the [`Slot`]. Its `dirty` is counted from the buffer's first byte, wherever the data begin: up to
     /// there bytes may be an earlier holder's, or what was written for this one and not reported, or not be
     /// initialised; from there on, none is, but for what lies below `written`.
     slot: u64,
@@ -115,9 +115,9 @@ impl PooledBuf {
     /// - `lender` can be dereferenced;
     /// - the `capacity` bytes at `memory`, and the lender's `headroom` bytes before it, can be written, and nothing but
     ///   the guard uses them;
-    /// - those that are not exposed are initialised; all of them, unless the lender says otherwise.
+    /// - those that are not dirty are initialised; all of them, unless the lender says otherwise.
     ///
-    /// `release` may be called once with them. No more than `capacity` are exposed, and `capacity + headroom` at most
+    /// `release` may be called once with them. No more than `capacity` are dirty, and `capacity + headroom` at most
     /// [`BUFFER_SIZE_LIMIT`](crate::memory::layout::BUFFER_SIZE_LIMIT).
     #[inline]
     pub(crate) unsafe fn from_parts(
@@ -126,7 +126,7 @@ impl PooledBuf {
         capacity: u32,
         slot: Slot,
     ) -> Self {
-        debug_assert!(slot.exposed() <= capacity);
+        debug_assert!(slot.dirty() <= capacity);
         let (place, lengths) = (Place::new(capacity, 0), Lengths::new(0, 0));
         PooledBuf::of_words(place, lengths, Address::new(memory), slot.word(), lender.cast())
     }
@@ -454,11 +454,11 @@ impl PooledBuf {
     /// From `written` up to this, counted from where the data begin, bytes may be an earlier holder's, or what was
     /// written for this one and not reported, or not be initialised; from there on, none is. At most the room.
     #[inline(always)]
-    fn exposed(&self) -> u32 {
-        let exposed = Slot::from_word(self.slot).exposed();
-        let (exposed, room) = (u64::from(exposed), u64::from(self.room()));
+    fn dirty(&self) -> u32 {
+        let dirty = Slot::from_word(self.slot).dirty();
+        let (dirty, room) = (u64::from(dirty), u64::from(self.room()));
         // What was consumed does not count, and what was prepended counts besides. At most the room.
-        (exposed + room).saturating_sub(self.place.size().into()) as u32
+        (dirty + room).saturating_sub(self.place.size().into()) as u32
     }
 
     /// Sets how many bytes the data are, and counts them as written.
@@ -473,17 +473,17 @@ impl PooledBuf {
         self.set_lengths(Lengths::new(len, self.written()));
     }
 
-    /// Sets what [`exposed`](PooledBuf::exposed) says: to no fewer bytes than were prepended, which lie before those
+    /// Sets what [`dirty`](PooledBuf::dirty) says: to no fewer bytes than were prepended, which lie before those
     /// that a slot counts.
     #[inline]
-    fn set_exposed(&mut self, exposed: u32) {
+    fn set_dirty(&mut self, dirty: u32) {
         let mut slot = Slot::from_word(self.slot);
-        slot.set_exposed(exposed.wrapping_add(self.place.head()));
+        slot.set_dirty(dirty.wrapping_add(self.place.head()));
         self.slot = slot.word();
     }
 
     /// Lets the data begin elsewhere in the buffer, `head` bytes behind its first byte, and be `len` bytes. What is
-    /// written and exposed stays where it is.
+    /// written and dirty stays where it is.
     ///
     /// # Safety
     ///

@@ -1,9 +1,9 @@
 //! Receiving: handing out the bytes behind the data, for being written to.
 //!
-//! What a writer may find there, and how much of it counts as exposed afterwards, is a matter of what is known of it:
+//! What a writer may find there, and how much of it counts as dirty afterwards, is a matter of what is known of it:
 //!
 //! - Of safe code, nothing is known. It gets bytes that are zeroed where they would show an earlier holder's, and all
-//!   of them count as exposed: `spare_mut`, `read_from_any`.
+//!   of them count as dirty: `spare_mut`, `read_from_any`.
 //! - Streams, files, and what else is marked as [`TrustedRead`], write what they report and nothing else. They get the
 //!   bytes as they are, and what they report is what counts, or all of them, if they break off: `read_from`, `receive`,
 //!   `fill_with`.
@@ -35,7 +35,7 @@ impl PooledBuf {
     /// [`TrustedRead`]. Any other goes into [`read_from_any`](PooledBuf::read_from_any).
     ///
     /// *Cost.* What the read costs, however large the buffer is, and however much of it earlier holders used: nothing
-    /// is zeroed, and what counts as [exposed](crate::Wipe) is what came. (`Wipe::Secure` counts all that was handed
+    /// is zeroed, and what counts as [dirty](crate::Wipe) is what came. (`Wipe::Secure` counts all that was handed
     /// out: the whole buffer. Memory of no pool, which may not be initialised, is zeroed once.)
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl PooledBuf {
     /// As [`read_from`](PooledBuf::read_from), from any reader.
     ///
     /// A reader may look at the bytes that it is given, and may write more of them than it says. So those that would
-    /// show an earlier holder's are zeroed first, and all of them count as exposed when the guard is wiped, as with
+    /// show an earlier holder's are zeroed first, and all of them count as dirty when the guard is wiped, as with
     /// [`spare_mut`](PooledBuf::spare_mut): on a large buffer, both can take longer than the read.
     ///
     /// # Errors
@@ -174,7 +174,7 @@ impl PooledBuf {
     /// may write more of them than it reports, as datagram sockets do: see [`TrustedRecv`](crate::TrustedRecv). For the
     /// sockets of std there are [`recv`](PooledBuf::recv) and its kind.
     ///
-    /// *Cost.* Nothing is zeroed. All bytes that are handed out count as [exposed](crate::Wipe), however few came: so
+    /// *Cost.* Nothing is zeroed. All bytes that are handed out count as [dirty](crate::Wipe), however few came: so
     /// say no more than the largest datagram that you expect. A call that was interrupted is not tried again.
     ///
     /// # Errors
@@ -223,7 +223,7 @@ impl PooledBuf {
     /// All the bytes that can still be added, for writing into; [`commit`](PooledBuf::commit) then says
     /// how many were. What they show is this holder's own, 0, or [`POISON`](crate::POISON), never an
     /// earlier holder's: such bytes are zeroed first, which costs a `memset` of as many of them as earlier
-    /// holders exposed. A guard all of whose bytes were handed out counts as exposed to its end when it is
+    /// holders made dirty. A guard all of whose bytes were handed out counts as dirty to its end when it is
     /// wiped; see [`spare_mut_for`](PooledBuf::spare_mut_for) where it is known how much will come.
     ///
     /// For receiving, [`read_from`](PooledBuf::read_from) and its kind cost neither.
@@ -279,7 +279,7 @@ impl PooledBuf {
     /// handing to the operating system; [`set_len`](PooledBuf::set_len) then says how many were written, where the safe
     /// [`commit`](PooledBuf::commit) would zero some.
     ///
-    /// All of them count as exposed when the guard is wiped, unless `set_len` says how many were written: then so many.
+    /// All of them count as dirty when the guard is wiped, unless `set_len` says how many were written: then so many.
     ///
     /// # Safety
     ///
@@ -295,7 +295,7 @@ impl PooledBuf {
     /// Sets how many bytes count as written, after writing them through
     /// [`spare_capacity_mut`](PooledBuf::spare_capacity_mut).
     ///
-    /// Of what was handed out until now, no more than these bytes count as exposed then (`Wipe::Secure` still counts
+    /// Of what was handed out until now, no more than these bytes count as dirty then (`Wipe::Secure` still counts
     /// all). Where more were written, say so by a larger `len` first, and then [`truncate`](PooledBuf::truncate):
     /// otherwise a later holder could be shown them. Datagram sockets write more than they report, see
     /// [`recv_with`](PooledBuf::recv_with).
@@ -313,7 +313,7 @@ impl PooledBuf {
         self.header = unsafe { ReleaseHeader::when_reported(self.header) };
     }
 
-    /// The data and all that can be added behind them, as they are. All of it counts as exposed until it has been said
+    /// The data and all that can be added behind them, as they are. All of it counts as dirty until it has been said
     /// how many bytes were written.
     ///
     /// # Safety
@@ -342,14 +342,14 @@ impl PooledBuf {
     /// Makes sure that no byte from the data on is an earlier holder's, or uninitialised. They do not count as written.
     #[cfg(feature = "compio-buf-08")]
     #[inline]
-    pub(crate) fn zero_exposed(&mut self) {
-        self.zero_exposed_below(self.room());
-        if self.exposed() > self.written() {
-            self.set_exposed(self.written());
+    pub(crate) fn zero_dirty(&mut self) {
+        self.zero_dirty_below(self.room());
+        if self.dirty() > self.written() {
+            self.set_dirty(self.written());
         }
     }
 
-    /// Counts the bytes below `end`, which is within the room, as exposed, whatever is reported later: they are wiped
+    /// Counts the bytes below `end`, which is within the room, as dirty, whatever is reported later: they are wiped
     /// at the release, if the lender wipes, and the next holder is not shown them.
     ///
     /// Costs nothing where they are not wiped. Where they are, none is an earlier holder's, most often; those that are
@@ -358,7 +358,7 @@ impl PooledBuf {
     fn expose(&mut self, end: u32) {
         // SAFETY: `from_parts` was promised that the lender lives until the release.
         match unsafe { self.header.as_ref() }.wipe {
-            Wipe::Never if end > self.exposed() => self.set_exposed(end),
+            Wipe::Never if end > self.dirty() => self.set_dirty(end),
             Wipe::Never => {}
             _ => self.make_own(end),
         }
@@ -369,7 +369,7 @@ impl PooledBuf {
     #[cfg(feature = "bytes")]
     #[inline]
     pub(crate) fn hide(&mut self) {
-        self.set_exposed(self.room());
+        self.set_dirty(self.room());
     }
 
     /// Makes sure that all bytes of the buffer are initialised: those of a pool are.
@@ -430,25 +430,25 @@ impl PooledBuf {
     #[inline]
     fn make_own(&mut self, end: u32) {
         if end > self.written() {
-            self.zero_exposed_below(end);
+            self.zero_dirty_below(end);
             self.set_lengths(Lengths::new(self.lengths.len(), end));
         }
     }
 
     /// Zeroes what of the bytes below `end`, which is within the room, may be an earlier holder's, or not initialised.
     #[inline]
-    fn zero_exposed_below(&mut self, end: u32) {
-        let (exposed, written) = (self.exposed().min(end) as usize, self.written() as usize);
-        if exposed > written {
-            // SAFETY: from `written` up to `exposed`, both within the room: the guard's own bytes.
+    fn zero_dirty_below(&mut self, end: u32) {
+        let (dirty, written) = (self.dirty().min(end) as usize, self.written() as usize);
+        if dirty > written {
+            // SAFETY: from `written` up to `dirty`, both within the room: the guard's own bytes.
             unsafe {
-                self.data().add(written).write_bytes(0, exposed - written);
+                self.data().add(written).write_bytes(0, dirty - written);
             }
         }
     }
 }
 
-/// The bytes behind a guard's data, while something writes to them. When it is dropped, they count as exposed for good:
+/// The bytes behind a guard's data, while something writes to them. When it is dropped, they count as dirty for good:
 /// so do those of a receive that panics, or breaks off, or may write more than it reports.
 pub(super) struct HandedOut<'a> {
     buf: &'a mut PooledBuf,

@@ -43,7 +43,7 @@ pub(crate) fn read_from<'a>(
         Err(ref error) if has_written_nothing(error) => {
             handed_out.into_iter().flatten().for_each(HandedOut::untouched);
         }
-        // They count as exposed.
+        // They count as dirty.
         Err(_) => drop(handed_out),
     }
     read

@@ -39,7 +39,7 @@ use crate::base::faults::{Fault, injected};
 use crate::base::sync::{AtomicU8, IN_MODEL, Mutex, MutexGuard, Ordering, next_thread_number, static_thread_local};
 use crate::free_list::lock_free::tagged_index::TaggedIndex;
 use crate::free_list::lock_free::treiber::{EmptyHead, Node, StackHead, TreiberStack};
-use crate::free_list::{Counts, Demand, Empty, FreeList, Held, Inlet, Limits, NotTaken, Slot, reserve};
+use crate::free_list::{Counts, Demand, Empty, FreeList, Held, Limits, NotTaken, ReleaseSide, Slot, reserve};
 use crate::memory::trim_plan::Trimming;
 use crate::memory::{OutOfMemory, vec_for};
 
@@ -54,9 +54,9 @@ pub(crate) struct Shards<const N: usize> {
     across: bool,
 }
 
-/// The list, as references to atomics and locks alone: see [`Inlet`].
+/// The list, as references to atomics and locks alone: see [`ReleaseSide`].
 #[derive(Clone, Copy)]
-pub(crate) struct ShardsInlet<'a, const N: usize> {
+pub(crate) struct ShardsReleaseSide<'a, const N: usize> {
     stacks: &'a [StackHead],
     nodes: &'a [Node],
     state: &'a State<N>,
@@ -86,7 +86,7 @@ struct Frozen<const N: usize> {
 
 /// All shards are frozen, and the lock is held.
 pub(crate) struct HeldShards<'a, const N: usize> {
-    shards: ShardsInlet<'a, N>,
+    shards: ShardsReleaseSide<'a, N>,
     frozen: MutexGuard<'a, Frozen<N>>,
     tops: [TaggedIndex<N>; MOST],
     home: usize,
@@ -104,7 +104,7 @@ const MOST: usize = if IN_MODEL { 2 } else { 8 };
 /// Fewest buffers for which a shard is worth its cache lines.
 const FEWEST: usize = if IN_MODEL { 2 } else { 8 };
 
-impl<'a, const N: usize> ShardsInlet<'a, N> {
+impl<'a, const N: usize> ShardsReleaseSide<'a, N> {
     /// A power of two, so that a thread's shard is found without a division.
     const SHARDS: usize = {
         let mut shards = 1;
@@ -150,7 +150,7 @@ impl<'a, const N: usize> ShardsInlet<'a, N> {
     }
 }
 
-impl<'a, const N: usize> ShardsInlet<'a, N> {
+impl<'a, const N: usize> ShardsReleaseSide<'a, N> {
     /// The shard that an index belongs to.
     #[inline]
     fn shard_of(self, index: u32) -> TreiberStack<'a, N> {
@@ -277,7 +277,7 @@ impl<const N: usize> Held for HeldShards<'_, N> {
     }
 
     fn take(&mut self) -> Slot {
-        let count = ShardsInlet::<N>::SHARDS;
+        let count = ShardsReleaseSide::<N>::SHARDS;
         let places = (0..count).map(|step| self.home.wrapping_add(step) % count);
         let slot = places
             .map(|place| (self.shards.shard(place)).take_frozen(&mut self.tops[place]))
@@ -286,7 +286,7 @@ impl<const N: usize> Held for HeldShards<'_, N> {
     }
 
     fn put(&mut self, slot: Slot) {
-        let place = slot.index() as usize / ShardsInlet::<N>::SHARE;
+        let place = slot.index() as usize / ShardsReleaseSide::<N>::SHARE;
         let shard = self.shards.shard(place);
         shard.put_frozen(&mut self.tops[place], slot);
         self.frozen.returns += 1;
@@ -317,7 +317,7 @@ impl<const N: usize> Drop for HeldShards<'_, N> {
     }
 }
 
-impl<const N: usize> Inlet for ShardsInlet<'_, N> {
+impl<const N: usize> ReleaseSide for ShardsReleaseSide<'_, N> {
     #[inline(always)]
     fn push_fast(self, slot: Slot) -> Result<(), Slot> {
         self.shard_of(slot.index()).try_push(slot)
@@ -331,15 +331,15 @@ impl<const N: usize> Inlet for ShardsInlet<'_, N> {
 }
 
 impl<const N: usize> FreeList for Shards<N> {
-    type Inlet<'a> = ShardsInlet<'a, N>;
+    type ReleaseSide<'a> = ShardsReleaseSide<'a, N>;
     type Held<'a> = HeldShards<'a, N>;
 
     fn new(limits: &Limits) -> Result<Self, OutOfMemory> {
         debug_assert_eq!(limits.max as usize, N);
-        let shards = ShardsInlet::<N>::SHARDS;
+        let shards = ShardsReleaseSide::<N>::SHARDS;
         let (mut stacks, mut nodes) = (vec_for(shards)?, vec_for(N)?);
         for place in 0..shards {
-            let (first, indices) = ShardsInlet::<N>::part(place);
+            let (first, indices) = ShardsReleaseSide::<N>::part(place);
             let initial = limits.initial.saturating_sub(first).min(indices);
             stacks.push(StackHead::new::<N>(first, indices, initial, &mut nodes));
         }
@@ -360,22 +360,22 @@ impl<const N: usize> FreeList for Shards<N> {
     }
 
     fn pop(&self) -> Result<Slot, Empty> {
-        self.inlet().walk().or_else(|walked| match walked {
+        self.release_side().walk().or_else(|walked| match walked {
             // `N` fits a `u32`.
             Walked::AllTaken => Err(Empty::AllInUse(N as u32)),
-            Walked::Frozen => self.inlet().pop_slow(),
+            Walked::Frozen => self.release_side().pop_slow(),
         })
     }
 
     /// From this thread's own shard.
     #[inline(always)]
     fn pop_fast(&self) -> Option<Slot> {
-        let (_, home) = self.inlet().home_first().next()?;
+        let (_, home) = self.release_side().home_first().next()?;
         home.try_pop()
     }
 
     fn pop_many<T>(&self, count: u32, out: &mut Vec<T>, make: impl Fn(Slot) -> T) -> Result<(), Empty> {
-        for (_, shard) in self.inlet().home_first() {
+        for (_, shard) in self.release_side().home_first() {
             if shard.pop_many(count, out, &make)? {
                 return Ok(());
             }
@@ -387,10 +387,10 @@ impl<const N: usize> FreeList for Shards<N> {
         if !self.across {
             return Err(match self.state.phase() {
                 CLOSED => Empty::Closed,
-                _ => Empty::AllInUse(self.inlet().shards().map(TreiberStack::in_use).sum()),
+                _ => Empty::AllInUse(self.release_side().shards().map(TreiberStack::in_use).sum()),
             });
         }
-        let mut held = self.inlet().try_hold()?;
+        let mut held = self.release_side().try_hold()?;
         let allowed = held.allowed();
         if allowed < count {
             return Err(Empty::AllInUse(N as u32 - allowed));
@@ -405,13 +405,13 @@ impl<const N: usize> FreeList for Shards<N> {
     /// From this thread's own shard.
     #[inline]
     fn pop_many_fast<T>(&self, count: u32, out: &mut Vec<T>, make: impl Fn(Slot) -> T) -> bool {
-        let home = self.inlet().home_first().next();
+        let home = self.release_side().home_first().next();
         home.is_some_and(|(_, home)| home.pop_many(count, out, make) == Ok(true))
     }
 
     #[inline(always)]
-    fn inlet(&self) -> ShardsInlet<'_, N> {
-        ShardsInlet {
+    fn release_side(&self) -> ShardsReleaseSide<'_, N> {
+        ShardsReleaseSide {
             stacks: &self.stacks,
             nodes: &self.nodes,
             state: &self.state,
@@ -419,7 +419,7 @@ impl<const N: usize> FreeList for Shards<N> {
     }
 
     fn hold(&self) -> HeldShards<'_, N> {
-        self.inlet().freeze(self.state.frozen.lock())
+        self.release_side().freeze(self.state.frozen.lock())
     }
 
     fn is_wanted(&self) -> bool {
@@ -438,7 +438,7 @@ impl<const N: usize> FreeList for Shards<N> {
             return 0;
         }
         frozen.closed = true;
-        N as u32 - self.inlet().freeze(frozen).allowed()
+        N as u32 - self.release_side().freeze(frozen).allowed()
     }
 
     fn is_closed(&self) -> bool {
@@ -447,7 +447,7 @@ impl<const N: usize> FreeList for Shards<N> {
 
     fn counts(&self) -> Counts {
         let frozen = self.state.frozen.lock();
-        let shards = self.inlet().shards().enumerate();
+        let shards = self.release_side().shards().enumerate();
         let counts = shards.map(|(place, shard)| shard.counts(frozen.tops.map(|tops| tops[place])));
         let none = Counts {
             in_use: Some(0),
@@ -476,7 +476,7 @@ impl<const N: usize> FreeList for Shards<N> {
         match self.across {
             true => N as u32,
             // The first has as many as any other.
-            false => ShardsInlet::<N>::part(0).1,
+            false => ShardsReleaseSide::<N>::part(0).1,
         }
     }
 
@@ -488,7 +488,7 @@ impl<const N: usize> FreeList for Shards<N> {
     fn trim(&self, trimming: &mut Trimming<'_>) -> usize {
         let hold = || {
             let frozen = self.state.frozen.lock();
-            (!frozen.closed).then(|| self.inlet().freeze(frozen))
+            (!frozen.closed).then(|| self.release_side().freeze(frozen))
         };
         let trim_shard = |(place, shard): (usize, TreiberStack<'_, N>)| {
             let Some(held) = hold() else { return 0 };
@@ -504,7 +504,7 @@ impl<const N: usize> FreeList for Shards<N> {
             }
             shard.end_trim(trim)
         };
-        self.inlet().shards().enumerate().map(trim_shard).sum()
+        self.release_side().shards().enumerate().map(trim_shard).sum()
     }
 }
 

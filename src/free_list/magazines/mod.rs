@@ -34,7 +34,7 @@ use crate::free_list::magazines::magazine::Magazine;
 use crate::free_list::magazines::registry::{MagazineCounts, Registry, SharedMagazines};
 use crate::free_list::magazines::thread::{ThreadMagazines, with_open_magazine, with_own};
 use crate::free_list::magazines::thread_cache::NO_PLACE;
-use crate::free_list::{Counts, Empty, FreeList, Inlet, Limits, NotTaken, Resizable, Slot};
+use crate::free_list::{Counts, Empty, FreeList, Limits, NotTaken, ReleaseSide, Resizable, Slot};
 use crate::memory::OutOfMemory;
 use crate::memory::trim_plan::Trimming;
 
@@ -52,7 +52,7 @@ type HeldMagazines<'a> = HeldDepot<'a, Option<MutexGuard<'a, Registry>>>;
 
 /// The pool as one thread uses it.
 #[derive(Clone, Copy)]
-pub(crate) struct MagazineInlet<'a> {
+pub(crate) struct MagazineReleaseSide<'a> {
     /// Where in a cache.
     place: u8,
     id: u32,
@@ -61,7 +61,7 @@ pub(crate) struct MagazineInlet<'a> {
 }
 
 impl FreeList for Magazines {
-    type Inlet<'a> = MagazineInlet<'a>;
+    type ReleaseSide<'a> = MagazineReleaseSide<'a>;
     type Held<'a> = HeldMagazines<'a>;
 
     fn new(limits: &Limits) -> Result<Self, OutOfMemory> {
@@ -82,7 +82,7 @@ impl FreeList for Magazines {
 
     fn pop(&self) -> Result<Slot, Empty> {
         let depot = &self.shared.depot;
-        let refilled = (self.inlet()).with_magazine(|magazine| magazine.pop_or_refill(depot));
+        let refilled = (self.release_side()).with_magazine(|magazine| magazine.pop_or_refill(depot));
         match refilled.unwrap_or_else(|| depot.pop()) {
             Err(Empty::AllInUse(_)) => self.reclaim(),
             result => result,
@@ -91,7 +91,7 @@ impl FreeList for Magazines {
 
     fn pop_many<T>(&self, count: u32, out: &mut Vec<T>, make: impl Fn(Slot) -> T) -> Result<(), Empty> {
         let depot = &self.shared.depot;
-        let popped = (self.inlet()).with_magazine(|magazine| magazine.pop_many_with(depot, count, out, &make));
+        let popped = (self.release_side()).with_magazine(|magazine| magazine.pop_many_with(depot, count, out, &make));
         match popped.unwrap_or_else(|| depot.pop_exactly(count, 0, out, &make)) {
             // As `reclaim` does for one.
             Err(Empty::AllInUse(_)) if self.has_magazines => {
@@ -110,8 +110,8 @@ impl FreeList for Magazines {
     }
 
     #[inline(always)]
-    fn inlet(&self) -> MagazineInlet<'_> {
-        MagazineInlet {
+    fn release_side(&self) -> MagazineReleaseSide<'_> {
+        MagazineReleaseSide {
             place: self.place,
             id: self.id,
             has_magazines: self.has_magazines,
@@ -230,7 +230,7 @@ impl Registry {
     }
 }
 
-impl MagazineInlet<'_> {
+impl MagazineReleaseSide<'_> {
     /// Calls `f` with this thread's magazine, after making or opening it if it is time. `None` if there is none or
     /// it is shut.
     #[inline]
@@ -268,7 +268,7 @@ impl MagazineInlet<'_> {
     }
 }
 
-impl Inlet for MagazineInlet<'_> {
+impl ReleaseSide for MagazineReleaseSide<'_> {
     #[inline(always)]
     fn push_fast(self, slot: Slot) -> Result<(), Slot> {
         // As the magazine keeps it, which can be used again if there is none.
@@ -299,7 +299,7 @@ impl Drop for Magazines {
 mod tests {
     use crate::base::faults::{Fault, injected};
     use crate::free_list::magazines::{Magazines, barrier};
-    use crate::free_list::{Demand, Empty, FreeList, Held, Inlet, Limits, NotTaken};
+    use crate::free_list::{Demand, Empty, FreeList, Held, Limits, NotTaken, ReleaseSide};
 
     /// Beyond what can be seen from outside: that the fast path is taken.
     #[test]
@@ -320,14 +320,14 @@ mod tests {
         .unwrap();
         let slot = magazines.pop().unwrap();
         let index = slot.index();
-        assert_eq!(magazines.inlet().push_fast(slot), Ok(()));
+        assert_eq!(magazines.release_side().push_fast(slot), Ok(()));
         let again = magazines.pop_fast().unwrap();
         assert_eq!(again.index(), index);
         // Shut while a request waits.
         magazines.hold().set_demand(Demand::At(8));
-        let again = magazines.inlet().push_fast(again).unwrap_err();
+        let again = magazines.release_side().push_fast(again).unwrap_err();
         assert_eq!(magazines.pop(), Err(Empty::Owed));
-        assert!(matches!(magazines.inlet().push(again), Err(NotTaken::Wanted(_))));
+        assert!(matches!(magazines.release_side().push(again), Err(NotTaken::Wanted(_))));
         magazines.hold().set_demand(Demand::None);
         assert_eq!(magazines.close(), 1);
     }

@@ -17,7 +17,7 @@ use crate::memory::OutOfMemory;
 const LARGEST_BYTES: usize = 512 * 1024;
 
 /// What the pool and the tables of the threads that use it share. Locks and atomics alone: see
-/// [`Inlet`](crate::free_list::Inlet).
+/// [`ReleaseSide`](crate::free_list::ReleaseSide).
 pub(super) struct SharedMagazines {
     pub(super) depot: Depot,
     registry: Mutex<Registry>,

@@ -30,12 +30,12 @@ struct State {
 }
 
 impl Recycle for Store {
-    fn recycle(&self, memory: Box<[u8]>, exposed: usize) {
+    fn recycle(&self, memory: Box<[u8]>, dirty: usize) {
         assert_eq!(memory.len(), self.size, "memory of another size came back");
-        assert!(exposed <= self.size);
+        assert!(dirty <= self.size);
         let mut state = self.state.lock();
         state.in_use -= 1;
-        state.free.push((memory, exposed));
+        state.free.push((memory, dirty));
     }
 }
 
@@ -85,8 +85,8 @@ impl Pool for RecycledPool {
         state.acquired += 1;
         let free = state.free.pop();
         drop(state);
-        let (memory, exposed) = free.unwrap_or_else(|| (vec![0; store.size].into(), 0));
-        let lent = self.recycler.lend(memory, exposed);
+        let (memory, dirty) = free.unwrap_or_else(|| (vec![0; store.size].into(), 0));
+        let lent = self.recycler.lend(memory, dirty);
         Ok(lent.expect("far below the 4 GiB that a guard can hold"))
     }
 

@@ -16,7 +16,7 @@ use crate::free_list::lock_free::treiber::trim::Trimmed;
 use crate::free_list::{Counts, Slot};
 
 /// A stack and the nodes of its indices: references to atomics and locks alone, see
-/// [`Inlet`](crate::free_list::Inlet). It has the indices `first..first + indices` of the list's `N`.
+/// [`ReleaseSide`](crate::free_list::ReleaseSide). It has the indices `first..first + indices` of the list's `N`.
 ///
 /// How the fields are ordered among threads:
 ///
@@ -55,8 +55,8 @@ pub(crate) struct StackHead {
 pub(crate) struct Node {
     /// A [`Link`].
     link: AtomicU64,
-    /// [`Slot::exposed`]. Written before the push and read after the pop, which order the two.
-    exposed: AtomicU32,
+    /// [`Slot::dirty`]. Written before the push and read after the pop, which order the two.
+    dirty: AtomicU32,
 }
 
 /// A stack that was empty, or frozen, when its head was this word: as long as the word is the same, it is so still.
@@ -110,7 +110,7 @@ impl StackHead {
             };
             Node {
                 link: AtomicU64::new(link.word()),
-                exposed: AtomicU32::new(0),
+                dirty: AtomicU32::new(0),
             }
         }));
         let top = (indices > 0).then_some(first);
@@ -199,8 +199,8 @@ impl<const N: usize> TreiberStack<'_, N> {
     /// The slot of an index that the caller has just taken.
     #[inline]
     fn slot(self, index: u32) -> Slot {
-        let exposed = self.nodes[index as usize].exposed.load(Ordering::Relaxed);
-        Slot::new(index, exposed)
+        let dirty = self.nodes[index as usize].dirty.load(Ordering::Relaxed);
+        Slot::new(index, dirty)
     }
 
     /// Puts an index on top, unless the stack is frozen, or another thread is at it at the same time. The caller has it
@@ -245,7 +245,7 @@ impl<const N: usize> TreiberStack<'_, N> {
         let depth = self.depth(below) + 1;
         let link = Link { below, depth };
         let node = &self.nodes[slot.index() as usize];
-        node.exposed.store(slot.exposed(), Ordering::Relaxed);
+        node.dirty.store(slot.dirty(), Ordering::Relaxed);
         node.link.store(link.word(), Ordering::Relaxed);
     }
 

@@ -115,11 +115,11 @@ impl<const N: usize> TreiberStack<'_, N> {
             trim.pieces.add(index..index + 1, action);
         }
         let bytes = trim.pieces.discard(trimming).used;
-        if trimming.exposed_after > 0 {
+        if trimming.dirty_after > 0 {
             for &(index, _) in &trim.free {
                 // A neighbour in the same page may have been given back, if not this one.
-                let exposed = &self.nodes[index as usize].exposed;
-                exposed.fetch_max(trimming.exposed_after, Ordering::Relaxed);
+                let dirty = &self.nodes[index as usize].dirty;
+                dirty.fetch_max(trimming.dirty_after, Ordering::Relaxed);
             }
         }
         trim.bytes += bytes;

@@ -12,7 +12,7 @@ use crate::memory::trim_plan::GivenBack;
 use crate::memory::{OutOfMemory, vec_for};
 
 /// See the module. Every operation is one lock held for a few instructions. Atomics and a lock, with no plain data
-/// beside them: see [`Inlet`](crate::free_list::Inlet).
+/// beside them: see [`ReleaseSide`](crate::free_list::ReleaseSide).
 pub(crate) struct Depot {
     stack: CachePadded<Mutex<Stack>>,
     /// How many may be taken; fewer than are, after it was lowered. An atomic, so that it is read without the lock,
@@ -34,7 +34,7 @@ struct Stack {
     /// well.
     fresh: u32,
     /// How many leading bytes of those may hold anything: 0 unless trimming has left something there.
-    fresh_exposed: u32,
+    fresh_dirty: u32,
     acquired: u64,
     /// How often buffers were put back.
     returns: u64,
@@ -72,7 +72,7 @@ impl Stack {
     /// Takes the next buffer that was never taken. There is one if `free` is empty and fewer than `max` are taken.
     fn pop_fresh(&mut self) -> Slot {
         self.fresh += 1;
-        Slot::new(self.fresh - 1, self.fresh_exposed)
+        Slot::new(self.fresh - 1, self.fresh_dirty)
     }
 
     /// How many buffers may be taken by a request that does not wait; at least `count`.
@@ -159,7 +159,7 @@ impl Depot {
             stack: CachePadded::new(Mutex::new(Stack {
                 free: vec_for(limits.reserve as usize)?,
                 fresh: 0,
-                fresh_exposed: 0,
+                fresh_dirty: 0,
                 acquired: 0,
                 returns: 0,
                 closed: false,

@@ -90,10 +90,10 @@ impl Plan {
         let there = self.candidates[first..].iter().take_while(|c| c.index < window.end);
         for &Candidate { position, .. } in there {
             if (position as usize) < stack.low_water {
-                stack.free[position as usize].set_exposed(trimming.exposed_after);
+                stack.free[position as usize].set_dirty(trimming.dirty_after);
             }
         }
-        stack.fresh_exposed = trimming.exposed_after;
+        stack.fresh_dirty = trimming.dirty_after;
     }
 
     /// Where the window after the one that ends at `end` begins.
@@ -195,7 +195,7 @@ impl Depot {
             }
             plan.collect(&stack, &window, trimming.overlap);
             bytes += plan.pieces.discard(trimming);
-            if trimming.exposed_after > 0 {
+            if trimming.dirty_after > 0 {
                 plan.expose(&mut stack, &window, trimming);
             }
             next = plan.next_window(&stack, window.end);
@@ -305,7 +305,7 @@ mod tests {
             span: 4,
             overlap: 2,
             reserve: RESERVE,
-            exposed_after: 0,
+            dirty_after: 0,
             discard: &mut |free, wanted| {
                 let bytes = wanted.len();
                 calls.push((free, wanted));
