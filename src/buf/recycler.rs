@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::base::wipe::Wipe;
 use crate::buf::guard::header::{ReleaseHeader, ReleaseHeaders};
-use crate::buf::guard::layout::{Address, Lengths, Place};
+use crate::buf::guard::words::{Lengths, Place};
 use crate::buf::guard::{NO_SLOT, PooledBuf};
 use crate::free_list::Slot;
 use crate::memory::layout::is_beyond_limit;
@@ -160,7 +160,7 @@ impl<R: Recycle> Recycler<R> {
 /// The values are what `Recycler::<R>::lend` made a guard from, and have not been released before.
 unsafe fn release<R: Recycle>(
     header: NonNull<ReleaseHeader>,
-    data: Address,
+    data: NonNull<u8>,
     place: Place,
     lengths: Lengths,
     slot: Slot,
@@ -173,7 +173,7 @@ unsafe fn release<R: Recycle>(
     // SAFETY: `lend` leaked a box of this address and length, and this call alone takes it back. Its bytes
     // are initialised, as they were when it was lent.
     let memory = unsafe {
-        let memory = NonNull::slice_from_raw_parts(data.get().sub(head), size);
+        let memory = NonNull::slice_from_raw_parts(data.sub(head), size);
         Box::from_raw(memory.as_ptr())
     };
     let dirty = slot.used(place, lengths).dirty();

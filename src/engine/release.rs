@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 
 use crate::base::wipe::Wipe;
 use crate::buf::guard::header::ReleaseHeader;
-use crate::buf::guard::layout::{Address, Lengths, Place};
+use crate::buf::guard::words::{Lengths, Place};
 use crate::engine::PoolCore;
 use crate::free_list::{FreeList, NotTaken, ReleaseSide, Slot};
 use crate::waiting::after::After;
@@ -19,7 +19,7 @@ use crate::waiting::after::After;
 /// The values are what `PoolHandle::<F>::lend` made a guard from, and have not been released before.
 pub(super) unsafe fn release<F: FreeList>(
     header: NonNull<ReleaseHeader>,
-    _data: Address,
+    _data: NonNull<u8>,
     place: Place,
     lengths: Lengths,
     slot: Slot,
@@ -51,7 +51,7 @@ unsafe fn put<F: FreeList>(core: NonNull<PoolCore<F>>, slot: Slot) {
 /// As for `release`.
 pub(super) unsafe fn release_with_extras<F: FreeList>(
     header: NonNull<ReleaseHeader>,
-    _data: Address,
+    _data: NonNull<u8>,
     place: Place,
     lengths: Lengths,
     mut slot: Slot,

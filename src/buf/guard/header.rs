@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 
 use crate::base::wipe::Wipe;
-use crate::buf::guard::layout::{Address, Lengths, Place};
+use crate::buf::guard::words::{Lengths, Place};
 use crate::free_list::Slot;
 
 /// What lies at the start of a lender's own data, so that the functions below find those data from the pointer that
@@ -42,7 +42,7 @@ pub(crate) struct ReleaseHeader {
 /// Takes back what a guard was made from. The words of the guard as they are, so that its drop is a few loads and this
 /// call: what they say together is worked out by who wants to know. What is to be wiped ends at
 /// [`Lengths::written_end`]; what is to be hidden from the next holder is said by [`Slot::used`].
-pub(crate) type Release = unsafe fn(NonNull<ReleaseHeader>, Address, Place, Lengths, Slot);
+pub(crate) type Release = unsafe fn(NonNull<ReleaseHeader>, NonNull<u8>, Place, Lengths, Slot);
 
 impl ReleaseHeaders {
     /// A lender that takes buffers back by `release`, with the pointer to this as the pointer to its first header.
@@ -103,7 +103,7 @@ impl ReleaseHeader {
 /// As for the `release` of the lender, whose second header this is called with.
 unsafe fn release_handed_out(
     header: NonNull<ReleaseHeader>,
-    data: Address,
+    data: NonNull<u8>,
     place: Place,
     lengths: Lengths,
     mut slot: Slot,

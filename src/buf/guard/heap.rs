@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 
 use crate::base::wipe::Wipe;
 use crate::buf::guard::header::{ReleaseHeader, ReleaseHeaders};
-use crate::buf::guard::layout::{Address, Lengths, Place};
+use crate::buf::guard::words::{Lengths, Place};
 use crate::buf::guard::{NO_SLOT, PooledBuf};
 use crate::free_list::Slot;
 use crate::memory::layout::{BUFFER_SIZE_LIMIT, is_beyond_limit};
@@ -79,9 +79,9 @@ static HEAP: ReleaseHeaders = ReleaseHeaders::new(free, 0, Wipe::Never).of_unini
 /// # Safety
 ///
 /// The values are what `PooledBuf::try_from` made a guard from, and have not been released before.
-unsafe fn free(_header: NonNull<ReleaseHeader>, data: Address, place: Place, _lengths: Lengths, _slot: Slot) {
+unsafe fn free(_header: NonNull<ReleaseHeader>, data: NonNull<u8>, place: Place, _lengths: Lengths, _slot: Slot) {
     // There is no headroom, so the head is not negative.
     let (head, size) = (place.head() as usize, place.size() as usize);
     // SAFETY: it was a `Vec` of that address and capacity, which this call alone takes back.
-    drop(unsafe { Vec::from_raw_parts(data.get().sub(head).as_ptr(), 0, size) });
+    drop(unsafe { Vec::from_raw_parts(data.sub(head).as_ptr(), 0, size) });
 }

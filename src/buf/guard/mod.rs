@@ -5,11 +5,12 @@ pub(crate) mod datagrams;
 mod files;
 pub(crate) mod header;
 mod heap;
-pub(crate) mod layout;
+mod layout;
 mod receiving;
 mod traits;
 pub(crate) mod trusted_read;
 pub(crate) mod vectored;
+pub(crate) mod words;
 mod writing;
 
 use std::ops::Deref;
@@ -17,7 +18,8 @@ use std::ptr::{self, NonNull};
 use std::slice;
 
 use crate::buf::guard::header::{ReleaseHeader, ReleaseHeaders};
-use crate::buf::guard::layout::{Address, Lengths, Place};
+use crate::buf::guard::layout::Address;
+use crate::buf::guard::words::{Lengths, Place};
 use crate::free_list::Slot;
 use crate::report::error::CapacityError;
 
@@ -533,7 +535,7 @@ impl Drop for PooledBuf {
         } = *self;
         // SAFETY: `from_parts` was promised that the lender lives until this call, the first and only one
         // with these values, and that it may come from any thread.
-        unsafe { (header.as_ref().release)(header, data, place, lengths, Slot::from_word(slot)) };
+        unsafe { (header.as_ref().release)(header, data.get(), place, lengths, Slot::from_word(slot)) };
     }
 }
 

@@ -21,8 +21,8 @@ use std::slice;
 
 use crate::base::wipe::Wipe;
 use crate::buf::guard::header::ReleaseHeader;
-use crate::buf::guard::layout::Lengths;
 use crate::buf::guard::trusted_read::TrustedRead;
+use crate::buf::guard::words::Lengths;
 use crate::buf::guard::{PooledBuf, no_room_behind};
 use crate::report::error::CapacityError;
 
