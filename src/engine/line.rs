@@ -16,20 +16,20 @@
 //!
 //! Had R left between the two steps of U, then U would have found nobody to serve, and its buffer would be free.
 //!
-//! *What keeps the cores alive.* The line knows those of its tiers by pointer, and uses one only while it is locked and
-//! a request is linked there, or was under the same lock. The last handle of a core closes it, under the lock of the
-//! line, and that unlinks all; so the core is there until the lock is let go.
+//! *What keeps the stocks there.* The line knows those of its tiers by pointer, and uses one only while it is locked and
+//! a request is linked there, or was under the same lock. A stock is part of a core, whose last handle closes it, under
+//! the lock of the line, and that unlinks all; so it is there until the lock is let go.
 
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crossbeam_utils::CachePadded;
 
 use crate::base::sync::{Mutex, MutexGuard, Ordering};
-use crate::engine::PoolCore;
+use crate::engine::stock::Stock;
 use crate::free_list::{Demand, FreeList, Held, Slot};
 use crate::waiting::after::After;
-use crate::waiting::budget;
+use crate::waiting::budget::LookAgain;
 use crate::waiting::loan::Loan;
 use crate::waiting::places::Ticket;
 use crate::waiting::queue::Queue;
@@ -41,36 +41,39 @@ pub(crate) struct Line<F: FreeList> {
 
 /// The line, while it is locked.
 pub(crate) struct LockedLine<F: FreeList> {
+    /// For the queue of a budget.
+    this: Weak<Line<F>>,
     pub(super) queue: Queue,
-    /// Those of the tiers, by number.
-    cores: Vec<CoreRef<F>>,
+    /// The tiers, by number.
+    stocks: Vec<StockRef<F>>,
 }
 
-struct CoreRef<F: FreeList>(NonNull<PoolCore<F>>);
+struct StockRef<F: FreeList>(NonNull<Stock<F>>);
 
-// SAFETY: a pointer to a core, which may be shared among threads. It is used as the module says.
-unsafe impl<F: FreeList> Send for CoreRef<F> {}
+// SAFETY: a pointer to a stock, which may be shared among threads. It is used as the module says.
+unsafe impl<F: FreeList> Send for StockRef<F> {}
 
 impl<F: FreeList> Line<F> {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Line {
+        Arc::new_cyclic(|this| Line {
             locked: CachePadded::new(Mutex::new(LockedLine {
+                this: Weak::clone(this),
                 queue: Queue::new(),
-                cores: Vec::new(),
+                stocks: Vec::new(),
             })),
         })
     }
 
     /// The number of the tier that is added next. One thread adds them.
     pub(super) fn next_tier(&self) -> usize {
-        self.lock().cores.len()
+        self.lock().stocks.len()
     }
 
-    /// Adds a tier. Its core has that number.
-    pub(super) fn add_tier(&self, core: NonNull<PoolCore<F>>) {
+    /// Adds a tier. Its stock has that number.
+    pub(super) fn add_tier(&self, stock: NonNull<Stock<F>>) {
         let mut line = self.lock();
         line.queue.add_tier();
-        line.cores.push(CoreRef(core));
+        line.stocks.push(StockRef(stock));
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, LockedLine<F>> {
@@ -83,17 +86,17 @@ impl<F: FreeList> LockedLine<F> {
     ///
     /// # Safety
     ///
-    /// The tier's core is there until the line is unlocked; the buffer is out of it, and has no guard.
+    /// The tier's stock is there until the line is unlocked; the buffer is out of it, and has no guard.
     pub(super) unsafe fn take_back(&mut self, tier: usize, slot: Slot, after: &mut After) {
         let mut others = Vec::new();
         // SAFETY: as our caller says.
         if let Err(slot) = unsafe { self.hand_on(tier, slot, &mut others, after) } {
-            let core = self.cores[tier].0;
+            let stock = self.stocks[tier].0;
             // SAFETY: as our caller says.
-            let mut held = unsafe { core.as_ref() }.free_list.hold();
+            let mut held = unsafe { stock.as_ref() }.free_list.hold();
             held.put(slot);
             // SAFETY: as our caller says; and this is its free list.
-            unsafe { self.serve(core, &mut held, &mut others, after) };
+            unsafe { self.serve(stock, &mut held, &mut others, after) };
         }
         if !others.is_empty() {
             self.look_at(others, after);
@@ -116,17 +119,17 @@ impl<F: FreeList> LockedLine<F> {
         others: &mut Vec<usize>,
         after: &mut After,
     ) -> Result<(), Slot> {
-        let core = self.cores[tier].0;
+        let stock = self.stocks[tier].0;
         // SAFETY: as our caller says.
-        let (core, lending) = unsafe { (core.as_ref(), PoolCore::lending(core)) };
-        if core.budget.is_some() || !core.free_list.wants_one() {
+        let (stock, lending) = unsafe { (stock.as_ref(), Stock::lending(stock)) };
+        if stock.budget.is_some() || !stock.free_list.wants_one() {
             return Err(slot);
         }
         let first = self.queue.first(tier).filter(|(_, wants)| wants.count == 1);
         let Some((first, caller)) = first.map(|(first, wants)| (first, wants.caller)) else {
             return Err(slot);
         };
-        core.track(&slot, caller);
+        stock.track(&slot, caller);
         // SAFETY: as our caller says; and it is tracked.
         let loan = Loan::one(unsafe { lending.lend(slot) });
         self.queue.grant(first, tier, loan, others, after);
@@ -139,12 +142,12 @@ impl<F: FreeList> LockedLine<F> {
     pub(super) fn look_at(&mut self, tiers: impl IntoIterator<Item = usize>, after: &mut After) {
         let (mut tiers, mut others) = (tiers.into_iter(), Vec::new());
         while let Some(tier) = tiers.next().or_else(|| others.pop()) {
-            let core = self.cores[tier].0;
-            // SAFETY: a request was linked there under this lock, so the core was not closed, and closing it takes the
-            // lock: it is there until the line is unlocked.
-            let mut held = unsafe { core.as_ref() }.free_list.hold();
+            let stock = self.stocks[tier].0;
+            // SAFETY: a request was linked there under this lock, so the pool was not closed, and closing it takes the
+            // lock: its stock is there until the line is unlocked.
+            let mut held = unsafe { stock.as_ref() }.free_list.hold();
             // SAFETY: as above.
-            unsafe { self.serve(core, &mut held, &mut others, after) };
+            unsafe { self.serve(stock, &mut held, &mut others, after) };
             // The smallest last. Most often there is none.
             others.sort_unstable_by(|one, other| other.cmp(one));
         }
@@ -155,20 +158,20 @@ impl<F: FreeList> LockedLine<F> {
     ///
     /// # Safety
     ///
-    /// `core` is one of the line's, and there until the line is unlocked.
+    /// `stock` is one of the line's, and there until the line is unlocked.
     pub(super) unsafe fn serve(
         &mut self,
-        core: NonNull<PoolCore<F>>,
+        stock: NonNull<Stock<F>>,
         held: &mut F::Held<'_>,
         others: &mut Vec<usize>,
         after: &mut After,
     ) {
         // SAFETY: as our caller says.
-        let (tier, lending) = unsafe { (core.as_ref().tier, PoolCore::lending(core)) };
+        let (tier, lending) = unsafe { (stock.as_ref().tier, Stock::lending(stock)) };
         // SAFETY: as above.
-        let core = unsafe { core.as_ref() };
-        core.witness.is_used();
-        let queue = &mut self.queue;
+        let stock = unsafe { stock.as_ref() };
+        stock.witness.is_used();
+        let (queue, this) = (&mut self.queue, &self.this);
         let demand = loop {
             let Some((first, wants)) = queue.first(tier) else {
                 break Demand::None;
@@ -178,16 +181,16 @@ impl<F: FreeList> LockedLine<F> {
                 queue.ask_no_more(first, tier, after);
                 break Demand::At(count);
             }
-            if let Some(budget) = &core.budget {
-                let line = || -> Arc<dyn budget::LookAgain> { Arc::clone(&core.line) as _ };
-                let bytes = (budget, core.bytes_of(count));
+            if let Some(budget) = &stock.budget {
+                let line = || -> Weak<dyn LookAgain> { Weak::clone(this) as _ };
+                let bytes = (budget, stock.bytes_of(count));
                 if !queue.charge(first, tier, bytes, line, after) {
                     break Demand::Never;
                 }
             }
             let mut take = || {
                 let slot = held.take();
-                core.track(&slot, caller);
+                stock.track(&slot, caller);
                 // SAFETY: just taken, charged and tracked.
                 unsafe { lending.lend(slot) }
             };
@@ -201,11 +204,11 @@ impl<F: FreeList> LockedLine<F> {
         };
         held.set_demand(demand);
         let first_wants = queue.first(tier).map_or(0, |(_, wants)| wants.count);
-        core.first_wants.store(first_wants, Ordering::Relaxed);
+        stock.first_wants.store(first_wants, Ordering::Relaxed);
     }
 }
 
-impl<F: FreeList> budget::LookAgain for Line<F> {
+impl<F: FreeList> LookAgain for Line<F> {
     fn look_again(&self, ticket: Ticket, after: &mut After) {
         let mut line = self.lock();
         let asking = line.queue.asking(ticket);

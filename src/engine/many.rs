@@ -1,14 +1,11 @@
 //! Lending many buffers at once, all or none, without waiting.
 
-use std::sync::Arc;
-
 use crate::buf::guard::PooledBuf;
-use crate::engine::acquire::Refusal;
-use crate::engine::{PoolCore, PoolHandle};
+use crate::engine::handle::PoolHandle;
+use crate::engine::refusal::Refusal;
 use crate::free_list::{Empty, FreeList};
 use crate::report::error::AcquireError;
 use crate::report::holders::Caller;
-use crate::waiting::budget::Budget;
 
 /// Most buffers for whose guards room is made before it is known whether they are free; about what a magazine holds.
 const MOST_FAST: u32 = 64;
@@ -35,18 +32,15 @@ impl<F: FreeList> PoolHandle<F> {
     /// Lends `count` buffers, at least 1, if that takes a few instructions for each only.
     #[inline]
     pub(crate) fn acquire_many_fast(&self, count: u32) -> Option<Vec<PooledBuf>> {
-        let core = self.core();
-        if core.fast_below == 0 {
-            return None;
-        }
-        if count > MOST_FAST {
+        let stock = &self.core().stock;
+        if !stock.loans.are_plain() || count > MOST_FAST {
             return None;
         }
         let mut bufs = Vec::with_capacity(count as usize);
         let lending = self.lending();
         // SAFETY: just popped.
         let lend = |slot| unsafe { lending.lend(slot) };
-        let lent = core.free_list.pop_many_fast(count, &mut bufs, lend);
+        let lent = stock.free_list.pop_many_fast(count, &mut bufs, lend);
         lent.then_some(bufs)
     }
 
@@ -59,14 +53,14 @@ impl<F: FreeList> PoolHandle<F> {
 
     /// Lends `count` buffers, at least 1, or says why not; counts no refusal.
     pub(crate) fn try_acquire_many(&self, count: u32, caller: Caller) -> Result<Vec<PooledBuf>, Refusal> {
-        let core = self.core();
-        core.decay();
-        let bytes = core.bytes_of(count);
+        self.core().decay();
+        let stock = &self.core().stock;
+        let bytes = stock.bytes_of(count);
         // All are charged before the first is taken: see `try_pop`.
-        if let Some(budget) = &core.budget {
+        if let Some(budget) = &stock.budget {
             budget
                 .charge_ahead(bytes)
-                .map_err(|exceeded| match core.free_list.is_closed() {
+                .map_err(|exceeded| match stock.free_list.is_closed() {
                     true => Refusal::Empty(Empty::Closed),
                     false => Refusal::OverBudget(exceeded),
                 })?;
@@ -74,14 +68,14 @@ impl<F: FreeList> PoolHandle<F> {
         let mut bufs = Vec::new();
         let lending = self.lending();
         let lend = |slot| {
-            core.track(&slot, caller);
+            stock.track(&slot, caller);
             // SAFETY: just popped, and tracked.
             unsafe { lending.lend(slot) }
         };
-        let popped = core.pop_many(count, &mut bufs, lend);
-        match (&popped, &core.budget) {
+        let popped = stock.pop_many(count, &mut bufs, lend);
+        match (&popped, &stock.budget) {
             (Ok(()), Some(budget)) => budget.note_lent(),
-            (Err(_), _) => core.refund(bytes),
+            (Err(_), _) => stock.refund(bytes),
             (Ok(()), None) => {}
         }
         popped.map(|()| bufs).map_err(Refusal::Empty)
@@ -90,18 +84,9 @@ impl<F: FreeList> PoolHandle<F> {
     /// No buffers, for a request for none: it fails as another would that can't be served whatever is free.
     #[cold]
     pub(crate) fn none(&self) -> Result<Vec<PooledBuf>, AcquireError> {
-        match self.core().free_list.is_closed() {
+        match self.core().stock.free_list.is_closed() {
             true => Err(self.closed()),
             false => Ok(Vec::new()),
-        }
-    }
-
-    /// The error that there is no memory for the guards of so many.
-    #[cold]
-    pub(super) fn out_of_memory(&self, count: u32) -> AcquireError {
-        AcquireError::OutOfMemory {
-            pool: Arc::clone(self.name()),
-            bytes: (count as usize).saturating_mul(size_of::<PooledBuf>()),
         }
     }
 
@@ -112,37 +97,8 @@ impl<F: FreeList> PoolHandle<F> {
             return Err(self.too_large(len));
         }
         match u32::try_from(count) {
-            Ok(number) if number <= self.core().most_at_once() => Ok(number),
+            Ok(number) if number <= self.core().stock.most_at_once() => Ok(number),
             _ => Err(self.too_many(count)),
-        }
-    }
-
-    /// The error that the pool never lends so many at once.
-    #[cold]
-    pub(crate) fn too_many(&self, requested: usize) -> AcquireError {
-        AcquireError::TooMany {
-            pool: Arc::clone(self.name()),
-            requested,
-            max: self.core().most_at_once() as usize,
-        }
-    }
-}
-
-impl<F: FreeList> PoolCore<F> {
-    /// Bytes that a budget is charged for so many buffers.
-    pub(super) fn bytes_of(&self, count: u32) -> u64 {
-        u64::from(self.buffer_size()) * u64::from(count)
-    }
-
-    /// Buffers that can be lent at one time, by the max as it is now and by the budget.
-    #[inline]
-    pub(super) fn most_at_once(&self) -> u32 {
-        let max = self.free_list.most_at_once();
-        let by_budget = |budget: &Budget| budget.limit() as u64 / u64::from(self.buffer_size());
-        match self.budget.as_ref().map(by_budget) {
-            // Less than `max`, a `u32`.
-            Some(fewer) if fewer < max.into() => fewer as u32,
-            _ => max,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 use crate::base::wipe::Wipe;
 use crate::buf::guard::header::ReleaseHeader;
 use crate::buf::guard::words::{Lengths, Place};
-use crate::engine::PoolCore;
+use crate::engine::pool_core::PoolCore;
 use crate::free_list::{FreeList, NotTaken, ReleaseSide, Slot};
 use crate::waiting::after::After;
 
@@ -37,8 +37,8 @@ pub(super) unsafe fn release<F: FreeList>(
 unsafe fn put<F: FreeList>(core: NonNull<PoolCore<F>>, slot: Slot) {
     // SAFETY: the core is alive because this buffer is out.
     let alive = unsafe { core.as_ref() };
-    alive.witness.holds(slot.index());
-    if let Err(slot) = alive.free_list.release_side().push_fast(slot) {
+    alive.stock.witness.holds(slot.index());
+    if let Err(slot) = alive.stock.free_list.release_side().push_fast(slot) {
         // SAFETY: the buffer is out still, and has no guard, as our caller says.
         unsafe { release_slow(core, slot) };
     }
@@ -59,15 +59,15 @@ pub(super) unsafe fn release_with_extras<F: FreeList>(
     let this: NonNull<PoolCore<F>> = header.cast();
     // SAFETY: the header is that of a core, alive because this buffer is out.
     let core = unsafe { this.as_ref() };
-    match core.wipe {
+    match core.stock.wipe {
         Wipe::Never => slot = slot.used(place, lengths),
         policy => {
             let written = lengths.written_end(place);
-            let headroom = core.region.layout().headroom as usize;
+            let headroom = core.stock.region.layout().headroom as usize;
             // SAFETY: the guard gave up its buffer, which is initialised from the headroom before its first byte on,
             // and it is ours alone until it is pushed.
             let bytes = unsafe {
-                let first = core.region.buffer(slot.index()).sub(headroom);
+                let first = core.stock.region.buffer(slot.index()).sub(headroom);
                 NonNull::slice_from_raw_parts(first, headroom + written as usize).as_mut()
             };
             policy.overwrite(bytes);
@@ -78,13 +78,13 @@ pub(super) unsafe fn release_with_extras<F: FreeList>(
             }
         }
     }
-    if let Some(tracker) = &core.tracker {
+    if let Some(tracker) = &core.stock.tracker {
         tracker.remove(slot.index());
     }
     // Before the buffer is back, as afterwards the core may be gone. Whom the bytes serve is looked at when it is.
     let mut after = After::default();
-    if let Some(budget) = &core.budget {
-        budget.refund(core.buffer_size().into(), &mut after);
+    if let Some(budget) = &core.stock.budget {
+        budget.refund(core.stock.buffer_size().into(), &mut after);
     }
     // SAFETY: the buffer is out still, and its guard is gone.
     unsafe { put(this, slot) };
@@ -104,10 +104,10 @@ unsafe fn release_slow<F: FreeList>(core: NonNull<PoolCore<F>>, slot: Slot) {
     let alive = unsafe { core.as_ref() };
     alive.decay();
     // Most often the free list takes it. If a request waits for one, it need not be asked: a hint.
-    let slot = if alive.free_list.wants_one() {
+    let slot = if alive.stock.free_list.wants_one() {
         slot
     } else {
-        match alive.free_list.release_side().push(slot) {
+        match alive.stock.free_list.release_side().push(slot) {
             Ok(()) => return,
             Err(NotTaken::Wanted(slot)) => slot,
             Err(NotTaken::Closed(_)) => {
@@ -117,17 +117,17 @@ unsafe fn release_slow<F: FreeList>(core: NonNull<PoolCore<F>>, slot: Slot) {
             }
         }
     };
-    alive.witness.is_used();
+    alive.stock.witness.is_used();
     let mut after = After::default();
     let mut line = alive.line.lock();
-    if line.queue.is_closed(alive.tier) {
+    if line.queue.is_closed(alive.stock.tier) {
         drop(line);
         // SAFETY: as above.
         return unsafe { PoolCore::give_up(core, 1) };
     }
     // SAFETY: the core is alive until the line is unlocked: until it is put back because this buffer is out; and then
     // because the pool is not closed, and closing it takes the lock.
-    unsafe { line.take_back(alive.tier, slot, &mut after) };
+    unsafe { line.take_back(alive.stock.tier, slot, &mut after) };
     drop(line);
     after.settle();
 }

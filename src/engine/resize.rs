@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::PoolHandle;
+use crate::engine::handle::PoolHandle;
 use crate::free_list::Resizable;
 use crate::report::error::ResizeError;
 use crate::waiting::after::After;
@@ -11,13 +11,13 @@ use crate::waiting::queue::{Refused, Wants};
 impl<F: Resizable> PoolHandle<F> {
     /// Buffers that the max can be raised to.
     pub(crate) fn reserve(&self) -> usize {
-        self.core().region.layout().reserve as usize
+        self.core().stock.region.layout().reserve as usize
     }
 
     /// Sets the max; returns the one before.
     pub(crate) fn set_max(&self, max: usize) -> Result<usize, ResizeError> {
         let core = self.core();
-        let reserve = core.region.layout().reserve;
+        let reserve = core.stock.region.layout().reserve;
         let max = match u32::try_from(max) {
             Ok(max) if (1..=reserve).contains(&max) => max,
             _ => {
@@ -28,13 +28,13 @@ impl<F: Resizable> PoolHandle<F> {
         let (mut after, mut others) = (After::default(), Vec::new());
         let mut line = core.line.lock();
         let too_many = |wants: &Wants| wants.count > max;
-        (line.queue).refuse(core.tier, Refused::TooMany, too_many, &mut after);
+        (line.queue).refuse(core.stock.tier, Refused::TooMany, too_many, &mut after);
         // In one hold of the list, or else a request could be refused for nothing: no longer by the old max, as what is
         // free is owed, and not yet served by the new one.
-        let before = core.free_list.set_max(max, |held| {
-            if !line.queue.is_closed(core.tier) {
+        let before = core.stock.free_list.set_max(max, |held| {
+            if !line.queue.is_closed(core.stock.tier) {
                 // SAFETY: this is a handle of that pool, so its core is there.
-                unsafe { line.serve(self.core, held, &mut others, &mut after) };
+                unsafe { line.serve(self.core.cast(), held, &mut others, &mut after) };
             }
         });
         line.look_at(others, &mut after);

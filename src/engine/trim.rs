@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::engine::{PoolCore, PoolHandle};
+use crate::engine::pool_core::PoolCore;
 use crate::free_list::FreeList;
 use crate::memory::decay::Decay;
 use crate::memory::pages;
@@ -22,37 +22,34 @@ impl<F: FreeList> PoolCore<F> {
     #[inline(never)]
     fn decay_if_due(&self, decay: &Decay) {
         if decay.is_due() {
-            self.with_trimming(|trimming| self.free_list.end_generation(trimming));
+            self.with_trimming(|trimming| self.stock.free_list.end_generation(trimming));
         }
     }
 
     /// Calls `f` with what the core's own free list needs to give back pages.
     fn with_trimming<R>(&self, f: impl FnOnce(&mut Trimming<'_>) -> R) -> R {
-        let (span, overlap) = self.region.batch();
+        let (span, overlap) = self.stock.region.batch();
         let mut last = 0..0;
         let mut discard = |free: Range<u32>, wanted: Range<u32>| {
-            free.clone().for_each(|index| self.witness.holds(index));
+            free.clone().for_each(|index| self.stock.witness.holds(index));
             // SAFETY: the region's own free list is what calls this, with buffers that are free and that it lends
             // to none before this returns; what their last holders did has happened before.
-            unsafe { self.region.discard(free, wanted, &mut last) }
+            unsafe { self.stock.region.discard(free, wanted, &mut last) }
         };
         f(&mut Trimming {
             span,
             overlap,
-            reserve: self.region.layout().reserve,
+            reserve: self.stock.region.layout().reserve,
             dirty_after: match pages::keeps_what_was_there() {
                 true => 0,
-                false => self.buffer_size(),
+                false => self.stock.buffer_size(),
             },
             discard: &mut discard,
         })
     }
-}
 
-impl<F: FreeList> PoolHandle<F> {
     /// Gives the pages of free buffers back to the operating system; returns how many bytes that were.
-    pub(crate) fn trim(&self) -> usize {
-        let core = self.core();
-        core.with_trimming(|trimming| core.free_list.trim(trimming))
+    pub(super) fn trim(&self) -> usize {
+        self.with_trimming(|trimming| self.stock.free_list.trim(trimming))
     }
 }

@@ -1,27 +1,52 @@
 //! How a request waits: for a pool, or for two tiers of one, whichever can serve it first.
 #![forbid(unsafe_code)]
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use crate::base::sync::Ordering;
-use crate::engine::acquire::as_u32;
-use crate::engine::{PoolHandle, Refusal};
+use crate::engine::handle::PoolHandle;
+use crate::engine::refusal::Refusal;
 use crate::free_list::{Empty, FreeList};
 use crate::report::error::AcquireError;
-use crate::report::holders::Tracker;
 use crate::waiting::acquire::{Lender, LenderRef, Request};
 use crate::waiting::after::After;
 use crate::waiting::counts::Ending;
 use crate::waiting::loan::Loan;
 use crate::waiting::places::Ticket;
-use crate::waiting::queue::{Checked, Outcome, Refused, Waited, Wants};
+use crate::waiting::queue::{Checked, Outcome, Queue, Refused, Waited, Wants};
 use crate::waiting::waker::UserWaker;
 
 /// The tiers that may serve a request: one, or one and the next larger of the same line.
 pub(crate) struct Serving<'a, F: FreeList> {
     pub(crate) home: &'a PoolHandle<F>,
     pub(crate) next: Option<&'a PoolHandle<F>>,
+}
+
+/// The tiers of a request that may be waited for, and how many buffers it wants.
+struct Able<'a, F: FreeList> {
+    count: u32,
+    tiers: [Option<&'a PoolHandle<F>>; 2],
+}
+
+/// Why a request is not served. Of several reasons the one that ends the soonest, and of such the first: that too many
+/// wait, and not that the other tier never lends so many, or is closed.
+#[derive(Default)]
+struct Why(Option<AcquireError>);
+
+impl Why {
+    fn note(&mut self, new: AcquireError) {
+        let rank = |error: &AcquireError| match error {
+            AcquireError::Closed { .. } => 0,
+            AcquireError::TooMany { .. } => 1,
+            _ => 2,
+        };
+        match &self.0 {
+            Some(earlier) if rank(earlier) >= rank(&new) => {}
+            _ => self.0 = Some(new),
+        }
+    }
 }
 
 impl<'a, F: FreeList> Serving<'a, F> {
@@ -31,7 +56,7 @@ impl<'a, F: FreeList> Serving<'a, F> {
 
     /// The tier with that number, which is one of the two.
     fn tier(&self, number: usize) -> &'a PoolHandle<F> {
-        let next = self.next.filter(|next| next.core().tier == number);
+        let next = self.next.filter(|next| next.core().stock.tier == number);
         next.unwrap_or(self.home)
     }
 
@@ -79,88 +104,88 @@ impl<'a, F: FreeList> Serving<'a, F> {
         ticket: &mut Option<Ticket>,
         waker: &Waker,
     ) -> Poll<Result<Loan, AcquireError>> {
-        let mut error = None;
-        // What ends the soonest is said: too many wait, and not that the other tier never lends so many, or is closed.
-        let rank = |error: &AcquireError| match error {
-            AcquireError::Closed { .. } => 0,
-            AcquireError::TooMany { .. } => 1,
-            _ => 2,
+        let mut why = Why::default();
+        match self.try_lend(request, &mut why) {
+            ControlFlow::Break(result) => Poll::Ready(result),
+            ControlFlow::Continue(able) => self.join(request, able, why, ticket, waker),
+        }
+    }
+
+    /// Lends what is free; else returns those of the tiers that may be waited for, and notes why the others may not.
+    fn try_lend(&self, request: &Request, why: &mut Why) -> ControlFlow<Result<Loan, AcquireError>, Able<'a, F>> {
+        let mut able = Able {
+            count: 0,
+            tiers: [None, None],
         };
-        let mut note = |new: AcquireError| match &error {
-            Some(earlier) if rank(earlier) >= rank(&new) => {}
-            _ => error = Some(new),
-        };
-        let mut count = 0;
-        let mut able = [None, None];
-        for (tier, able) in self.tiers().iter().zip(&mut able) {
+        for (tier, able_tier) in self.tiers().iter().zip(&mut able.tiers) {
             let Some(tier) = *tier else { continue };
             let is_next = !std::ptr::eq(tier, self.home);
-            match tier.may_wait(request.count, request.len) {
-                Ok(checked) => (count, *able) = (checked, Some(tier)),
+            let count = match tier.may_wait(request.count, request.len) {
+                Ok(count) => count,
                 // A tier that is not waited for, or lends fewer, does not serve in another's place either.
                 Err(_) if is_next => continue,
                 // The next tier may lend so many.
                 Err(too_many @ AcquireError::TooMany { .. }) => {
-                    note(too_many);
+                    why.note(too_many);
                     continue;
                 }
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+                Err(error) => return ControlFlow::Break(Err(error)),
+            };
             match tier.try_lend(count, request) {
-                Ok(loan) => return Poll::Ready(Ok(loan)),
+                Ok(loan) => return ControlFlow::Break(Ok(loan)),
                 Err(Refusal::Empty(Empty::OutOfMemory)) => {
-                    return Poll::Ready(Err(tier.out_of_memory(count)));
+                    return ControlFlow::Break(Err(tier.out_of_memory(count)));
                 }
                 Err(Refusal::Empty(_) | Refusal::OverBudget(_)) => {}
             }
+            (able.count, *able_tier) = (count, Some(tier));
         }
+        ControlFlow::Continue(able)
+    }
+
+    /// Joins the line, unless it has what is asked for by then.
+    fn join(
+        &self,
+        request: &Request,
+        able: Able<'a, F>,
+        mut why: Why,
+        ticket: &mut Option<Ticket>,
+        waker: &Waker,
+    ) -> Poll<Result<Loan, AcquireError>> {
+        let count = able.count;
         let mut room = Vec::new();
-        if able.iter().any(Option::is_some) && count > 1 {
-            // Before the lock, and before it has a place.
-            if room.try_reserve_exact(count as usize).is_err() {
-                return Poll::Ready(Err(self.home.out_of_memory(count)));
-            }
+        // Before the lock, and before it has a place.
+        if count > 1 && room.try_reserve_exact(count as usize).is_err() {
+            return Poll::Ready(Err(self.home.out_of_memory(count)));
         }
         // Before the lock: a user's code.
         let mut waker_of_request = Some(UserWaker::clone_of(waker));
         let mut after = After::default();
-        // The first tier where too many wait.
-        let mut full = None;
         let mut line = self.home.core().line.lock();
         let mut tiers = [None, None];
-        for (number, tier) in tiers.iter_mut().zip(&able) {
-            let Some(tier) = *tier else { continue };
-            let core = tier.core();
-            if line.queue.is_closed(core.tier) {
-                note(tier.closed());
-            } else if count > core.most_at_once() {
-                // Under the lock: what lowers the max refuses those that are in the queue by then.
-                note(tier.too_many(request.count));
-            } else if line.queue.linked(core.tier) >= core.max_waiting {
-                full.get_or_insert(core);
-                note(AcquireError::TooManyWaiting {
-                    pool: Arc::clone(tier.name()),
-                    waiting: core.max_waiting,
-                });
-            } else {
-                *number = Some(core.tier);
+        // The first where too many wait.
+        let mut full = None;
+        for (number, tier) in tiers.iter_mut().zip(able.tiers) {
+            let Some(tier) = tier else { continue };
+            match tier.may_join(&line.queue, count) {
+                Ok(joined) => *number = Some(joined),
+                Err(error) => {
+                    full = full.or(matches!(error, AcquireError::TooManyWaiting { .. }).then_some(tier));
+                    why.note(error);
+                }
             }
         }
         if tiers == [None, None] {
             drop(line);
             // Each that does not serve it has said why.
-            let error = error.unwrap_or_else(|| self.home.closed());
+            let error = why.0.unwrap_or_else(|| self.home.closed());
             if let (AcquireError::TooManyWaiting { .. }, Some(full)) = (&error, full) {
-                full.refused.fetch_add(1, Ordering::Relaxed);
+                full.core().refused.fetch_add(1, Ordering::Relaxed);
             }
             return Poll::Ready(Err(error));
         }
-        let wants = Wants {
-            count,
-            caller: request.caller,
-            room,
-        };
-        let joined = line.queue.join(wants, tiers);
+        let caller = request.caller;
+        let joined = line.queue.join(Wants { count, caller, room }, tiers);
         for &tier in tiers.iter().flatten() {
             // Served by the first already, it is in no line any more.
             if line.queue.is_first(joined, tier) {
@@ -250,55 +275,37 @@ impl<F: FreeList> PoolHandle<F> {
         self.may_lend_at_once(count, len)
     }
 
+    /// Whether a request for `count` buffers may join the line here, whose queue is locked. Returns the tier's number.
+    fn may_join(&self, queue: &Queue, count: u32) -> Result<usize, AcquireError> {
+        let core = self.core();
+        let tier = core.stock.tier;
+        if queue.is_closed(tier) {
+            return Err(self.closed());
+        }
+        // Under the lock: what lowers the max refuses those that are in the queue by then.
+        if count > core.stock.most_at_once() {
+            return Err(self.too_many(count as usize));
+        }
+        if queue.linked(tier) >= core.max_waiting {
+            return Err(AcquireError::TooManyWaiting {
+                pool: Arc::clone(self.name()),
+                waiting: core.max_waiting,
+            });
+        }
+        Ok(tier)
+    }
+
     /// Counts a wait that has ended.
     fn count_wait(&self, ending: Ending, Waited { clock, for_bytes }: Waited) {
         let core = self.core();
         core.waits.add(ending, clock);
-        let Some(budget) = core.budget.as_ref().filter(|_| for_bytes) else {
+        let Some(budget) = core.stock.budget.as_ref().filter(|_| for_bytes) else {
             return;
         };
         budget.count_wait(ending, clock);
         core.waits_for_bytes.fetch_add(1, Ordering::Relaxed);
         if matches!(ending, Ending::TimedOut | Ending::Abandoned) {
             core.over_budget.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// What a request for `count` buffers lacks that waited in vain: bytes, or buffers. Counts nothing.
-    #[cold]
-    fn shortage(&self, count: u32, of_bytes: bool) -> AcquireError {
-        let core = self.core();
-        match &core.budget {
-            Some(budget) if of_bytes => AcquireError::OverBudget {
-                pool: Arc::clone(self.name()),
-                requested: core.bytes_of(count) as usize,
-                lent: budget.lent(),
-                budget: budget.limit(),
-                waiting: as_u32(budget.waiting()),
-            },
-            _ => self.exhausted(self.in_use(), false),
-        }
-    }
-
-    /// The error that too few buffers are free while `in_use` are lent; or that those that are free are `owed` to
-    /// requests that came before. Counts nothing.
-    #[cold]
-    pub(crate) fn exhausted(&self, in_use: usize, owed: bool) -> AcquireError {
-        let core = self.core();
-        // Relaxed, and without the lock of the line: who is refused is not to keep those who wait from it.
-        let first_wants = core.first_wants.load(Ordering::Relaxed);
-        let max = self.max();
-        let held_by = core.tracker.as_ref().and_then(Tracker::held_by);
-        AcquireError::Exhausted {
-            pool: Arc::clone(self.name()),
-            in_use,
-            max,
-            first_wants: if in_use < max {
-                first_wants.max(u32::from(owed))
-            } else {
-                0
-            },
-            held_by: held_by.map(Box::new),
         }
     }
 

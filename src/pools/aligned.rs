@@ -1,8 +1,8 @@
 //! Buffers that start on cache-line, page or larger boundaries.
 #![forbid(unsafe_code)]
 
-use crate::engine::PoolHandle;
 use crate::engine::config::PoolConfig;
+use crate::engine::handle::PoolHandle;
 use crate::free_list::magazines::Magazines;
 use crate::pools::forward::{public_pool, resizable_pool};
 use crate::report::error::ConfigError;

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use crate::engine::PoolHandle;
 use crate::engine::config::{Defaults, PoolConfig};
+use crate::engine::handle::PoolHandle;
 use crate::engine::line::Line;
 use crate::free_list::magazines::Magazines;
 use crate::pools::forward::{public_pool, resizable_pool};

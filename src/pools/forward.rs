@@ -24,7 +24,7 @@ macro_rules! public_pool {
                     fixed_max: Self::FIXED_MAX,
                 })?;
                 let line = $crate::engine::line::Line::new();
-                $crate::engine::PoolHandle::new(config, &line).map(|handle| Self { handle })
+                $crate::engine::handle::PoolHandle::new(config, &line).map(|handle| Self { handle })
             }
 
             /// Bytes that each buffer holds.

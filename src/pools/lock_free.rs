@@ -1,8 +1,8 @@
 //! A pool whose acquire and release take no lock.
 #![forbid(unsafe_code)]
 
-use crate::engine::PoolHandle;
 use crate::engine::config::PoolConfig;
+use crate::engine::handle::PoolHandle;
 use crate::free_list::lock_free::shards::Shards;
 use crate::pools::forward::public_pool;
 use crate::report::error::ConfigError;

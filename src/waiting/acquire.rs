@@ -89,9 +89,9 @@ use crate::waiting::thread_waker::ThreadWaker;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a future does nothing until it is polled"]
-pub struct Acquire<'a, T = PooledBuf>(State<'a, T>);
+pub struct Acquire<'a, T = PooledBuf>(Stage<'a, T>);
 
-enum State<'a, T> {
+enum Stage<'a, T> {
     /// Has its result from the start.
     Ready(Result<T, AcquireError>),
     Asking(Pending<'a>),
@@ -155,13 +155,13 @@ pub(crate) trait Lender: Send + Sync {
 impl<'a, T> Acquire<'a, T> {
     /// A request with its result, for pools that don't wait.
     pub fn ready(result: Result<T, AcquireError>) -> Self {
-        Acquire(State::Ready(result))
+        Acquire(Stage::Ready(result))
     }
 
     /// A request to `lender` for `count` buffers, at least 1, that hold `len` bytes each.
     #[track_caller]
     pub(crate) fn new(lender: LenderRef<'a>, count: usize, len: usize) -> Self {
-        Acquire(State::Asking(Pending {
+        Acquire(Stage::Asking(Pending {
             lender,
             request: Request {
                 count,
@@ -174,7 +174,7 @@ impl<'a, T> Acquire<'a, T> {
 
     /// On behalf of that line of code, which the pool names as the buffer's holder.
     pub(crate) fn for_caller(mut self, caller: Caller) -> Self {
-        if let State::Asking(asking) = &mut self.0 {
+        if let Stage::Asking(asking) = &mut self.0 {
             asking.request.caller = caller;
         }
         self
@@ -221,7 +221,7 @@ impl<T: Lent> Acquire<'_, T> {
 
     fn poll_lent(&mut self, waker: &Waker) -> Poll<Result<T, AcquireError>> {
         let result = match &mut self.0 {
-            State::Asking(asking) => {
+            Stage::Asking(asking) => {
                 let Pending {
                     lender,
                     request,
@@ -232,23 +232,23 @@ impl<T: Lent> Acquire<'_, T> {
                     Poll::Ready(result) => result.map(lent),
                 }
             }
-            State::Ready(_) | State::Done => return Poll::Ready(self.take_ready()),
+            Stage::Ready(_) | Stage::Done => return Poll::Ready(self.take_ready()),
         };
-        self.0 = State::Done;
+        self.0 = Stage::Done;
         Poll::Ready(result)
     }
 
     #[track_caller]
     fn take_ready(&mut self) -> Result<T, AcquireError> {
-        match mem::replace(&mut self.0, State::Done) {
-            State::Ready(result) => result,
+        match mem::replace(&mut self.0, Stage::Done) {
+            Stage::Ready(result) => result,
             _ => polled_after_completion(),
         }
     }
 
     /// The time is up, after so much of it. Returns what was granted just before.
     pub(crate) fn late(&mut self, waited: Duration) -> Result<T, AcquireError> {
-        let State::Asking(asking) = &mut self.0 else {
+        let Stage::Asking(asking) = &mut self.0 else {
             return self.take_ready();
         };
         let left = asking.leave(Ending::TimedOut);
@@ -264,7 +264,7 @@ impl<T: Lent> Acquire<'_, T> {
                 why: why.map(Box::new),
             },
         });
-        self.0 = State::Done;
+        self.0 = Stage::Done;
         lent
     }
 }
@@ -308,9 +308,9 @@ impl<T: Lent> Future for Acquire<'_, T> {
 impl<T> fmt::Debug for Acquire<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.0 {
-            State::Done => "done",
-            State::Ready(_) => "ready",
-            State::Asking(_) => "waiting",
+            Stage::Done => "done",
+            Stage::Ready(_) => "ready",
+            Stage::Asking(_) => "waiting",
         };
         f.debug_tuple("Acquire").field(&state).finish()
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::base::sync::{AtomicU64, Instant, Mutex, Ordering};
@@ -92,14 +92,15 @@ struct BudgetQueue {
 /// A request that lacks bytes: where it waits.
 #[derive(Clone)]
 pub(crate) struct Asking {
-    pub(crate) line: Arc<dyn LookAgain>,
+    /// There as long as one of its pools is, which withdraws its requests when it is closed.
+    pub(crate) line: Weak<dyn LookAgain>,
     pub(crate) ticket: Ticket,
 }
 
 /// Where requests wait, as a budget sees it.
 pub(crate) trait LookAgain: Send + Sync {
-    /// Looks whether the request can be served now, and those behind it; returns whether any was. The caller holds no
-    /// lock. The request may be gone.
+    /// Looks whether the request can be served now, and those behind it. The caller holds no lock. The request may be
+    /// gone.
     fn look_again(&self, ticket: Ticket, after: &mut After);
 }
 
@@ -309,8 +310,8 @@ impl Kick for SharedBudget {
     #[cold]
     fn serve(&self, after: &mut After) {
         let first = self.queue.lock().asking.values().next().cloned();
-        // Keeps the line alive; its requests keep their pools so.
-        if let Some(Asking { line, ticket }) = first {
+        // If the line is gone, then so is the request, and what withdrew it has kicked for the next.
+        if let Some((line, ticket)) = first.and_then(|Asking { line, ticket }| Some((line.upgrade()?, ticket))) {
             line.look_again(ticket, after);
         }
     }
@@ -344,15 +345,13 @@ impl Ask {
     pub(crate) fn withdraw(self, after: &mut After) {
         let mut queue = self.budget.shared.queue.lock();
         let was_first = queue.asking.keys().next() == Some(&self.number);
-        let gone = queue.asking.remove(&self.number);
+        queue.asking.remove(&self.number);
         if queue.asking.is_empty() {
             let state = &self.budget.shared.state;
             state.fetch_and(!WANTED, Ordering::Relaxed);
         } else if was_first {
             after.kick(&self.budget.shared);
         }
-        drop(queue);
-        drop(gone);
     }
 }
 

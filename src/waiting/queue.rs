@@ -8,7 +8,7 @@
 //! free are as many buffers as it wants; then it leaves the other list in the same step.
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
+use std::sync::Weak;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ struct Tier {
 
 #[derive(Default)]
 struct Waiter {
-    state: State,
+    state: PlaceState,
     request: Wants,
     clock: Option<Clock>,
     /// Of the tier that granted or refused it: see [`TierLink::lacked_bytes`].
@@ -90,7 +90,7 @@ impl Default for Wants {
 }
 
 #[derive(Default)]
-enum State {
+enum PlaceState {
     /// The place is given up.
     #[default]
     Gone,
@@ -187,7 +187,7 @@ impl Queue {
             lacked_bytes: false,
         };
         let (ticket, place) = self.places.occupy();
-        place.state = State::Waiting(None);
+        place.state = PlaceState::Waiting(None);
         place.request = request;
         place.clock = clock;
         place.lacked_bytes = false;
@@ -264,7 +264,7 @@ impl Queue {
         ticket: Ticket,
         tier: usize,
         (budget, bytes): (&Budget, u64),
-        line: impl FnOnce() -> Arc<dyn LookAgain>,
+        line: impl FnOnce() -> Weak<dyn LookAgain>,
         after: &mut After,
     ) -> bool {
         let place = &mut self.places[ticket];
@@ -316,8 +316,8 @@ impl Queue {
         others.extend(led.iter().flatten().filter(|other| **other != tier));
         let place = &mut self.places[ticket];
         place.lacked_bytes = lacked_bytes;
-        let granted = State::Granted(tier, loan);
-        if let State::Waiting(waker) = std::mem::replace(&mut place.state, granted) {
+        let granted = PlaceState::Granted(tier, loan);
+        if let PlaceState::Waiting(waker) = std::mem::replace(&mut place.state, granted) {
             after.wake(waker);
         }
     }
@@ -379,8 +379,8 @@ impl Queue {
             if place.links.iter().all(Option::is_none) {
                 place.lacked_bytes = lacked_bytes;
                 place.request.room = Vec::new();
-                let refused = State::Refused(tier, why);
-                if let State::Waiting(waker) = std::mem::replace(&mut place.state, refused) {
+                let refused = PlaceState::Refused(tier, why);
+                if let PlaceState::Waiting(waker) = std::mem::replace(&mut place.state, refused) {
                     after.wake(waker);
                 }
             }
@@ -398,7 +398,7 @@ impl Queue {
     #[inline]
     pub(crate) fn check(&mut self, ticket: Ticket, waker: &Waker, fresh: &mut Option<UserWaker>) -> Checked {
         let place = &mut self.places[ticket];
-        if let State::Waiting(own) = &mut place.state {
+        if let PlaceState::Waiting(own) = &mut place.state {
             if own.as_ref().is_some_and(|own| own.will_wake(waker)) {
                 return Checked::Is(Outcome::Waiting, None);
             }
@@ -412,9 +412,9 @@ impl Queue {
             for_bytes: place.lacked_bytes,
         };
         let outcome = match std::mem::take(&mut place.state) {
-            State::Granted(tier, loan) => Outcome::Granted(tier, loan, waited),
-            State::Refused(tier, why) => Outcome::Refused(tier, why, waited),
-            State::Waiting(_) | State::Gone => Outcome::Waiting,
+            PlaceState::Granted(tier, loan) => Outcome::Granted(tier, loan, waited),
+            PlaceState::Refused(tier, why) => Outcome::Refused(tier, why, waited),
+            PlaceState::Waiting(_) | PlaceState::Gone => Outcome::Waiting,
         };
         self.places.vacate(ticket);
         Checked::Is(outcome, None)
@@ -448,15 +448,15 @@ impl Queue {
         };
         left._room = std::mem::take(&mut place.request.room);
         match std::mem::take(&mut place.state) {
-            State::Granted(tier, loan) => (left.tier, left.granted) = (Some(tier), Some(loan)),
-            State::Refused(tier, why) => (left.tier, left.refused) = (Some(tier), Some(why)),
-            State::Waiting(waker) => {
+            PlaceState::Granted(tier, loan) => (left.tier, left.granted) = (Some(tier), Some(loan)),
+            PlaceState::Refused(tier, why) => (left.tier, left.refused) = (Some(tier), Some(why)),
+            PlaceState::Waiting(waker) => {
                 left._waker = waker;
                 if let Some((tier, for_bytes)) = lacked.into_iter().flatten().next() {
                     (left.tier, left.waited.for_bytes) = (Some(tier), for_bytes);
                 }
             }
-            State::Gone => {}
+            PlaceState::Gone => {}
         }
         self.places.vacate(ticket);
         left

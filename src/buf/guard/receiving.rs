@@ -13,7 +13,7 @@
 //! - `spare_capacity_mut` gives out the bytes as they are, and is told by `set_len` how many were written. Until then,
 //!   all of them count.
 //!
-//! To count for good, whatever is reported later, is `expose`.
+//! To count for good, whatever is reported later, is `mark_dirty`.
 
 use std::io::{self, Read};
 use std::mem::{self, MaybeUninit};
@@ -355,7 +355,7 @@ impl PooledBuf {
     /// Costs nothing where they are not wiped. Where they are, none is an earlier holder's, most often; those that are
     /// have to be zeroed to become this holder's, whose bytes are what is wiped.
     #[inline]
-    fn expose(&mut self, end: u32) {
+    fn mark_dirty(&mut self, end: u32) {
         // SAFETY: `from_parts` was promised that the lender lives until the release.
         match unsafe { self.header.as_ref() }.wipe {
             Wipe::Never if end > self.dirty() => self.set_dirty(end),
@@ -585,7 +585,7 @@ impl<'a> HandedOut<'a> {
 impl Drop for HandedOut<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.buf.expose(self.end);
+        self.buf.mark_dirty(self.end);
     }
 }
 

@@ -13,7 +13,7 @@
 //! *Freezing.* To have all shards to itself for a moment, a thread takes the lock and *freezes* them
 //! ([`treiber::frozen`]): each head then says so, and what others would take or put back goes to the lock. So many are
 //! taken from several shards, and pages are given back; and while requests wait, the shards stay frozen, since what is
-//! free is owed to them. Beside the heads there is one word, [`State::phase`], which says why they are frozen:
+//! free is owed to them. Beside the heads there is one word, [`FreezeState::phase`], which says why they are frozen:
 //!
 //! | phase | what finds a frozen head, and wants to take | and to put back |
 //! |---|---|---|
@@ -48,7 +48,7 @@ pub(crate) struct Shards<const N: usize> {
     stacks: Box<[StackHead]>,
     /// Of all indices of the list.
     nodes: Box<[Node]>,
-    state: Box<State<N>>,
+    state: Box<FreezeState<N>>,
     /// Many at once may come from several shards. Not where none may wait: there nothing is ever frozen for a request,
     /// and so none that takes or puts back one waits for a lock.
     across: bool,
@@ -59,11 +59,11 @@ pub(crate) struct Shards<const N: usize> {
 pub(crate) struct ShardsReleaseSide<'a, const N: usize> {
     stacks: &'a [StackHead],
     nodes: &'a [Node],
-    state: &'a State<N>,
+    state: &'a FreezeState<N>,
 }
 
 /// What is beside the stacks.
-struct State<const N: usize> {
+struct FreezeState<const N: usize> {
     /// [`OPEN`], [`COUNTING`], [`WAITING`] or [`CLOSED`]. Changed under the lock only.
     phase: AtomicU8,
     frozen: Mutex<Frozen<N>>,
@@ -264,7 +264,7 @@ impl<'a, const N: usize> ShardsReleaseSide<'a, N> {
     }
 }
 
-impl<const N: usize> State<N> {
+impl<const N: usize> FreezeState<N> {
     /// Relaxed: what has found a frozen head, by Acquire, sees no phase from before it was frozen, and needs no more.
     fn phase(&self) -> u8 {
         self.phase.load(Ordering::Relaxed)
@@ -346,7 +346,7 @@ impl<const N: usize> FreeList for Shards<N> {
         Ok(Shards {
             stacks: stacks.into(),
             nodes: nodes.into(),
-            state: Box::new(State {
+            state: Box::new(FreezeState {
                 phase: AtomicU8::new(OPEN),
                 frozen: Mutex::new(Frozen {
                     tops: None,
