@@ -288,61 +288,10 @@ impl PoolConfig {
 
     fn check_values(self, name: Arc<str>, defaults: Defaults) -> Result<CheckedConfig, ConfigProblem> {
         check_name(&name)?;
-        let buffer_size = match self.buffer_size {
-            0 => return Err(ConfigProblem::ZeroBufferSize),
-            size if is_beyond_limit(size) => {
-                return Err(ConfigProblem::BufferTooLarge {
-                    buffer_size: size,
-                    limit: BUFFER_SIZE_LIMIT,
-                });
-            }
-            size => size,
-        };
-        if self.headroom > BUFFER_SIZE_LIMIT - buffer_size {
-            return Err(ConfigProblem::HeadroomTooLarge {
-                headroom: self.headroom,
-                buffer_size,
-                limit: BUFFER_SIZE_LIMIT,
-            });
-        }
-        let max = match (self.max, defaults.fixed_max) {
-            (Some(requested), Some(fixed)) if requested != fixed => {
-                return Err(ConfigProblem::FixedMax { requested, fixed });
-            }
-            (_, Some(fixed)) => fixed,
-            (requested, None) => requested.unwrap_or(DEFAULT_MAX),
-        };
-        match max {
-            0 => return Err(ConfigProblem::ZeroBuffers),
-            max if max > MAX_LIMIT => {
-                return Err(ConfigProblem::TooManyBuffers { max, limit: MAX_LIMIT });
-            }
-            _ => {}
-        }
-        if let Some(budget) = &self.budget {
-            check_name(budget.name()).map_err(|_| ConfigProblem::InvalidBudgetName)?;
-            if budget.limit() < buffer_size {
-                return Err(ConfigProblem::BudgetTooSmall {
-                    buffer_size,
-                    budget: budget.limit(),
-                });
-            }
-        }
-        let reserve = match (self.reserve, defaults.fixed_max) {
-            (Some(requested), Some(fixed)) if requested != fixed => {
-                return Err(ConfigProblem::FixedReserve { requested, fixed });
-            }
-            (Some(reserve), _) if reserve < max => {
-                return Err(ConfigProblem::ReserveBelowMax { reserve, max });
-            }
-            (Some(reserve), _) if reserve > MAX_LIMIT => {
-                return Err(ConfigProblem::ReserveTooLarge {
-                    reserve,
-                    limit: MAX_LIMIT,
-                });
-            }
-            (reserve, _) => reserve.unwrap_or(max),
-        };
+        let buffer_size = self.check_size()?;
+        let max = self.check_max(&defaults)?;
+        self.check_budget(buffer_size)?;
+        let reserve = self.check_reserve(max, &defaults)?;
         let initial = self.initial.or(defaults.fixed_max).unwrap_or(0);
         if initial > max {
             return Err(ConfigProblem::InitialExceedsMax { initial, max });
@@ -379,6 +328,64 @@ impl PoolConfig {
             name,
             decay: self.decay,
         })
+    }
+
+    /// The buffer size, which leaves room for the headroom.
+    fn check_size(&self) -> Result<usize, ConfigProblem> {
+        let (buffer_size, headroom, limit) = (self.buffer_size, self.headroom, BUFFER_SIZE_LIMIT);
+        match buffer_size {
+            0 => Err(ConfigProblem::ZeroBufferSize),
+            _ if is_beyond_limit(buffer_size) => Err(ConfigProblem::BufferTooLarge { buffer_size, limit }),
+            _ if headroom > limit - buffer_size => Err(ConfigProblem::HeadroomTooLarge {
+                headroom,
+                buffer_size,
+                limit,
+            }),
+            _ => Ok(buffer_size),
+        }
+    }
+
+    fn check_max(&self, defaults: &Defaults) -> Result<usize, ConfigProblem> {
+        let max = match (self.max, defaults.fixed_max) {
+            (Some(requested), Some(fixed)) if requested != fixed => {
+                return Err(ConfigProblem::FixedMax { requested, fixed });
+            }
+            (_, Some(fixed)) => fixed,
+            (requested, None) => requested.unwrap_or(DEFAULT_MAX),
+        };
+        match max {
+            0 => Err(ConfigProblem::ZeroBuffers),
+            _ if max > MAX_LIMIT => Err(ConfigProblem::TooManyBuffers { max, limit: MAX_LIMIT }),
+            _ => Ok(max),
+        }
+    }
+
+    fn check_budget(&self, buffer_size: usize) -> Result<(), ConfigProblem> {
+        let Some(budget) = &self.budget else {
+            return Ok(());
+        };
+        check_name(budget.name()).map_err(|_| ConfigProblem::InvalidBudgetName)?;
+        match budget.limit() {
+            limit if limit < buffer_size => Err(ConfigProblem::BudgetTooSmall {
+                buffer_size,
+                budget: limit,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_reserve(&self, max: usize, defaults: &Defaults) -> Result<usize, ConfigProblem> {
+        match (self.reserve, defaults.fixed_max) {
+            (Some(requested), Some(fixed)) if requested != fixed => {
+                Err(ConfigProblem::FixedReserve { requested, fixed })
+            }
+            (Some(reserve), _) if reserve < max => Err(ConfigProblem::ReserveBelowMax { reserve, max }),
+            (Some(reserve), _) if reserve > MAX_LIMIT => Err(ConfigProblem::ReserveTooLarge {
+                reserve,
+                limit: MAX_LIMIT,
+            }),
+            (reserve, _) => Ok(reserve.unwrap_or(max)),
+        }
     }
 }
 

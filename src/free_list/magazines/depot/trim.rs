@@ -84,7 +84,7 @@ impl Plan {
     }
 
     /// Notes that the buffers of which `collect` has just spoken may hold anything.
-    fn expose(&self, stack: &mut Stack, window: &Range<u32>, trimming: &Trimming<'_>) {
+    fn mark_dirty(&self, stack: &mut Stack, window: &Range<u32>, trimming: &Trimming<'_>) {
         let from = window.start.saturating_sub(trimming.overlap);
         let first = self.candidates.partition_point(|c| c.index < from);
         let there = self.candidates[first..].iter().take_while(|c| c.index < window.end);
@@ -196,7 +196,7 @@ impl Depot {
             plan.collect(&stack, &window, trimming.overlap);
             bytes += plan.pieces.discard(trimming);
             if trimming.dirty_after > 0 {
-                plan.expose(&mut stack, &window, trimming);
+                plan.mark_dirty(&mut stack, &window, trimming);
             }
             next = plan.next_window(&stack, window.end);
             if next.is_none() {
