@@ -13,7 +13,7 @@ use crate::candidates::ours::OURS;
 /// The binaries of a whole run. The name of each but the first is that of its allocator.
 pub(crate) const BINARIES: [&str; 4] = ["peers", "mimalloc", "jemalloc", "snmalloc"];
 /// Figures that were stored longer ago than this are of another run.
-const WINDOW: Duration = Duration::from_secs(2 * 60 * 60);
+const WINDOW: Duration = Duration::from_secs(12 * 60 * 60);
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Figures {

@@ -5,7 +5,7 @@
 //! `cargo bench -p poolbuf-peers` measures for half an hour and writes docs/peers.md, docs/charts/, the section `peers`
 //! of docs/BENCHMARKS.md and that of README.md. Each binary measures ours, the floor and its own candidates in turn,
 //! and all ratios are taken within one binary. `cargo bench -p poolbuf-peers --bench peers -- --render` writes the
-//! report again from the figures of the last two hours.
+//! report again from the figures of the last twelve hours.
 //!
 //! Each workload runs in three bodies: the guard in registers, passed by reference, and returned in a `Result`. What
 //! the overviews show is *by reference*.
