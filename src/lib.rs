@@ -107,6 +107,7 @@ pub use pools::buffer::BufferPool;
 pub use pools::lock_free::LockFreePool;
 pub use pools::multi_size::{MultiSizeConfig, MultiSizePool, Overflow};
 pub use pools::pool::Pool;
+pub use pools::share::Share;
 pub use report::budget_stats::BudgetStats;
 pub use report::error::{AcquireError, CapacityError, ConfigError, ConfigProblem, ResizeError};
 pub use report::holders::{HeldBy, Holder, Holders};

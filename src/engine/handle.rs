@@ -8,6 +8,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::base::sync::{AtomicU32, AtomicU64, AtomicUsize, LeakTracker, Ordering, Witness};
 use crate::base::wipe::Wipe;
+use crate::buf::guard::PooledBuf;
 use crate::buf::guard::header::ReleaseHeaders;
 use crate::engine::config::CheckedConfig;
 use crate::engine::line::Line;
@@ -126,6 +127,11 @@ impl<F: FreeList> PoolHandle<F> {
 
     pub(crate) fn alignment(&self) -> usize {
         self.core().stock.region.layout().alignment
+    }
+
+    /// Whether `buf` is a guard of this pool, with nothing before it that takes it back first.
+    pub(crate) fn has_lent(&self, buf: &PooledBuf) -> bool {
+        buf.is_lent_by(self.core.cast())
     }
 
     /// What the pool is called.

@@ -133,6 +133,10 @@ macro_rules! public_pool {
                 Acquire::new(self.handle.to_owned_lender(), count, len)
             }
 
+            fn handle_for(&self, buf: &$crate::buf::guard::PooledBuf) -> Option<Box<dyn Send + Sync>> {
+                self.handle.has_lent(buf).then(|| Box::new(self.clone()) as _)
+            }
+
             #[inline]
             fn max_len(&self) -> usize {
                 self.handle.buffer_size()

@@ -7,3 +7,4 @@ mod forward;
 pub(crate) mod lock_free;
 pub(crate) mod multi_size;
 pub(crate) mod pool;
+pub(crate) mod share;

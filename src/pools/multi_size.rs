@@ -421,6 +421,15 @@ impl Pool for MultiSizePool {
         Acquire::new(self.to_owned_lender(), count, len)
     }
 
+    fn capacity_for(&self, len: usize) -> Option<usize> {
+        let (home, next) = self.serving(len)?;
+        Some(next.unwrap_or(home).buffer_size())
+    }
+
+    fn handle_for(&self, buf: &PooledBuf) -> Option<Box<dyn Send + Sync>> {
+        self.tiers().iter().find_map(|tier| tier.handle_for(buf))
+    }
+
     #[inline]
     fn max_len(&self) -> usize {
         self.tiers().last().map_or(0, BufferPool::buffer_size)

@@ -369,6 +369,19 @@ pub trait Pool: fmt::Debug + Send + Sync {
         Acquire::ready(self.acquire_chain(len))
     }
 
+    /// The most bytes that a buffer lent for `len` bytes can have, or `None` if no buffer has so many: what a
+    /// [`Share`](crate::Share) is charged with.
+    fn capacity_for(&self, len: usize) -> Option<usize> {
+        let most = self.max_len();
+        (len <= most).then_some(most)
+    }
+
+    /// A handle of what has lent this guard, if that is this pool, and one of this crate's.
+    #[doc(hidden)]
+    fn handle_for(&self, _: &PooledBuf) -> Option<Box<dyn Send + Sync>> {
+        None
+    }
+
     /// What holds the buffers that are out: the lines of code that acquired them, if the pool
     /// [tracks](crate::PoolConfig::track_holders) that; else only how many are out. Looks at every buffer of the pool.
     fn holders(&self) -> Holders {
@@ -420,5 +433,7 @@ forward! {
     fn acquire_chain_timeout(&self, len: usize, timeout: Duration) -> Result<PooledChain, AcquireError>;
     fn acquire_chain_async(&self, len: usize) -> Acquire<'_, PooledChain>;
     fn acquire_chain_owned(&self, len: usize) -> Acquire<'static, PooledChain>;
+    fn capacity_for(&self, len: usize) -> Option<usize>;
+    fn handle_for(&self, buf: &PooledBuf) -> Option<Box<dyn Send + Sync>>;
     fn holders(&self) -> Holders;
 }

@@ -219,7 +219,7 @@ impl<T: Lent> Acquire<'_, T> {
         }
     }
 
-    fn poll_lent(&mut self, waker: &Waker) -> Poll<Result<T, AcquireError>> {
+    pub(crate) fn poll_lent(&mut self, waker: &Waker) -> Poll<Result<T, AcquireError>> {
         let result = match &mut self.0 {
             Stage::Asking(asking) => {
                 let Pending {
@@ -243,6 +243,16 @@ impl<T: Lent> Acquire<'_, T> {
         match mem::replace(&mut self.0, Stage::Done) {
             Stage::Ready(result) => result,
             _ => polled_after_completion(),
+        }
+    }
+
+    /// Leaves the queue, before it was ready. What was granted already is lent if the time is up; else returns what it
+    /// lacked.
+    pub(crate) fn leave(&mut self, ending: Ending) -> Result<T, Option<AcquireError>> {
+        match mem::replace(&mut self.0, Stage::Done) {
+            Stage::Asking(mut asking) => asking.leave(ending).map(lent),
+            Stage::Ready(result) => result.map_err(Some),
+            Stage::Done => Err(None),
         }
     }
 

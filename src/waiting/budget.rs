@@ -258,6 +258,11 @@ impl Budget {
         self.shared.refused.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// For a wait for bytes alone, which begins.
+    pub(crate) fn start_clock(&self) -> Option<Clock> {
+        Clock::start(self.shared.waits.all())
+    }
+
     /// Counts a wait that was for bytes, and has ended.
     pub(crate) fn count_wait(&self, ending: Ending, clock: Option<Clock>) {
         self.shared.waits.add(ending, clock);

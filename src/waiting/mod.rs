@@ -21,6 +21,7 @@
 pub(crate) mod acquire;
 pub(crate) mod after;
 pub(crate) mod budget;
+pub(crate) mod charge;
 pub(crate) mod counts;
 pub(crate) mod loan;
 pub(crate) mod places;

@@ -10,6 +10,9 @@ use std::ops::{Index, IndexMut};
 pub(crate) struct Ticket(NonZeroU32);
 
 impl Ticket {
+    /// Where there is but one place.
+    pub(crate) const ONLY: Ticket = Ticket(NonZeroU32::MIN);
+
     /// Counted from 1 on. What lies at more places than a `u32` counts takes more memory than there is.
     #[inline]
     fn new(block: usize, place: usize) -> Self {

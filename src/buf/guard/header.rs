@@ -64,6 +64,15 @@ impl ReleaseHeaders {
         ReleaseHeaders { settled, handed_out }
     }
 
+    /// Lenders in front of `behind`, whose buffers they are.
+    pub(super) fn in_front_of(behind: &ReleaseHeader, release: Release) -> Self {
+        let headers = ReleaseHeaders::new(release, behind.headroom, behind.wipe);
+        match behind.initialised {
+            true => headers,
+            false => headers.of_uninitialised(),
+        }
+    }
+
     /// The same, of memory that may not be initialised.
     pub(super) const fn of_uninitialised(mut self) -> Self {
         self.settled.initialised = false;

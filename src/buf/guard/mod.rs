@@ -3,6 +3,7 @@
 pub(crate) mod datagrams;
 #[cfg(any(unix, windows))]
 mod files;
+pub(crate) mod front;
 pub(crate) mod header;
 mod heap;
 mod layout;
@@ -131,6 +132,11 @@ impl PooledBuf {
         debug_assert!(slot.dirty() <= capacity);
         let (place, lengths) = (Place::new(capacity, 0), Lengths::new(0, 0));
         PooledBuf::of_words(place, lengths, Address::new(memory), slot.word(), lender.cast())
+    }
+
+    /// Whether that lender takes it back, and none of its bytes are handed out.
+    pub(crate) fn is_lent_by(&self, lender: NonNull<ReleaseHeaders>) -> bool {
+        self.header == lender.cast()
     }
 
     /// Bytes written so far.
