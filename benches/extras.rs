@@ -1,5 +1,5 @@
 //! What the extras of a pool cost, each beside the same pool without it: a budget, and keeping track of who holds
-//! what.
+//! what; and a share.
 //!
 //! `cargo bench --bench extras`
 
@@ -9,8 +9,9 @@ mod common;
 
 use std::hint::black_box;
 
-use criterion::Criterion;
-use poolbuf::{Budget, BufferPool, Pool, PoolConfig, Wipe};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion};
+use poolbuf::{Budget, BufferPool, Pool, PoolConfig, Share, Wipe};
 
 use common::report::{Report, Table};
 use common::{BUFFERS, threads};
@@ -38,6 +39,21 @@ fn group_of(threads: u64) -> String {
     format!("extras-{threads}")
 }
 
+/// A handle of the plain pool that is charged to a budget.
+const SHARE: (&str, &str) = ("share", "through a `Share`");
+
+fn bench(group: &mut BenchmarkGroup<'_, WallTime>, id: &str, threads: u64, pool: &impl Pool) {
+    group.bench_function(id, |bencher| {
+        bencher.iter_custom(|iterations| {
+            threads::shared_out(threads, iterations * SHARED_OUT, || {
+                let mut buf = pool.acquire().expect("a buffer is free");
+                buf.extend_from_slice(&[7]).expect("one byte fits");
+                black_box(buf.as_ptr());
+            })
+        });
+    });
+}
+
 fn measure(criterion: &mut Criterion) {
     for threads in THREADS {
         let mut group = criterion.benchmark_group(group_of(threads));
@@ -45,15 +61,15 @@ fn measure(criterion: &mut Criterion) {
             let config = PoolConfig::new(SIZE).initial(BUFFERS).max(BUFFERS);
             let pool = BufferPool::with_config(configure(config.wipe(Wipe::Never)));
             let pool = pool.expect("the pool's memory can be reserved");
-            group.bench_function(id, |bencher| {
-                bencher.iter_custom(|iterations| {
-                    threads::shared_out(threads, iterations * SHARED_OUT, || {
-                        let mut buf = pool.acquire().expect("a buffer is free");
-                        buf.extend_from_slice(&[7]).expect("one byte fits");
-                        black_box(buf.as_ptr());
-                    })
-                });
-            });
+            bench(&mut group, id, threads, &pool);
+            if id == "plain" {
+                bench(
+                    &mut group,
+                    SHARE.0,
+                    threads,
+                    &Share::new(pool, &Budget::new(usize::MAX)),
+                );
+            }
         }
         group.finish();
     }
@@ -68,7 +84,8 @@ fn tables(report: &Report) -> String {
         "Acquire and release of 8 KiB with extras: time as a multiple of the plain pool's (lower is faster)",
         columns,
     );
-    for (id, label, _) in VARIANTS {
+    let variants = VARIANTS.map(|(id, label, _)| (id, label));
+    for (id, label) in variants.into_iter().chain([SHARE]) {
         let ratio = |threads| report.ratio(&group_of(threads), id, "plain");
         table.row(label, THREADS.map(ratio));
     }

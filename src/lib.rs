@@ -104,6 +104,7 @@ pub use integrations::metrics;
 pub use memory::region::MemoryRegion;
 pub use pools::aligned::AlignedPool;
 pub use pools::buffer::BufferPool;
+pub use pools::heap::Heap;
 pub use pools::lock_free::LockFreePool;
 pub use pools::multi_size::{MultiSizeConfig, MultiSizePool, Overflow};
 pub use pools::pool::Pool;

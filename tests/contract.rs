@@ -11,8 +11,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use poolbuf::{
     Acquire, AcquireError, AlignedPool, Budget, BudgetStats, BufferPool, CapacityError, ConfigError, ConfigProblem,
-    Health, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, POISON, Pool, PoolConfig, PoolStats, PooledBuf,
-    PooledChain, Recycle, Recycler, ResizeError, Wipe, Within,
+    Health, Heap, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, POISON, Pool, PoolConfig, PoolStats,
+    PooledBuf, PooledChain, Recycle, Recycler, ResizeError, Share, Wipe, Within,
 };
 
 /// Bytes a buffer of every pool under test.
@@ -234,6 +234,7 @@ fn types_have_the_size_and_the_bounds_that_are_promised() {
     whatever_panics::<AlignedPool>();
     whatever_panics::<LockFreePool<1>>();
     whatever_panics::<MultiSizePool>();
+    whatever_panics::<Share<Heap>>();
     everywhere::<Arc<dyn Pool>>();
     everywhere::<AcquireError>();
     everywhere::<ConfigError>();

@@ -74,6 +74,8 @@ methods! {
     fn max_len() -> usize;
     fn stats() -> PoolStats;
     fn name() -> &str;
+    fn capacity_for(len: usize = LEN) -> Option<usize>;
+    fn handle_for(buf: &PooledBuf = &PooledBuf::try_from(vec![7]).unwrap()) -> Option<Box<dyn Send + Sync>>;
     fn holders() -> Holders;
     fn trim() -> usize;
     fn close() -> Holders;

@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use poolbuf::{
-    AcquireError, AlignedPool, Budget, BufferPool, Holders, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow,
-    Pool, PoolConfig, PoolStats, PooledBuf, Recycle, Recycler, Share, Wipe,
+    AcquireError, AlignedPool, Budget, BufferPool, ConfigProblem, Heap, Holders, LockFreePool, MultiSizeConfig,
+    MultiSizePool, Overflow, Pool, PoolConfig, PoolStats, PooledBuf, Recycle, Recycler, Share, Wipe,
 };
 
 /// Every kind of pool, with two buffers of 512 bytes at least.
@@ -385,4 +385,92 @@ fn threads_on_one_share_never_hold_more_than_it_has() {
         assert_eq!((budget.lent(), budget.waiting(), pool.stats().in_use), (0, 0, 0));
         assert!(budget.stats().high_water <= 1024);
     }
+}
+
+#[test]
+fn heap_memory_has_the_length_that_was_asked_for_and_a_bound() {
+    let budget = Budget::with_name(1000, "rests");
+    let heap = Share::new(Heap, &budget);
+    let mut small = heap.acquire_for(10).unwrap();
+    let large = heap.acquire_for(990).unwrap();
+    assert_eq!((small.capacity(), large.capacity(), budget.lent()), (10, 990, 1000));
+    assert!(small.extend_from_slice(&[1; 11]).is_err());
+    assert!(small.spare_mut().iter().all(|byte| *byte == 0));
+    let refused = heap.acquire_for(1).unwrap_err();
+    assert!(matches!(
+        refused,
+        AcquireError::OverBudget {
+            requested: 1,
+            lent: 1000,
+            budget: 1000,
+            ..
+        }
+    ));
+    let mut waiting = heap.acquire_owned(500);
+    assert!(poll(&mut waiting).is_pending());
+    drop(small);
+    assert!(poll(&mut waiting).is_pending(), "990 bytes are lent still");
+    drop(large);
+    assert!(matches!(poll(&mut waiting), Poll::Ready(Ok(buf)) if buf.capacity() == 500));
+    assert!(heap.acquire_for(0).is_ok());
+    assert_eq!((budget.lent(), budget.stats().high_water), (0, 1000));
+    // More than there is, and more than a guard counts.
+    let far = Share::new(Heap, &Budget::new(usize::MAX));
+    assert!(matches!(
+        far.acquire_for(usize::MAX),
+        Err(AcquireError::TooLarge { .. })
+    ));
+    assert_eq!(far.budget().lent(), 0);
+}
+
+#[test]
+fn what_no_tier_holds_is_of_the_heap_if_a_budget_allows_it() {
+    let budget = Budget::new(4000);
+    let tiers = || {
+        MultiSizeConfig::new()
+            .tier(PoolConfig::new(64).max(2))
+            .tier(PoolConfig::new(512).max(2))
+    };
+    let pool = MultiSizePool::with_config(tiers().heap(&budget)).unwrap();
+    assert_eq!((pool.acquire_for(512).unwrap().capacity(), budget.lent()), (512, 0));
+    let large = pool.acquire_for(3000).unwrap();
+    assert_eq!((large.capacity(), budget.lent(), pool.stats().in_use), (3000, 3000, 0));
+    let mut waiting = pool.acquire_async(2000);
+    assert!(poll(&mut waiting).is_pending());
+    assert!(
+        pool.acquire_for(512).is_ok(),
+        "those that wait for the heap keep nobody from the tiers"
+    );
+    drop(large);
+    assert!(matches!(poll(&mut waiting), Poll::Ready(Ok(buf)) if buf.capacity() == 2000));
+    assert_eq!(pool.acquire_many(2, 600).unwrap().len(), 2);
+    assert!(pool.acquire_many_timeout(3, 600, Duration::MAX).is_ok());
+    assert_eq!(pool.acquire_chain(1000).unwrap().buffers(), 2);
+    assert_eq!((pool.acquire().unwrap().capacity(), budget.lent()), (512, 0));
+    // A share of the whole is charged for both.
+    let share = Share::new(pool.clone(), &Budget::new(3000));
+    let held = share.acquire_for(2500).unwrap();
+    assert_eq!((share.budget().lent(), budget.lent()), (2500, 2500));
+    drop(held);
+    pool.close();
+    assert!(matches!(pool.acquire_for(513), Err(AcquireError::Closed { .. })));
+    // Without a budget for it, or with one that has no name.
+    let pool = MultiSizePool::with_config(tiers()).unwrap();
+    assert!(matches!(
+        pool.acquire_for(513),
+        Err(AcquireError::TooLarge {
+            requested: 513,
+            max: 512,
+            ..
+        })
+    ));
+    assert!(matches!(
+        pool.acquire_timeout(513, Duration::MAX),
+        Err(AcquireError::TooLarge { .. })
+    ));
+    let nameless = MultiSizePool::with_config(tiers().heap(&Budget::with_name(1, "")));
+    assert!(matches!(
+        nameless.unwrap_err().problem,
+        ConfigProblem::InvalidBudgetName
+    ));
 }

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use poolbuf::{
-    Acquire, AcquireError, AlignedPool, BufferPool, Health, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow,
-    Pool, PoolConfig, PooledBuf,
+    Acquire, AcquireError, AlignedPool, Budget, BufferPool, Health, LockFreePool, MultiSizeConfig, MultiSizePool,
+    Overflow, Pool, PoolConfig, PooledBuf, Share,
 };
 
 /// Bytes a buffer of every pool under test.
@@ -23,8 +23,17 @@ const SIZE: usize = 100;
 const MAX: usize = 2;
 const FOR_EVER: Duration = Duration::MAX;
 
-/// Every pool, with magazines and without.
+/// Every pool, and as many again through a share that has room for all.
 fn pools() -> Vec<Arc<dyn Pool>> {
+    let mut pools = bare_pools();
+    for pool in bare_pools() {
+        pools.push(Arc::new(Share::new(pool, &Budget::new(usize::MAX))));
+    }
+    pools
+}
+
+/// Every pool, with magazines and without.
+fn bare_pools() -> Vec<Arc<dyn Pool>> {
     let mut pools: Vec<Arc<dyn Pool>> = vec![Arc::new(LockFreePool::<MAX>::new(SIZE).unwrap())];
     for magazine in [0, 1, usize::MAX] {
         let config = PoolConfig::new(SIZE).max(MAX).magazine(magazine);

@@ -17,11 +17,14 @@ use crate::engine::wait::Serving;
 use crate::free_list::Empty;
 use crate::free_list::magazines::Magazines;
 use crate::pools::buffer::BufferPool;
+use crate::pools::heap::Heap;
 use crate::pools::pool::{Pool, in_buffers_of};
+use crate::pools::share::Share;
 use crate::report::error::{AcquireError, ConfigError, ConfigProblem};
 use crate::report::holders::{Caller, Holders};
 use crate::report::stats::PoolStats;
 use crate::waiting::acquire::{Acquire, Lender, LenderRef, Request};
+use crate::waiting::budget::Budget;
 use crate::waiting::counts::Ending;
 use crate::waiting::loan::Loan;
 use crate::waiting::places::Ticket;
@@ -50,6 +53,8 @@ pub struct MultiSizePool {
 struct SharedTiers {
     name: Arc<str>,
     overflow: Overflow,
+    /// For what is larger than the largest tier.
+    heap: Option<Share<Heap>>,
     /// Smallest first; at least one.
     tiers: Box<[BufferPool]>,
     /// Theirs, in bytes: side by side, where a search finds them in one cache line.
@@ -117,6 +122,7 @@ pub enum Overflow {
 pub struct MultiSizeConfig {
     tiers: Vec<PoolConfig>,
     overflow: Overflow,
+    heap: Option<Budget>,
     name: Option<Arc<str>>,
 }
 
@@ -137,6 +143,28 @@ impl MultiSizeConfig {
     /// What becomes of a request whose tier has no free buffer.
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
+        self
+    }
+
+    /// Serves requests for more bytes than the largest tier has by memory of the [`Heap`] of exactly that length, charged
+    /// to `budget`. Without this they are refused as too large.
+    ///
+    /// ```
+    /// use poolbuf::{AcquireError, Budget, MultiSizeConfig, MultiSizePool, Pool, PoolConfig};
+    ///
+    /// let large = Budget::with_name(1_000_000, "large requests");
+    /// let tiers = MultiSizeConfig::new().tier(PoolConfig::new(512)).tier(PoolConfig::new(8192));
+    /// let pool = MultiSizePool::with_config(tiers.heap(&large))?;
+    /// let buf = pool.acquire_for(100_000)?;
+    /// assert_eq!((buf.capacity(), large.lent()), (100_000, 100_000));
+    /// assert!(matches!(pool.acquire_for(950_000), Err(AcquireError::OverBudget { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`max_len`](Pool::max_len) is the largest tier's still, and chains are made of that. Statistics leave such
+    /// requests out: [`Budget::stats`] has them.
+    pub fn heap(mut self, budget: &Budget) -> Self {
+        self.heap = Some(budget.clone());
         self
     }
 
@@ -177,6 +205,10 @@ impl MultiSizePool {
     pub fn with_config(config: MultiSizeConfig) -> Result<Self, ConfigError> {
         let name = config.name.unwrap_or_else(|| Arc::from("multi-size pool"));
         check_name(&name).map_err(|problem| ConfigError::new(Arc::clone(&name), problem))?;
+        if let Some(budget) = &config.heap {
+            check_name(budget.name())
+                .map_err(|_| ConfigError::new(Arc::clone(&name), ConfigProblem::InvalidBudgetName))?;
+        }
         // One line for all tiers: a request that two of them may serve has one place.
         let line = Line::new();
         let make = |tier: PoolConfig| {
@@ -200,6 +232,7 @@ impl MultiSizePool {
             shared: Arc::new(SharedTiers {
                 name,
                 overflow: config.overflow,
+                heap: config.heap.map(|budget| Share::new(Heap, &budget)),
                 buffer_sizes: tiers.iter().map(BufferPool::buffer_size).collect(),
                 tiers: tiers.into(),
             }),
@@ -250,6 +283,18 @@ impl MultiSizePool {
             requested,
             max: self.max_len(),
         }
+    }
+
+    /// What serves requests for more than the largest tier has.
+    #[cold]
+    #[inline(never)]
+    fn beyond_tiers(&self, len: usize) -> Result<&Share<Heap>, AcquireError> {
+        self.shared.heap.as_ref().ok_or_else(|| self.too_large(len))
+    }
+
+    /// The same, if such a request is for it.
+    fn heap_for(&self, len: usize) -> Option<&Share<Heap>> {
+        self.shared.heap.as_ref().filter(|_| len > self.max_len())
     }
 
     /// Takes a buffer for a request that the fast path of its tier could not serve.
@@ -338,9 +383,11 @@ impl Pool for MultiSizePool {
     fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError> {
         let sizes = &self.shared.buffer_sizes;
         let home = sizes.iter().position(|size| len <= *size);
-        let home = home.and_then(|home| self.tiers().get(home));
+        let Some(home) = home.and_then(|home| self.tiers().get(home)) else {
+            return self.beyond_tiers(len)?.acquire_for(len);
+        };
         // The guard is made in one place, as in the core's `acquire_for`.
-        let taken = match home.and_then(|home| home.handle.take_fast()) {
+        let taken = match home.handle.take_fast() {
             Some(taken) => taken,
             None => self.take_slow(len, Location::caller())?,
         };
@@ -353,10 +400,15 @@ impl Pool for MultiSizePool {
 
     /// Closes every tier.
     fn close(&self) -> Holders {
-        Holders::merge(self.tiers().iter().map(|tier| {
-            tier.handle.close_with(&self.shared.name);
-            tier.handle.holders()
-        }))
+        Holders::merge(
+            self.tiers()
+                .iter()
+                .map(|tier| {
+                    tier.handle.close_with(&self.shared.name);
+                    tier.handle.holders()
+                })
+                .chain(self.shared.heap.as_ref().map(Pool::close)),
+        )
     }
 
     /// Trims every tier.
@@ -370,16 +422,24 @@ impl Pool for MultiSizePool {
 
     /// Of the tiers that [`MultiSizePool::overflow`] allows, whichever can lend first does.
     fn acquire_async(&self, len: usize) -> Acquire<'_> {
-        Acquire::new(LenderRef::Borrowed(self), 1, len)
+        match self.heap_for(len) {
+            Some(heap) => heap.acquire_async(len),
+            None => Acquire::new(LenderRef::Borrowed(self), 1, len),
+        }
     }
 
     fn acquire_owned(&self, len: usize) -> Acquire<'static> {
-        Acquire::new(self.to_owned_lender(), 1, len)
+        match self.heap_for(len) {
+            Some(heap) => heap.acquire_owned(len),
+            None => Acquire::new(self.to_owned_lender(), 1, len),
+        }
     }
 
     fn acquire_many(&self, count: usize, len: usize) -> Result<Vec<PooledBuf>, AcquireError> {
         let caller = Location::caller();
-        let (home, next) = self.serving(len).ok_or_else(|| self.too_large(len))?;
+        let Some((home, next)) = self.serving(len) else {
+            return self.beyond_tiers(len)?.acquire_many(count, len);
+        };
         if count == 0 {
             return home.handle.none();
         }
@@ -398,16 +458,18 @@ impl Pool for MultiSizePool {
 
     /// Of the tiers that [`MultiSizePool::overflow`] allows, whichever can lend all first does.
     fn acquire_many_async(&self, count: usize, len: usize) -> Acquire<'_, Vec<PooledBuf>> {
-        match count {
-            0 => Acquire::ready(self.acquire_many(0, len)),
-            _ => Acquire::new(LenderRef::Borrowed(self), count, len),
+        match self.heap_for(len) {
+            _ if count == 0 => Acquire::ready(self.acquire_many(0, len)),
+            Some(heap) => heap.acquire_many_async(count, len),
+            None => Acquire::new(LenderRef::Borrowed(self), count, len),
         }
     }
 
     fn acquire_many_owned(&self, count: usize, len: usize) -> Acquire<'static, Vec<PooledBuf>> {
-        match count {
-            0 => Acquire::ready(self.acquire_many(0, len)),
-            _ => Acquire::new(self.to_owned_lender(), count, len),
+        match self.heap_for(len) {
+            _ if count == 0 => Acquire::ready(self.acquire_many(0, len)),
+            Some(heap) => heap.acquire_many_owned(count, len),
+            None => Acquire::new(self.to_owned_lender(), count, len),
         }
     }
 
@@ -422,8 +484,10 @@ impl Pool for MultiSizePool {
     }
 
     fn capacity_for(&self, len: usize) -> Option<usize> {
-        let (home, next) = self.serving(len)?;
-        Some(next.unwrap_or(home).buffer_size())
+        match self.serving(len) {
+            Some((home, next)) => Some(next.unwrap_or(home).buffer_size()),
+            None => self.shared.heap.as_ref().map(|_| len),
+        }
     }
 
     fn handle_for(&self, buf: &PooledBuf) -> Option<Box<dyn Send + Sync>> {

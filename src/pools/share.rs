@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 
@@ -353,14 +354,21 @@ impl<P: Pool + 'static> ShareRequest<P> {
         self.listen_no_more();
         let stage = mem::replace(&mut *self.stage.lock(), Stage::Done);
         let shared = &*self.shared;
+        // Closed by now, it would have waited in vain, however long.
+        let closed = shared.waiting.lock().closed;
+        let ending = if closed { Ending::Refused } else { ending };
         match stage {
             Stage::ForBytes(wait, bytes) => {
                 wait.leave(ending);
+                if closed {
+                    return Err(Some(shared.closed()));
+                }
                 let lent = shared.account.budget.lent();
                 Err(Some(shared.over_budget(bytes, lent, true)))
             }
             Stage::InPool(charge, mut in_pool) => {
-                let bufs = in_pool.leave(ending)?;
+                let left = in_pool.leave(ending);
+                let bufs = left.map_err(|why| if closed { Some(shared.closed()) } else { why })?;
                 let bufs = shared.lend_all(bufs, charge).map_err(Some)?;
                 Loan::many(bufs).ok_or(None)
             }
@@ -490,6 +498,10 @@ impl<P: Pool + 'static> Pool for Share<P> {
         self.shared.pool.holders()
     }
 }
+
+// No operation panics half-way, but for the pool's own.
+impl<P: UnwindSafe> UnwindSafe for Share<P> {}
+impl<P: RefUnwindSafe> RefUnwindSafe for Share<P> {}
 
 impl<P> Clone for Share<P> {
     /// Another handle of the same share.
