@@ -16,13 +16,13 @@ use compio::net::TcpStream;
 use compio::time::{timeout, timeout_at};
 use poolbuf::frames::Frames;
 use poolbuf::{Pool, PooledBuf};
+use poolbuf_support::numbers::thousands;
 
 use super::Shared;
 use super::cut_off::Limit;
 use super::frame::{HEADER, Wire, header};
 use super::pools::SMALL;
 use crate::give_way::give_way;
-use crate::numbers::thousands;
 
 /// A client that is being served. Dropping it closes the connection.
 pub(super) struct Connection {

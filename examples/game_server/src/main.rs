@@ -1,7 +1,7 @@
 //! A game server whose every receive and send is on a buffer of a pool, with its players:
 //!
 //! ```text
-//! cargo run --release --example game_server -- --help
+//! cargo run --release -p poolbuf-game-server -- --help
 //! ```
 //!
 //! The server is in `server/`, to be read in this order: `mod.rs` (accepting, spreading over the cores,
@@ -17,11 +17,10 @@ mod players;
 mod report;
 mod server;
 
-#[path = "../shared/accept.rs"]
+#[path = "../../shared/accept.rs"]
 mod accept;
-#[path = "../shared/give_way.rs"]
+#[path = "../../shared/give_way.rs"]
 mod give_way;
-mod numbers;
 mod times;
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::numbers::thousands;
+use poolbuf_support::numbers::thousands;
+
 use crate::options::{Mode, Options};
 use crate::players::{Played, PlayersConfig, play};
 use crate::report::history::History;

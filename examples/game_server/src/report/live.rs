@@ -4,11 +4,11 @@
 use std::time::{Duration, Instant};
 
 use poolbuf::PoolStats;
+use poolbuf_support::numbers::{millis, thousands};
 
 use super::advice::{Finding, Trends};
 use super::history::History;
 use super::watch::Watch;
-use crate::numbers::{millis, thousands};
 use crate::server::Figures;
 use crate::server::cut_off::CutOff;
 use crate::times::Times;

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::numbers::nanos;
+/// A duration as nanoseconds; 584 years at most.
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
 
 /// Times in nanoseconds. The sum is exact, the quantiles are so to three digits and up to a minute.
 #[derive(Clone)]

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use poolbuf::frames::{Extent, Framing};
-
-use crate::numbers::thousands;
+use poolbuf_support::numbers::thousands;
 
 /// Bytes in front of the payload.
 pub(crate) const HEADER: usize = 4;

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use crate::numbers::thousands;
+use poolbuf_support::numbers::thousands;
 
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 90.0;

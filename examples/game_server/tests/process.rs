@@ -1,39 +1,17 @@
-//! The example `game_server` as a process: what it prints, what it says about wrong options, and with which status it
-//! ends. What is inside it is tested there: `cargo test --example game_server`.
+//! The game server as a process: what it prints, what it says about wrong options, and with which status it ends. What
+//! is inside it is tested there.
 #![forbid(unsafe_code)]
 
 use std::net::{Shutdown, TcpListener};
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 use std::thread;
 
-/// The example's executable. Cargo builds only its tests by itself.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        // This test is TARGET_DIR/PROFILE/deps/game_server-HASH.
-        let tests = std::env::current_exe().expect("the path of this test");
-        let built = tests.ancestors().nth(2).expect("a folder of the profile");
-        let (target_dir, profile) = (built.parent(), built.file_name());
-        let profile = match profile.expect("a profile").to_str() {
-            Some("debug") => "dev",
-            other => other.expect("a name of a profile"),
-        };
-        let built_now = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--example", "game_server"])
-            .args(["--profile", profile, "--target-dir"])
-            .arg(target_dir.expect("a target folder"))
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status();
-        assert!(built_now.expect("cargo").success());
-        let name = format!("game_server{}", std::env::consts::EXE_SUFFIX);
-        built.join("examples").join(name)
-    })
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_poolbuf-game-server"))
 }
 
 fn run(arguments: &[&str]) -> Output {
-    let output = Command::new(program()).args(arguments).output();
+    let output = program().args(arguments).output();
     output.expect("the example runs")
 }
 
@@ -164,7 +142,7 @@ fn a_server_counts_the_clients_that_it_cuts_off_and_ends_with_ctrl_c() {
     use std::net::TcpStream;
     use std::process::Stdio;
 
-    let server = Command::new(program())
+    let server = program()
         .args(["--serve", "127.0.0.1:0", "--players", "10", "--timeout", "2"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::numbers::thousands;
+use poolbuf_support::numbers::thousands;
 
 /// What took longer than the time limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

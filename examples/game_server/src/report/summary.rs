@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use poolbuf_support::numbers::{mebibytes, millis, thousands};
+
 use super::advice::Finding;
 use super::live::{clients, unserved};
-use crate::numbers::{mebibytes, millis, thousands};
 use crate::players::Played;
 use crate::server::Figures;
 use crate::times::Times;

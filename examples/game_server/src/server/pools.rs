@@ -6,9 +6,9 @@ use std::sync::Arc;
 use poolbuf::{
     AlignedPool, BufferPool, ConfigError, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig, PoolStats,
 };
+use poolbuf_support::numbers::thousands;
 
 use super::frame::{HEADER, MAX_FRAME, PAYLOADS};
-use crate::numbers::thousands;
 
 /// The pools to choose from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poolbuf::PoolStats;
-
-use crate::numbers::thousands;
+use poolbuf_support::numbers::thousands;
 
 /// What to change about a pool, or a tier of one.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use compio::net::TcpStream;
 use compio::runtime::Runtime;
 use compio::time::timeout;
 use fastrand::Rng;
+use poolbuf_support::numbers::thousands;
 
-use crate::numbers::thousands;
 use crate::server::Log;
 use crate::server::frame::{self, HEADER, MAX_PAYLOAD, PAYLOADS};
 use crate::times::Times;

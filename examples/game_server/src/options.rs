@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
+use poolbuf_support::numbers::thousands;
 
-use crate::numbers::thousands;
 use crate::server::pools::PoolKind;
 
 pub(crate) const HELP: &str = "\
 A game server on completion-based I/O, every receive and send on a buffer of a pool, and its players.
 
-cargo run --release --example game_server -- [OPTIONS]
+cargo run --release -p poolbuf-game-server -- [OPTIONS]
 
   --players N        players, and the size of the pools [1000]
   --seconds S        how long they play [10]

@@ -1,6 +1,7 @@
 //! The screen of `--watch`: a snapshot drawn, and nothing else.
 
 use poolbuf::{Health, PoolStats};
+use poolbuf_support::numbers::{mebibytes, millis, thousands};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize};
@@ -8,7 +9,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Gauge, Paragraph};
 
 use super::live::{Snapshot, clients};
-use crate::numbers::{mebibytes, millis, nanos, thousands};
+use crate::times::nanos;
 
 /// Columns of a tier's or a pool's name before its bar.
 const NAME: u16 = 14;
