@@ -4,14 +4,22 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
 use poolbuf::{
-    Acquire, AcquireError, AlignedPool, Budget, BudgetStats, BufferPool, ConfigProblem, Health, LockFreePool,
-    MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig, PoolStats, PooledBuf,
+    AcquireError, AlignedPool, Budget, BudgetStats, BufferPool, ConfigProblem, Health, LockFreePool, MultiSizeConfig,
+    MultiSizePool, Overflow, Pool, PoolConfig, PoolStats, PooledBuf,
 };
+
+#[path = "shared/bell.rs"]
+mod bell;
+#[path = "shared/poll.rs"]
+mod poll;
+
+use bell::Bell;
+use poll::poll;
 
 const FOR_EVER: Duration = Duration::MAX;
 
@@ -31,19 +39,6 @@ fn pools_with(budget: &Budget) -> [Arc<dyn Pool>; 4] {
         Arc::new(LockFreePool::<50>::with_config(config()).unwrap()),
         Arc::new(MultiSizePool::with_config(tiers).unwrap()),
     ]
-}
-
-#[derive(Default)]
-struct Bell(AtomicUsize);
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-fn poll(waiting: &mut Acquire<'_>) -> Poll<Result<PooledBuf, AcquireError>> {
-    Pin::new(waiting).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 fn is_over_budget(result: Result<PooledBuf, AcquireError>) -> bool {
@@ -418,7 +413,7 @@ fn closing_a_pool_wakes_those_of_its_requests_that_wait_for_the_budget() {
     let pinned = Pin::new(&mut of_other).poll(&mut Context::from_waker(&waker));
     assert!(pinned.is_pending());
     other.close();
-    assert_eq!(bell.0.load(Ordering::SeqCst), 1);
+    assert_eq!(bell.rung(), 1);
     assert!(matches!(
         poll(&mut of_other),
         Poll::Ready(Err(AcquireError::Closed { .. }))

@@ -15,25 +15,21 @@ use poolbuf::{
     PooledBuf, PooledChain, Recycle, Recycler, ResizeError, Share, Wipe, Within,
 };
 
+#[path = "shared/pools.rs"]
+mod pools;
+
+use pools::every_pool;
+
 /// Bytes a buffer of every pool under test.
 const SIZE: usize = 1000;
 /// Buffers of every pool under test.
 const MAX: usize = 4;
 
-/// Every pool, with `MAX` buffers of `SIZE` bytes each; those with magazines without them, with such small
-/// ones that they are always empty or full, and with what the pool decides.
+/// Those with magazines without them, with such small ones that they are always empty or full, and with what the pool
+/// decides.
 fn pools_with(wipe: Wipe) -> Vec<Arc<dyn Pool>> {
-    let config = || PoolConfig::new(SIZE).max(MAX).wipe(wipe);
-    let mut pools: Vec<Arc<dyn Pool>> = vec![Arc::new(LockFreePool::<MAX>::with_config(config()).unwrap())];
-    for magazine in [0, 1, 2, usize::MAX] {
-        let config = config().magazine(magazine);
-        let one = config.clone().initial(1);
-        let tiers = MultiSizeConfig::new().tier(one.clone());
-        pools.push(Arc::new(BufferPool::with_config(one).unwrap()));
-        pools.push(Arc::new(AlignedPool::with_config(config).unwrap()));
-        pools.push(Arc::new(MultiSizePool::with_config(tiers).unwrap()));
-    }
-    pools
+    let config = PoolConfig::new(SIZE).initial(1).wipe(wipe);
+    every_pool::<MAX>(&config, &[0, 1, 2, usize::MAX])
 }
 
 fn pools() -> Vec<Arc<dyn Pool>> {

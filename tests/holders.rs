@@ -1,14 +1,18 @@
 //! Who holds what: the lines that acquired, on every pool and by every way to acquire.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use poolbuf::{
-    Acquire, AcquireError, AlignedPool, Budget, BufferPool, Holders, LockFreePool, MultiSizeConfig, MultiSizePool,
-    Overflow, Pool, PoolConfig, PooledBuf,
+    AcquireError, AlignedPool, Budget, BufferPool, Holders, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow,
+    Pool, PoolConfig,
 };
+
+#[path = "shared/poll.rs"]
+mod poll;
+
+use poll::poll;
 
 const SIZE: usize = 64;
 const MAX: usize = 4;
@@ -231,8 +235,4 @@ fn a_request_that_waits_for_bytes_holds_nothing_until_it_has_them() {
     assert_eq!(lines(&pool.holders()), [(line, 1)]);
     drop(buf);
     assert_eq!(pool.holders().outstanding(), 0);
-}
-
-fn poll(waiting: &mut Acquire<'_>) -> Poll<Result<PooledBuf, AcquireError>> {
-    Pin::new(waiting).poll(&mut Context::from_waker(Waker::noop()))
 }

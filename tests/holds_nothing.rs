@@ -1,40 +1,37 @@
 //! A request that waits has a place in the line, and nothing else: no buffer, no byte of a budget.
 #![cfg(not(any(poolbuf_loom, poolbuf_shuttle)))]
 
-use std::future::Future;
 use std::mem::ManuallyDrop;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use poolbuf::{
-    Acquire, AcquireError, AlignedPool, Budget, BufferPool, Health, LockFreePool, MultiSizeConfig, MultiSizePool,
-    Overflow, Pool, PoolConfig,
+    Acquire, AcquireError, Budget, BufferPool, Health, MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig,
 };
+
+#[path = "shared/poll.rs"]
+mod poll;
+#[path = "shared/pools.rs"]
+mod pools;
+
+use poll::poll;
+use pools::every_pool;
 
 const SIZE: usize = 64;
 const MAX: usize = 64;
 
-fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+/// No buffer was touched before.
+fn config() -> PoolConfig {
+    PoolConfig::new(SIZE).initial(0).max(MAX)
 }
 
-/// Every pool of this crate, of `MAX` buffers of `SIZE` bytes, none of them touched at first.
-fn pools_with(set: impl Fn(PoolConfig) -> PoolConfig) -> Vec<Arc<dyn Pool>> {
-    let config = || set(PoolConfig::new(SIZE).initial(0).max(MAX));
-    let tiers = MultiSizeConfig::new().tier(config());
-    vec![
-        Arc::new(BufferPool::with_config(config()).unwrap()),
-        Arc::new(BufferPool::with_config(config().magazine(0)).unwrap()),
-        Arc::new(AlignedPool::with_config(config()).unwrap()),
-        Arc::new(LockFreePool::<MAX>::with_config(config()).unwrap()),
-        Arc::new(MultiSizePool::with_config(tiers).unwrap()),
-    ]
+fn pools_with(config: &PoolConfig) -> Vec<Arc<dyn Pool>> {
+    every_pool::<MAX>(config, &[0, usize::MAX])
 }
 
 fn pools() -> Vec<Arc<dyn Pool>> {
-    pools_with(|config| config)
+    pools_with(&config())
 }
 
 /// Two tiers, of `SIZE` and of twice that, where the second may serve for the first.
@@ -87,7 +84,7 @@ fn a_request_that_waits_touches_no_buffer() {
 #[test]
 fn many_that_wait_for_bytes_touch_no_buffer() {
     let budget = Budget::new(10 * SIZE);
-    for pool in pools_with(|config| config.budget(&budget)) {
+    for pool in pools_with(&config().budget(&budget)) {
         let held = pool.acquire_many(6, SIZE).unwrap();
         let mut waiting: Vec<_> = (0..20).map(|_| pool.acquire_many_async(5, SIZE)).collect();
         for waits in &mut waiting {
@@ -328,7 +325,7 @@ fn what_was_granted_before_the_pool_was_closed_is_lent() {
 
 #[test]
 fn as_many_wait_as_may_and_the_next_is_told() {
-    for pool in pools_with(|config| config.max_waiting(3)) {
+    for pool in pools_with(&config().max_waiting(3)) {
         let held = pool.acquire_many(MAX, SIZE).unwrap();
         let mut waiting: Vec<Acquire<'_>> = (0..3).map(|_| pool.acquire_async(SIZE)).collect();
         for waits in &mut waiting {

@@ -2,17 +2,28 @@
 #![cfg(not(any(poolbuf_loom, poolbuf_shuttle)))]
 
 use std::future::{self, Future};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
 use poolbuf::{
-    AcquireError, AlignedPool, Budget, BufferPool, Holders, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow,
-    Pool, PoolConfig, PooledBuf, Wipe,
+    AcquireError, Budget, BufferPool, Holders, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, Pool,
+    PoolConfig, PooledBuf, Wipe,
 };
+
+#[path = "shared/bell.rs"]
+mod bell;
+#[path = "shared/poll.rs"]
+mod poll;
+#[path = "shared/pools.rs"]
+mod pools;
+
+use bell::Bell;
+use poll::poll;
+use pools::every_pool;
 
 const SIZE: usize = 64;
 /// Buffers of each pool; more than a lock-free pool has in one of its stacks.
@@ -23,25 +34,12 @@ fn config() -> PoolConfig {
     PoolConfig::new(SIZE).max(MAX)
 }
 
-/// Every pool of this crate, of `MAX` buffers of `SIZE` bytes.
+fn pools_with(config: &PoolConfig) -> Vec<Arc<dyn Pool>> {
+    every_pool::<MAX>(config, &[0, usize::MAX])
+}
+
 fn pools() -> Vec<Arc<dyn Pool>> {
-    pools_with(|config| config)
-}
-
-fn pools_with(set: impl Fn(PoolConfig) -> PoolConfig) -> Vec<Arc<dyn Pool>> {
-    let config = || set(config());
-    let tiers = MultiSizeConfig::new().tier(config());
-    vec![
-        Arc::new(BufferPool::with_config(config()).unwrap()),
-        Arc::new(BufferPool::with_config(config().magazine(0)).unwrap()),
-        Arc::new(AlignedPool::with_config(config()).unwrap()),
-        Arc::new(LockFreePool::<MAX>::with_config(config()).unwrap()),
-        Arc::new(MultiSizePool::with_config(tiers).unwrap()),
-    ]
-}
-
-fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+    pools_with(&config())
 }
 
 fn is_exhausted<T>(result: Result<T, AcquireError>) -> bool {
@@ -147,7 +145,7 @@ fn none_are_an_empty_result_of_every_pool_at_any_time() {
 
 #[test]
 fn what_can_never_be_lent_is_refused_at_once_with_the_numbers() {
-    for pool in pools_with(|config| config.name("recv")) {
+    for pool in pools_with(&config().name("recv")) {
         let errors = [
             pool.acquire_many(MAX + 1, SIZE).unwrap_err(),
             pool.acquire_many_timeout(MAX + 1, SIZE, FOR_EVER).unwrap_err(),
@@ -298,16 +296,6 @@ fn what_was_handed_to_a_request_that_never_looked_comes_back() {
     }
 }
 
-/// Counts how often it was woken.
-#[derive(Default)]
-struct Bell(AtomicUsize);
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
 #[test]
 fn a_task_is_woken_once_when_all_are_there() {
     for pool in pools() {
@@ -319,7 +307,7 @@ fn a_task_is_woken_once_when_all_are_there() {
         assert!(many.as_mut().poll(&mut context).is_pending());
         for released in 1..=4 {
             held.pop();
-            let woken = bell.0.load(Ordering::SeqCst);
+            let woken = bell.rung();
             assert_eq!(woken, usize::from(released == 4));
         }
         assert!(many.as_mut().poll(&mut context).is_ready());
@@ -480,7 +468,7 @@ fn a_max_that_is_raised_serves_requests_for_many() {
 fn a_budget_is_charged_for_all_or_for_none() {
     for number in 0..pools().len() {
         let budget = Budget::new(10 * SIZE);
-        let pool = pools_with(|config| config.budget(&budget)).swap_remove(number);
+        let pool = pools_with(&config().budget(&budget)).swap_remove(number);
         let six = pool.acquire_many(6, SIZE).unwrap();
         assert_eq!(budget.lent(), 6 * SIZE);
         match pool.acquire_many(5, SIZE).unwrap_err() {
@@ -517,7 +505,7 @@ fn a_budget_is_charged_for_all_or_for_none() {
 
 #[test]
 fn the_line_that_acquires_holds_all_of_them() {
-    for pool in pools_with(|config| config.track_holders(true)) {
+    for pool in pools_with(&config().track_holders(true)) {
         let line = line!() + 1;
         let mut _held = pool.acquire_many(MAX - 2, SIZE).unwrap();
         let mut many = pool.acquire_many_async(3, SIZE);
@@ -533,7 +521,7 @@ fn the_line_that_acquires_holds_all_of_them() {
 
 #[test]
 fn each_is_wiped_as_any_other() {
-    for pool in pools_with(|config| config.wipe(Wipe::OnRelease)) {
+    for pool in pools_with(&config().wipe(Wipe::OnRelease)) {
         for mut buf in pool.acquire_many(MAX, SIZE).unwrap() {
             buf.extend_from_slice(&[7; SIZE]).unwrap();
         }

@@ -2,11 +2,9 @@
 //! resident size. A single test in a binary of its own, since both are the whole process's.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 use std::{ptr, thread};
 
@@ -14,6 +12,11 @@ use poolbuf::{
     AcquireError, AlignedPool, BufferPool, ConfigError, ConfigProblem, LockFreePool, MultiSizeConfig, MultiSizePool,
     Pool, PoolConfig,
 };
+
+#[path = "shared/poll.rs"]
+mod poll;
+
+use poll::poll;
 
 /// The system's allocator, with a count of its calls and of the bytes that are out, and with failures on demand.
 struct Ledger {
@@ -176,10 +179,6 @@ fn acquire_and_release_never_call_the_allocator() {
         }
         assert_eq!(LEDGER.calls.load(Ordering::Relaxed), before);
     }
-}
-
-fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// But for the first, which makes room for the line.

@@ -5,26 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 
-use poolbuf::{
-    AcquireError, AlignedPool, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig,
-    PooledBuf,
-};
+use poolbuf::{AcquireError, BufferPool, MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig, PooledBuf};
+
+#[path = "shared/pools.rs"]
+mod pools;
+
+use pools::every_pool;
 
 const SIZE: usize = 64;
 /// Buffers of every pool.
 const MAX: usize = 16;
 
-/// Every pool, with `MAX` buffers of `SIZE` bytes; those with magazines with all kinds of them.
+/// Those with magazines with all kinds of them.
 fn pools() -> Vec<Arc<dyn Pool>> {
-    let mut pools: Vec<Arc<dyn Pool>> = vec![Arc::new(LockFreePool::<MAX>::new(SIZE).unwrap())];
-    for magazine in [0, 1, 2, usize::MAX] {
-        let config = || PoolConfig::new(SIZE).max(MAX).magazine(magazine);
-        let tiers = MultiSizeConfig::new().tier(config());
-        pools.push(Arc::new(BufferPool::with_config(config()).unwrap()));
-        pools.push(Arc::new(AlignedPool::with_config(config()).unwrap()));
-        pools.push(Arc::new(MultiSizePool::with_config(tiers).unwrap()));
-    }
-    pools
+    every_pool::<MAX>(&PoolConfig::new(SIZE), &[0, 1, 2, usize::MAX])
 }
 
 /// Runs `work` on `threads` threads that start together, with the number of each.

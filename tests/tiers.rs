@@ -8,14 +8,15 @@ use poolbuf::{
     Acquire, AcquireError, Budget, BufferPool, MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig, PooledBuf,
 };
 
+#[path = "shared/poll.rs"]
+mod poll;
+
+use poll::poll;
+
 /// Of two tiers, of which the larger may serve in the smaller one's place.
 fn pool(small: PoolConfig, large: PoolConfig) -> MultiSizePool {
     let tiers = MultiSizeConfig::new().tier(small).tier(large);
     MultiSizePool::with_config(tiers.overflow(Overflow::NextTier)).unwrap()
-}
-
-fn poll(request: &mut Acquire<'_>) -> Poll<Result<PooledBuf, AcquireError>> {
-    Pin::new(request).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// A request that waits.

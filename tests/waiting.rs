@@ -17,6 +17,11 @@ use poolbuf::{
     Overflow, Pool, PoolConfig, PooledBuf, Share,
 };
 
+#[path = "shared/bell.rs"]
+mod bell;
+
+use bell::Bell;
+
 /// Bytes a buffer of every pool under test.
 const SIZE: usize = 100;
 /// Buffers of every pool under test.
@@ -59,22 +64,6 @@ fn take_all(pool: &dyn Pool) -> Vec<PooledBuf> {
     let held = (0..MAX).map(|_| pool.acquire_for(LEN).unwrap()).collect();
     assert!(pool.acquire_for(LEN).is_err());
     held
-}
-
-/// Counts how often it was woken.
-#[derive(Default)]
-struct Bell(AtomicUsize);
-
-impl Bell {
-    fn rung(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
 }
 
 fn poll<F: Future + Unpin>(waiting: &mut F, bell: &Arc<Bell>) -> Poll<F::Output> {

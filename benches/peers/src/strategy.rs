@@ -43,12 +43,21 @@ pub(crate) trait Body: 'static {
     /// What heads its column.
     const HEAD: &'static str;
 
-    fn acquire<S: Strategy>(strategy: &S) -> S::Guard<'_>;
+    #[inline(always)]
+    fn acquire<S: Strategy>(strategy: &S) -> S::Guard<'_> {
+        strategy.acquire()
+    }
 
     /// `None` when all buffers are in use.
-    fn try_acquire<S: Bounded>(strategy: &S) -> Option<S::Guard<'_>>;
+    #[inline(always)]
+    fn try_acquire<S: Bounded>(strategy: &S) -> Option<S::Guard<'_>> {
+        strategy.try_acquire()
+    }
 
-    fn write<S: Strategy>(guard: &mut S::Guard<'_>, message: &[u8]);
+    #[inline(always)]
+    fn write<S: Strategy>(guard: &mut S::Guard<'_>, message: &[u8]) {
+        write_by_reference::<S>(guard, message);
+    }
 
     /// A buffer with `message` in it. Always inlined, so that no candidate pays for a call and a move that another is
     /// spared.
@@ -111,16 +120,6 @@ impl Body for InRegisters {
     const HEAD: &'static str = "in registers";
 
     #[inline(always)]
-    fn acquire<S: Strategy>(strategy: &S) -> S::Guard<'_> {
-        strategy.acquire()
-    }
-
-    #[inline(always)]
-    fn try_acquire<S: Bounded>(strategy: &S) -> Option<S::Guard<'_>> {
-        strategy.try_acquire()
-    }
-
-    #[inline(always)]
     fn write<S: Strategy>(guard: &mut S::Guard<'_>, message: &[u8]) {
         write_inlined::<S>(guard, message);
     }
@@ -129,21 +128,6 @@ impl Body for InRegisters {
 impl Body for ByReference {
     const SUFFIX: &'static str = "";
     const HEAD: &'static str = "by reference";
-
-    #[inline(always)]
-    fn acquire<S: Strategy>(strategy: &S) -> S::Guard<'_> {
-        strategy.acquire()
-    }
-
-    #[inline(always)]
-    fn try_acquire<S: Bounded>(strategy: &S) -> Option<S::Guard<'_>> {
-        strategy.try_acquire()
-    }
-
-    #[inline(always)]
-    fn write<S: Strategy>(guard: &mut S::Guard<'_>, message: &[u8]) {
-        write_by_reference::<S>(guard, message);
-    }
 }
 
 impl Body for ThroughResult {
@@ -158,10 +142,5 @@ impl Body for ThroughResult {
     #[inline(always)]
     fn try_acquire<S: Bounded>(strategy: &S) -> Option<S::Guard<'_>> {
         try_acquire_checked(strategy).ok()
-    }
-
-    #[inline(always)]
-    fn write<S: Strategy>(guard: &mut S::Guard<'_>, message: &[u8]) {
-        write_by_reference::<S>(guard, message);
     }
 }

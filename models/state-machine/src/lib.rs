@@ -11,6 +11,7 @@
 mod any_pool;
 mod bell;
 pub mod chains;
+pub mod corpus;
 pub mod frames;
 mod held;
 mod model;

@@ -1,9 +1,6 @@
 //! Runs the state machine on bytes chosen at random, and on those that the fuzzer kept.
 
-use std::fs;
-use std::path::Path;
-
-use poolbuf_state_machine::{chains, frames, one_thread, several_threads};
+use poolbuf_state_machine::{chains, corpus, frames, one_thread, several_threads};
 use proptest::prelude::*;
 
 proptest! {
@@ -35,17 +32,24 @@ proptest! {
 
 /// Calls `run` with each input that the fuzzer kept for `target`.
 fn replay(target: &str, run: impl Fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fuzz/corpus")
-        .join(target);
-    let mut inputs = 0;
-    for input in fs::read_dir(corpus).unwrap() {
-        let path = input.unwrap().path();
-        println!("{}", path.display());
-        run(&fs::read(path).unwrap());
-        inputs += 1;
+    for (number, input) in corpus::read(target).unwrap().iter().enumerate() {
+        // Shown when it fails.
+        println!("line {} of {}", number + 2, corpus::file(target).display());
+        run(input);
     }
-    assert!(inputs > 0, "there is nothing to replay");
+}
+
+#[test]
+fn a_corpus_that_is_cut_off_anywhere_is_an_error() {
+    let inputs = [&[][..], &[7], &[0, 255]].map(<[u8]>::to_vec).to_vec();
+    let text = corpus::print(inputs.clone());
+    assert_eq!(corpus::parse(&text), Ok(inputs));
+    for len in 0..text.len() {
+        assert!(corpus::parse(&text[..len]).is_err(), "{:?}", &text[..len]);
+    }
+    for wrong in ["0 inputs\n", "1 inputs\n7\n", "1 inputs\nzz\n", "1 inputs\n07\n08\n"] {
+        assert!(corpus::parse(wrong).is_err(), "{wrong:?}");
+    }
 }
 
 #[test]

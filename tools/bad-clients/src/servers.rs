@@ -50,16 +50,19 @@ impl Kind {
 
     /// Builds the example, with the profile of this program, and returns what starts it.
     pub fn command(self) -> Result<Command, BuildError> {
-        let (example, arguments) = match self {
+        let (package, what, name, arguments) = match self {
             // For 21 players it has 63 buffers in each of its pools, fewer than there are clients. Its time limit is so
             // short that slow clients run into it.
             Kind::Game => (
-                "game_server",
+                "poolbuf-game-server",
+                "--bin",
+                "poolbuf-game-server",
                 "--serve 127.0.0.1:0 --metrics 127.0.0.1:0 --players 21 --timeout 1",
             ),
-            Kind::Tokio => ("tokio_server", "127.0.0.1:0"),
+            Kind::Tokio => ("poolbuf", "--example", "tokio_server", "127.0.0.1:0"),
         };
-        let mut command = with_few_descriptors(&build(example)?);
+        let program = build(["--package", package, what, name], name)?;
+        let mut command = with_few_descriptors(&program);
         command.args(arguments.split(' '));
         Ok(command)
     }
@@ -74,15 +77,16 @@ impl Kind {
     }
 }
 
-/// Builds an example of the library, and returns where it is. Cargo tells on standard error how far it is.
-fn build(example: &str) -> Result<PathBuf, BuildError> {
+/// Builds the program that cargo knows by `target`, and returns where it is. Cargo tells on standard error how far it is.
+fn build(target: [&str; 4], name: &str) -> Result<PathBuf, BuildError> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // Under cargo that is where the package is now; it may have been built elsewhere.
     let package = env::var_os("CARGO_MANIFEST_DIR");
     let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     let mut build = Command::new(cargo);
     build
-        .args(["build", "--package", "poolbuf", "--example", example])
+        .arg("build")
+        .args(target)
         .arg("--message-format=json-render-diagnostics")
         .current_dir(package)
         .stderr(Stdio::inherit());
@@ -94,7 +98,7 @@ fn build(example: &str) -> Result<PathBuf, BuildError> {
     let path = messages.lines().find_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
         let path = message["executable"].as_str()?;
-        (message["target"]["name"] == example).then(|| PathBuf::from(path))
+        (message["target"]["name"] == name).then(|| PathBuf::from(path))
     });
     path.filter(|_| output.status.success())
         .ok_or(BuildError::Failed(output.status))
