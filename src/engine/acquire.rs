@@ -1,7 +1,6 @@
 //! Lending without waiting.
 
 use std::ptr::NonNull;
-use std::sync::Arc;
 
 use crate::base::sync::{Ordering, Witness};
 use crate::buf::guard::PooledBuf;
@@ -9,7 +8,7 @@ use crate::buf::guard::header::ReleaseHeaders;
 use crate::engine::{PoolCore, PoolHandle};
 use crate::free_list::{Empty, FreeList, Slot};
 use crate::memory::region::BufferPlaces;
-use crate::report::error::AcquireError;
+use crate::report::error::acquire::AcquireError;
 use crate::report::holders::Caller;
 use crate::waiting::after::After;
 use crate::waiting::budget::{Budget, Exceeded};
@@ -135,7 +134,7 @@ impl<F: FreeList> PoolHandle<F> {
     #[cold]
     pub(crate) fn refuse(&self, refusal: Refusal, count: u32) -> AcquireError {
         let core = self.core();
-        let pool = Arc::clone(self.name());
+        let pool = self.name().clone();
         match refusal {
             Refusal::Empty(Empty::Closed) => return self.closed(),
             Refusal::Empty(_) => {}
@@ -238,7 +237,7 @@ impl<F: FreeList> PoolHandle<F> {
     #[cold]
     pub(crate) fn too_large(&self, requested: usize) -> AcquireError {
         AcquireError::TooLarge {
-            pool: Arc::clone(self.name()),
+            pool: self.name().clone(),
             requested,
             max: self.buffer_size(),
         }
@@ -248,7 +247,7 @@ impl<F: FreeList> PoolHandle<F> {
     #[cold]
     pub(crate) fn closed(&self) -> AcquireError {
         AcquireError::Closed {
-            pool: Arc::clone(self.name()),
+            pool: self.name().clone(),
         }
     }
 }

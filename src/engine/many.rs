@@ -1,12 +1,10 @@
 //! Lending many buffers at once, all or none, without waiting.
 
-use std::sync::Arc;
-
 use crate::buf::guard::PooledBuf;
 use crate::engine::acquire::Refusal;
 use crate::engine::{PoolCore, PoolHandle};
 use crate::free_list::{Empty, FreeList};
-use crate::report::error::AcquireError;
+use crate::report::error::acquire::AcquireError;
 use crate::report::holders::Caller;
 use crate::waiting::budget::Budget;
 
@@ -100,7 +98,7 @@ impl<F: FreeList> PoolHandle<F> {
     #[cold]
     pub(super) fn out_of_memory(&self, count: u32) -> AcquireError {
         AcquireError::OutOfMemory {
-            pool: Arc::clone(self.name()),
+            pool: self.name().clone(),
             bytes: (count as usize).saturating_mul(size_of::<PooledBuf>()),
         }
     }
@@ -120,10 +118,14 @@ impl<F: FreeList> PoolHandle<F> {
     /// The error that the pool never lends so many at once.
     #[cold]
     pub(crate) fn too_many(&self, requested: usize) -> AcquireError {
+        let core = self.core();
+        let max = core.most_at_once();
+        let by_budget = core.budget.as_ref().filter(|_| max < core.free_list.most_at_once());
         AcquireError::TooMany {
-            pool: Arc::clone(self.name()),
+            pool: self.name().clone(),
             requested,
-            max: self.core().most_at_once() as usize,
+            max: max as usize,
+            budget: by_budget.map_or(0, Budget::limit),
         }
     }
 }

@@ -30,8 +30,9 @@ use crate::free_list::{Counts, FreeList, Limits};
 use crate::memory::OutOfMemory;
 use crate::memory::decay::Decay;
 use crate::memory::region::{MemoryRegion, Region};
-use crate::report::error::{ConfigError, ConfigProblem};
+use crate::report::error::config::{ConfigError, ConfigProblem};
 use crate::report::holders::{Holders, Tracker};
+use crate::report::name::Name;
 use crate::report::stats::PoolStats;
 use crate::waiting::after::After;
 use crate::waiting::budget::Budget;
@@ -80,9 +81,9 @@ struct PoolCore<F: FreeList> {
     /// What keeps the core alive once the free list is closed: [`HANDLES`] while there is a handle, plus
     /// 1 for each buffer that is out.
     keepers: AtomicU64,
-    name: Arc<str>,
+    name: Name,
     /// What the whole is called as a part of which the pool was closed.
-    closed_with: OnceLock<Arc<str>>,
+    closed_with: OnceLock<Name>,
     witness: Witness,
     decay: Option<Decay>,
     _leak: LeakTracker,
@@ -119,7 +120,7 @@ impl<F: FreeList> RefUnwindSafe for PoolHandle<F> {}
 impl<F: FreeList> PoolHandle<F> {
     /// A pool, whose requests wait in `line`, where it is the next tier.
     pub(crate) fn new(config: CheckedConfig, line: &Arc<Line<F>>) -> Result<Self, ConfigError> {
-        let name = Arc::clone(&config.name);
+        let name = config.name.clone();
         Self::try_new(config, line)
             .map_err(|OutOfMemory { bytes }| ConfigError::new(name, ConfigProblem::OutOfMemory { bytes }))
     }
@@ -208,17 +209,13 @@ impl<F: FreeList> PoolHandle<F> {
         self.core().region.public()
     }
 
-    pub(crate) fn alignment(&self) -> usize {
-        self.core().region.layout().alignment
-    }
-
     /// What the pool is called.
-    pub(crate) fn own_name(&self) -> &Arc<str> {
+    pub(crate) fn own_name(&self) -> &Name {
         &self.core().name
     }
 
     /// What errors call the pool: after it was closed as a part of a whole, that is what is closed.
-    pub(crate) fn name(&self) -> &Arc<str> {
+    pub(crate) fn name(&self) -> &Name {
         self.core().closed_with.get().unwrap_or(self.own_name())
     }
 
@@ -238,7 +235,7 @@ impl<F: FreeList> PoolHandle<F> {
             handed_on,
         } = core.in_line();
         PoolStats {
-            name: Arc::clone(&core.name),
+            name: core.name.clone(),
             buffer_size: self.buffer_size(),
             max: self.max(),
             total,
@@ -271,8 +268,8 @@ impl<F: FreeList> PoolHandle<F> {
     }
 
     /// As `close`, as a part of what is called `whole`.
-    pub(crate) fn close_with(&self, whole: &Arc<str>) {
-        self.core().closed_with.get_or_init(|| Arc::clone(whole));
+    pub(crate) fn close_with(&self, whole: &Name) {
+        self.core().closed_with.get_or_init(|| whole.clone());
         self.close();
     }
 

@@ -1,16 +1,16 @@
 //! How a request waits: for a pool, or for two tiers of one, whichever can serve it first.
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use crate::base::sync::Ordering;
 use crate::engine::acquire::as_u32;
 use crate::engine::{PoolHandle, Refusal};
 use crate::free_list::{Empty, FreeList};
-use crate::report::error::AcquireError;
+use crate::report::error::acquire::AcquireError;
 use crate::report::holders::Tracker;
-use crate::waiting::acquire::{Lender, LenderRef, Request};
+use crate::report::name::Name;
+use crate::waiting::acquire::{Lender, Request};
 use crate::waiting::after::After;
 use crate::waiting::counts::Ending;
 use crate::waiting::loan::Loan;
@@ -139,7 +139,7 @@ impl<'a, F: FreeList> Serving<'a, F> {
             } else if line.queue.linked(core.tier) >= core.max_waiting {
                 full.get_or_insert(core);
                 note(AcquireError::TooManyWaiting {
-                    pool: Arc::clone(tier.name()),
+                    pool: tier.name().clone(),
                     waiting: core.max_waiting,
                 });
             } else {
@@ -244,7 +244,7 @@ impl<F: FreeList> PoolHandle<F> {
         }
         if !self.core().waiting {
             return Err(AcquireError::WaitingOff {
-                pool: Arc::clone(self.name()),
+                pool: self.name().clone(),
             });
         }
         self.may_lend_at_once(count, len)
@@ -270,7 +270,7 @@ impl<F: FreeList> PoolHandle<F> {
         let core = self.core();
         match &core.budget {
             Some(budget) if of_bytes => AcquireError::OverBudget {
-                pool: Arc::clone(self.name()),
+                pool: self.name().clone(),
                 requested: core.bytes_of(count) as usize,
                 lent: budget.lent(),
                 budget: budget.limit(),
@@ -290,7 +290,7 @@ impl<F: FreeList> PoolHandle<F> {
         let max = self.max();
         let held_by = core.tracker.as_ref().and_then(Tracker::held_by);
         AcquireError::Exhausted {
-            pool: Arc::clone(self.name()),
+            pool: self.name().clone(),
             in_use,
             max,
             first_wants: if in_use < max {
@@ -302,18 +302,13 @@ impl<F: FreeList> PoolHandle<F> {
         }
     }
 
-    /// This pool, to be kept: another handle of it.
-    pub(crate) fn to_owned_lender(&self) -> LenderRef<'static> {
-        LenderRef::Owned(Box::new(self.clone()))
-    }
-
     fn serving(&self) -> Serving<'_, F> {
         Serving { home: self, next: None }
     }
 }
 
 impl<F: FreeList> Lender for PoolHandle<F> {
-    fn name(&self) -> &Arc<str> {
+    fn name(&self) -> &Name {
         PoolHandle::name(self)
     }
 
@@ -328,5 +323,9 @@ impl<F: FreeList> Lender for PoolHandle<F> {
 
     fn leave(&self, request: &Request, ticket: Ticket, ending: Ending) -> Result<Loan, Option<AcquireError>> {
         self.serving().leave(request, ticket, ending)
+    }
+
+    fn to_owned(&self) -> Box<dyn Lender> {
+        Box::new(self.clone())
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::io;
 
 use crate::base::units::Bytes;
-use crate::report::error::AcquireError;
+use crate::report::error::acquire::AcquireError;
 
 /// Why bytes are no frame of [`Lines`](super::Lines) or [`LengthPrefix`](super::LengthPrefix). Where the next frame
 /// begins is not known then: the connection has to be closed.

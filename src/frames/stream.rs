@@ -14,7 +14,7 @@ use super::framing::Framing;
 use super::held::HeldBytes;
 use crate::buf::guard::PooledBuf;
 use crate::pools::pool::Pool;
-use crate::report::error::AcquireError;
+use crate::report::error::acquire::AcquireError;
 use crate::report::holders::Caller;
 use crate::waiting::acquire::Acquire;
 

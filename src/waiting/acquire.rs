@@ -7,14 +7,14 @@ use std::mem;
 use std::ops::Deref;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::base::sync::Instant;
 use crate::buf::guard::PooledBuf;
-use crate::report::error::AcquireError;
+use crate::report::error::acquire::AcquireError;
 use crate::report::holders::Caller;
+use crate::report::name::Name;
 use crate::waiting::counts::Ending;
 use crate::waiting::loan::{Lent, Loan};
 use crate::waiting::places::Ticket;
@@ -23,10 +23,9 @@ use crate::waiting::thread_waker::ThreadWaker;
 /// A request that waits: for a buffer, for many at once (`T` is a `Vec` of them), or for those of a
 /// [`PooledChain`](crate::PooledChain). What [`Pool::acquire_async`](crate::Pool::acquire_async),
 /// [`acquire_many_async`](crate::Pool::acquire_many_async) and
-/// [`acquire_chain_async`](crate::Pool::acquire_chain_async) return and, as `Acquire<'static, T>`, which borrows
-/// nothing, [`acquire_owned`](crate::Pool::acquire_owned) and its sisters.
+/// [`acquire_chain_async`](crate::Pool::acquire_chain_async) return.
 ///
-/// A future for any runtime. It is in the queue from its first poll on, which also says what can never be served; first
+/// A future for any runtime, and with [`wait_timeout`](Acquire::wait_timeout) a thread that parks. It is in the queue from its first poll on, which also says what can never be served; first
 /// come, first served. *It holds nothing until it has everything*: while it waits it has a place in the queue, no
 /// buffer and no byte of a [`Budget`](crate::Budget). When all that it wants is free at once, it is granted that and
 /// woken, once.
@@ -108,6 +107,7 @@ struct Pending<'a> {
 }
 
 /// What is asked for.
+#[derive(Clone, Copy)]
 pub(crate) struct Request {
     /// Buffers, at least 1.
     pub(crate) count: usize,
@@ -117,7 +117,7 @@ pub(crate) struct Request {
 }
 
 /// A lender, borrowed or kept.
-pub(crate) enum LenderRef<'a> {
+enum LenderRef<'a> {
     Borrowed(&'a dyn Lender),
     Owned(Box<dyn Lender>),
 }
@@ -136,7 +136,7 @@ impl<'a> Deref for LenderRef<'a> {
 /// What has a queue for its buffers.
 pub(crate) trait Lender: Send + Sync {
     /// What the pool is called.
-    fn name(&self) -> &Arc<str>;
+    fn name(&self) -> &Name;
 
     /// Lends what is asked for, or queues for it: the waker is woken when it is worth asking again. `ticket` is the
     /// request's place in the queue: `None` at first, and after it is ready.
@@ -150,6 +150,9 @@ pub(crate) trait Lender: Send + Sync {
     /// Leaves the queue. What was granted already is lent if the time is up, and goes to the next one if the request is
     /// dropped; else the wait counts as that, and what it lacked is returned.
     fn leave(&self, request: &Request, ticket: Ticket, ending: Ending) -> Result<Loan, Option<AcquireError>>;
+
+    /// This lender, to be kept: another handle of its pool.
+    fn to_owned(&self) -> Box<dyn Lender>;
 }
 
 impl<'a, T> Acquire<'a, T> {
@@ -160,9 +163,9 @@ impl<'a, T> Acquire<'a, T> {
 
     /// A request to `lender` for `count` buffers, at least 1, that hold `len` bytes each.
     #[track_caller]
-    pub(crate) fn new(lender: LenderRef<'a>, count: usize, len: usize) -> Self {
+    pub(crate) fn new(lender: &'a dyn Lender, count: usize, len: usize) -> Self {
         Acquire(State::Asking(Pending {
-            lender,
+            lender: LenderRef::Borrowed(lender),
             request: Request {
                 count,
                 len,
@@ -170,6 +173,50 @@ impl<'a, T> Acquire<'a, T> {
             },
             ticket: None,
         }))
+    }
+
+    /// This request, borrowing nothing: to be kept in a struct that polls it, such as a `Stream` or a `Service`, or to be
+    /// spawned. It keeps its place in the queue if it has one. It is a handle of the pool as well, so it is served even
+    /// after all others are gone.
+    ///
+    /// Costs a count up and down, and an allocation of 8 bytes.
+    ///
+    /// ```
+    /// use poolbuf::{Acquire, AcquireError, BufferPool, Pool, PooledBuf};
+    /// use std::future::Future;
+    /// use std::pin::Pin;
+    /// use std::sync::Arc;
+    /// use std::task::{Context, Poll, ready};
+    ///
+    /// /// Lends buffers one after the other, as `Stream` would.
+    /// struct Buffers {
+    ///     pool: Arc<dyn Pool>,
+    ///     next: Option<Acquire<'static>>,
+    /// }
+    ///
+    /// impl Buffers {
+    ///     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<PooledBuf, AcquireError>> {
+    ///         let next = self.next.get_or_insert_with(|| self.pool.acquire_async(1024).into_owned());
+    ///         let result = ready!(Pin::new(next).poll(context));
+    ///         self.next = None;
+    ///         Poll::Ready(result)
+    ///     }
+    /// }
+    ///
+    /// let mut buffers = Buffers { pool: Arc::new(BufferPool::new(1024, 1, 1)?), next: None };
+    /// let mut context = Context::from_waker(std::task::Waker::noop());
+    /// let Poll::Ready(first) = buffers.poll_next(&mut context) else { panic!("one is free") };
+    /// assert!(buffers.poll_next(&mut context).is_pending());
+    /// drop(first);
+    /// assert!(buffers.poll_next(&mut context).is_ready());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn into_owned(self) -> Acquire<'static, T> {
+        Acquire(match self.0 {
+            State::Ready(result) => State::Ready(result),
+            State::Asking(pending) => State::Asking(pending.into_owned()),
+            State::Done => State::Done,
+        })
     }
 
     /// On behalf of that line of code, which the pool names as the buffer's holder.
@@ -258,7 +305,7 @@ impl<T: Lent> Acquire<'_, T> {
             why => AcquireError::TimedOut {
                 pool: match &why {
                     Some(why) => why.pool().into(),
-                    None => Arc::clone(asking.lender.name()),
+                    None => asking.lender.name().clone(),
                 },
                 waited,
                 why: why.map(Box::new),
@@ -282,6 +329,14 @@ fn polled_after_completion() -> ! {
 }
 
 impl Pending<'_> {
+    fn into_owned(mut self) -> Pending<'static> {
+        Pending {
+            lender: LenderRef::Owned(self.lender.to_owned()),
+            request: self.request,
+            ticket: self.ticket.take(),
+        }
+    }
+
     fn leave(&mut self, ending: Ending) -> Result<Loan, Option<AcquireError>> {
         let ticket = self.ticket.take().ok_or(None)?;
         self.lender.leave(&self.request, ticket, ending)
