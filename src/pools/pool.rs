@@ -130,7 +130,8 @@ pub trait Pool: fmt::Debug + Send + Sync {
     /// timers; [`into_owned`](Acquire::into_owned) makes it one that borrows nothing.
     ///
     /// Pools of your own that don't say otherwise do not wait: their future is ready at once with what
-    /// `acquire_for` says.
+    /// `acquire_for` says. One that waits returns [`Acquire::from_future`] here, and then waits in
+    /// [`acquire_timeout`](Pool::acquire_timeout) too.
     #[track_caller]
     fn acquire_async(&self, len: usize) -> Acquire<'_> {
         Acquire::ready(self.acquire_for(len))
@@ -194,8 +195,7 @@ pub trait Pool: fmt::Debug + Send + Sync {
     /// served at all is asked at its first poll, and once more when the max is lowered. A request for none has its
     /// answer when it is made.
     ///
-    /// Pools of your own that don't say otherwise do not wait: their future is ready at once with what
-    /// `acquire_many` says.
+    /// Pools of your own that don't say otherwise do not wait for many, as above.
     ///
     /// ```
     /// use poolbuf::{BufferPool, Pool};

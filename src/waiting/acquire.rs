@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::base::sync::Instant;
+use crate::base::sync::{Instant, StaticMutex};
 use crate::buf::guard::PooledBuf;
 use crate::report::error::acquire::AcquireError;
 use crate::report::holders::Caller;
@@ -94,6 +94,8 @@ enum State<'a, T> {
     /// Has its result from the start.
     Ready(Result<T, AcquireError>),
     Asking(Pending<'a>),
+    /// Waits for a pool of the user's.
+    Own(Own<T>),
     /// The result has been taken.
     Done,
 }
@@ -105,6 +107,15 @@ struct Pending<'a> {
     /// While it is in the queue.
     ticket: Option<Ticket>,
 }
+
+/// A future of the user's, and the pool's name.
+struct Own<T> {
+    pool: Name,
+    /// Never locked: it makes a future that may not be shared one of which a reference may.
+    future: StaticMutex<OwnFuture<T>>,
+}
+
+type OwnFuture<T> = Pin<Box<dyn Future<Output = Result<T, AcquireError>> + Send>>;
 
 /// What is asked for.
 #[derive(Clone, Copy)]
@@ -155,26 +166,26 @@ pub(crate) trait Lender: Send + Sync {
     fn to_owned(&self) -> Box<dyn Lender>;
 }
 
+impl<T: Lent> Acquire<'_, T> {
+    /// Parks the thread until the buffers are there, for at most `timeout`; `Duration::MAX` is for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](AcquireError::TimedOut), and those of [`Pool::acquire_for`](crate::Pool::acquire_for) or
+    /// [`Pool::acquire_many`](crate::Pool::acquire_many) but for `Exhausted` and `OverBudget`.
+    ///
+    /// # Panics
+    ///
+    /// When it has been polled, and was ready.
+    pub fn wait_timeout(mut self, timeout: Duration) -> Result<T, AcquireError> {
+        let thread = ThreadWaker::take();
+        let result = self.park(&thread, timeout);
+        thread.keep();
+        result
+    }
+}
+
 impl<'a, T> Acquire<'a, T> {
-    /// A request with its result, for pools that don't wait.
-    pub fn ready(result: Result<T, AcquireError>) -> Self {
-        Acquire(State::Ready(result))
-    }
-
-    /// A request to `lender` for `count` buffers, at least 1, that hold `len` bytes each.
-    #[track_caller]
-    pub(crate) fn new(lender: &'a dyn Lender, count: usize, len: usize) -> Self {
-        Acquire(State::Asking(Pending {
-            lender: LenderRef::Borrowed(lender),
-            request: Request {
-                count,
-                len,
-                caller: Location::caller(),
-            },
-            ticket: None,
-        }))
-    }
-
     /// This request, borrowing nothing: to be kept in a struct that polls it, such as a `Stream` or a `Service`, or to be
     /// spawned. It keeps its place in the queue if it has one. It is a handle of the pool as well, so it is served even
     /// after all others are gone.
@@ -215,37 +226,104 @@ impl<'a, T> Acquire<'a, T> {
         Acquire(match self.0 {
             State::Ready(result) => State::Ready(result),
             State::Asking(pending) => State::Asking(pending.into_owned()),
+            State::Own(own) => State::Own(own),
             State::Done => State::Done,
         })
     }
 
-    /// On behalf of that line of code, which the pool names as the buffer's holder.
-    pub(crate) fn for_caller(mut self, caller: Caller) -> Self {
+    /// Names `caller` as what holds the buffers, instead of the line that made the request, in a pool that
+    /// [tracks its holders](crate::PoolConfig::track_holders): for helpers that acquire for others. An `async fn` is
+    /// called where it is polled, so it can't be `#[track_caller]` itself.
+    ///
+    /// ```
+    /// use poolbuf::{AcquireError, BufferPool, Pool, PoolConfig, PooledBuf};
+    /// use std::future::Future;
+    /// use std::panic::Location;
+    ///
+    /// #[track_caller]
+    /// fn rent(pool: &BufferPool) -> impl Future<Output = Result<PooledBuf, AcquireError>> {
+    ///     let caller = Location::caller();
+    ///     async move { pool.acquire_async(1024).for_caller(caller).await }
+    /// }
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let pool = BufferPool::with_config(PoolConfig::new(1024).max(1).track_holders(true))?;
+    /// let (_buf, line) = (rent(&pool).await?, line!());
+    /// assert_eq!(pool.holders().lines()[0].location().line(), line);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn for_caller(mut self, caller: &'static Location<'static>) -> Self {
         if let State::Asking(asking) = &mut self.0 {
             asking.request.caller = caller;
         }
         self
     }
+
+    /// A request with its result, for pools that don't wait.
+    pub fn ready(result: Result<T, AcquireError>) -> Self {
+        Acquire(State::Ready(result))
+    }
+
+    /// A request that a future answers: for pools of your own that wait.
+    ///
+    /// It is polled wherever this request is, by a runtime or by a thread that parks, and is dropped with it, which takes
+    /// back what it has of the pool. When a time limit is over it is dropped too, and the request ends with
+    /// [`TimedOut`](AcquireError::TimedOut) of the pool called `pool`. What to count is the pool's affair. Costs an
+    /// allocation of the future's size.
+    ///
+    /// The future borrows nothing, since a request may be [made one that does not](Acquire::into_owned): let it keep a
+    /// handle of the pool.
+    ///
+    /// ```
+    /// use poolbuf::{Acquire, BufferPool, Pool};
+    /// use std::future::Future;
+    /// use std::time::Duration;
+    ///
+    /// /// What `acquire_async` of a pool could return that waits its turn somewhere else.
+    /// fn in_turn(pool: &BufferPool, turn: impl Future<Output = ()> + Send + 'static, len: usize) -> Acquire<'static> {
+    ///     let pool = pool.clone();
+    ///     Acquire::from_future(pool.stats().name, async move {
+    ///         turn.await;
+    ///         pool.acquire_for(len)
+    ///     })
+    /// }
+    ///
+    /// let pool = BufferPool::new(1024, 1, 1)?;
+    /// let at_once = std::future::ready(());
+    /// assert_eq!(in_turn(&pool, at_once, 10).wait_timeout(Duration::MAX)?.capacity(), 1024);
+    /// let late = in_turn(&pool, std::future::pending(), 10).wait_timeout(Duration::from_millis(1));
+    /// assert_eq!(late.unwrap_err().pool(), "buffer pool");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_future<F>(pool: impl Into<Name>, future: F) -> Self
+    where
+        F: Future<Output = Result<T, AcquireError>> + Send + 'static,
+    {
+        Acquire(State::Own(Own {
+            pool: pool.into(),
+            future: StaticMutex::new(Box::pin(future)),
+        }))
+    }
+
+    /// A request to `lender` for `count` buffers, at least 1, that hold `len` bytes each.
+    #[track_caller]
+    pub(crate) fn new(lender: &'a dyn Lender, count: usize, len: usize) -> Self {
+        Acquire(State::Asking(Pending {
+            lender: LenderRef::Borrowed(lender),
+            request: Request {
+                count,
+                len,
+                caller: Location::caller(),
+            },
+            ticket: None,
+        }))
+    }
 }
 
 impl<T: Lent> Acquire<'_, T> {
-    /// Parks the thread until the buffers are there, for at most `timeout`; `Duration::MAX` is for ever.
-    ///
-    /// # Errors
-    ///
-    /// [`TimedOut`](AcquireError::TimedOut), and those of [`Pool::acquire_for`](crate::Pool::acquire_for) or
-    /// [`Pool::acquire_many`](crate::Pool::acquire_many) but for `Exhausted` and `OverBudget`.
-    ///
-    /// # Panics
-    ///
-    /// When it has been polled, and was ready.
-    pub fn wait_timeout(mut self, timeout: Duration) -> Result<T, AcquireError> {
-        let thread = ThreadWaker::take();
-        let result = self.park(&thread, timeout);
-        thread.keep();
-        result
-    }
-
     fn park(&mut self, thread: &ThreadWaker, timeout: Duration) -> Result<T, AcquireError> {
         if let Poll::Ready(result) = self.poll_lent(thread.waker()) {
             return result;
@@ -279,6 +357,13 @@ impl<T: Lent> Acquire<'_, T> {
                     Poll::Ready(result) => result.map(lent),
                 }
             }
+            State::Own(own) => {
+                let polled = own.future.get_mut().as_mut().poll(&mut Context::from_waker(waker));
+                match polled {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(result) => result,
+                }
+            }
             State::Ready(_) | State::Done => return Poll::Ready(self.take_ready()),
         };
         self.0 = State::Done;
@@ -295,8 +380,18 @@ impl<T: Lent> Acquire<'_, T> {
 
     /// The time is up, after so much of it. Returns what was granted just before.
     pub(crate) fn late(&mut self, waited: Duration) -> Result<T, AcquireError> {
-        let State::Asking(asking) = &mut self.0 else {
-            return self.take_ready();
+        let asking = match &mut self.0 {
+            State::Asking(asking) => asking,
+            State::Own(own) => {
+                let late = AcquireError::TimedOut {
+                    pool: own.pool.clone(),
+                    waited,
+                    why: None,
+                };
+                self.0 = State::Done;
+                return Err(late);
+            }
+            State::Ready(_) | State::Done => return self.take_ready(),
         };
         let left = asking.leave(Ending::TimedOut);
         let lent = left.map(lent).map_err(|why| match why {
@@ -365,7 +460,7 @@ impl<T> fmt::Debug for Acquire<'_, T> {
         let state = match &self.0 {
             State::Done => "done",
             State::Ready(_) => "ready",
-            State::Asking(_) => "waiting",
+            State::Asking(_) | State::Own(_) => "waiting",
         };
         f.debug_tuple("Acquire").field(&state).finish()
     }
