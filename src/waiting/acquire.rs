@@ -25,10 +25,10 @@ use crate::waiting::thread_waker::ThreadWaker;
 /// [`acquire_many_async`](crate::Pool::acquire_many_async) and
 /// [`acquire_chain_async`](crate::Pool::acquire_chain_async) return.
 ///
-/// A future for any runtime, and with [`wait_timeout`](Acquire::wait_timeout) a thread that parks. It is in the queue from its first poll on, which also says what can never be served; first
-/// come, first served. *It holds nothing until it has everything*: while it waits it has a place in the queue, no
-/// buffer and no byte of a [`Budget`](crate::Budget). When all that it wants is free at once, it is granted that and
-/// woken, once.
+/// A future for any runtime, and with [`wait_timeout`](Acquire::wait_timeout) a thread that parks. It is in the queue
+/// from its first poll on, which also says what can never be served; first come, first served. *It holds nothing until
+/// it has everything*: while it waits it has a place in the queue, no buffer and no byte of a
+/// [`Budget`](crate::Budget). When all that it wants is free at once, it is granted that and woken, once.
 ///
 /// Dropping it, at whatever moment, leaves the queue, and what was already granted to it goes to the next one: so
 /// it can be raced against a timer or a shutdown. (`std::mem::forget` on one that waits is safe, but it keeps its
@@ -186,9 +186,9 @@ impl<T: Lent> Acquire<'_, T> {
 }
 
 impl<'a, T> Acquire<'a, T> {
-    /// This request, borrowing nothing: to be kept in a struct that polls it, such as a `Stream` or a `Service`, or to be
-    /// spawned. It keeps its place in the queue if it has one. It is a handle of the pool as well, so it is served even
-    /// after all others are gone.
+    /// This request, borrowing nothing: to be kept in a struct that polls it, such as a `Stream` or a `Service`, or to
+    /// be spawned. It keeps its place in the queue if it has one. It is a handle of the pool as well, so it is served
+    /// even after all others are gone.
     ///
     /// Costs a count up and down, and an allocation of 8 bytes.
     ///
@@ -269,8 +269,8 @@ impl<'a, T> Acquire<'a, T> {
 
     /// A request that a future answers: for pools of your own that wait.
     ///
-    /// It is polled wherever this request is, by a runtime or by a thread that parks, and is dropped with it, which takes
-    /// back what it has of the pool. When a time limit is over it is dropped too, and the request ends with
+    /// It is polled wherever this request is, by a runtime or by a thread that parks, and dropped with it, which is to
+    /// take back what it has of the pool. When a time limit is over it is dropped too, and the request ends with
     /// [`TimedOut`](AcquireError::TimedOut) of the pool called `pool`. What to count is the pool's affair. Costs an
     /// allocation of the future's size.
     ///

@@ -87,8 +87,8 @@ impl<'a> HandedOut<'a> {
     ///
     /// # Safety
     ///
-    /// They are given to nothing but what does with them as [`TrustedRead`](crate::TrustedRead) asks, or, if the report is not trusted,
-    /// [`TrustedRecv`](crate::TrustedRecv).
+    /// They are given to nothing but what does with them as [`TrustedRead`](crate::TrustedRead) asks, or, if the report
+    /// is not trusted, [`TrustedRecv`](crate::TrustedRecv).
     #[inline]
     pub(super) unsafe fn bytes(&mut self) -> &mut [u8] {
         self.buf.initialise();

@@ -26,9 +26,9 @@ use std::sync::Arc;
 /// opens a file of a network file system with `O_DIRECT`: after an error in its middle, a read reports what came before
 /// that, and what came behind stays in the buffer.
 ///
-/// What is not marked goes into [`read_from_any`](crate::PooledBuf::read_from_any). A type of another crate that is known
-/// to do what is asked for here is wrapped in one of yours that is marked, as below; or, if it takes bytes that are not
-/// initialised, its call goes into [`fill_with`](crate::PooledBuf::fill_with).
+/// What is not marked goes into [`read_from_any`](crate::PooledBuf::read_from_any). A type of another crate that is
+/// known to do what is asked for here is wrapped in one of yours that is marked, as below; or, if it takes bytes that
+/// are not initialised, its call goes into [`fill_with`](crate::PooledBuf::fill_with).
 ///
 /// # Safety
 ///

@@ -19,9 +19,9 @@ impl PooledBuf {
 
 /// Writes behind the bytes written so far what fits, as `&mut [u8]` does: `write` says how much that was, and 0 for a
 /// full buffer. `write_all`, and so `write!` and [`io::copy`], writes what fits and then fails with a
-/// [`CapacityError`](crate::CapacityError), as an [`io::Error`] of the kind [`WriteZero`](io::ErrorKind::WriteZero), if that is not all. For
-/// all or nothing there is [`extend_from_slice`](PooledBuf::extend_from_slice), and what was written in several steps is
-/// taken back with [`truncate`](PooledBuf::truncate).
+/// [`CapacityError`](crate::CapacityError), as an [`io::Error`] of the kind [`WriteZero`](io::ErrorKind::WriteZero), if
+/// that is not all. For all or nothing there is [`extend_from_slice`](PooledBuf::extend_from_slice), and what was
+/// written in several steps is taken back with [`truncate`](PooledBuf::truncate).
 ///
 /// ```
 /// use poolbuf::{BufferPool, Pool};
