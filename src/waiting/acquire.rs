@@ -102,7 +102,8 @@ enum State<'a, T> {
 
 /// A request to a lender. Dropped, it leaves the lender's queue, and what it was granted goes back.
 struct Pending<'a> {
-    lender: LenderRef<'a>,
+    /// `None` once it has been taken out.
+    lender: Option<LenderRef<'a>>,
     request: Request,
     /// While it is in the queue.
     ticket: Option<Ticket>,
@@ -312,7 +313,7 @@ impl<'a, T> Acquire<'a, T> {
     #[track_caller]
     pub(crate) fn new(lender: &'a dyn Lender, count: usize, len: usize) -> Self {
         Acquire(State::Asking(Pending {
-            lender: LenderRef::Borrowed(lender),
+            lender: Some(LenderRef::Borrowed(lender)),
             request: Request {
                 count,
                 len,
@@ -346,17 +347,14 @@ impl<T: Lent> Acquire<'_, T> {
 
     fn poll_lent(&mut self, waker: &Waker) -> Poll<Result<T, AcquireError>> {
         let result = match &mut self.0 {
-            State::Asking(asking) => {
-                let Pending {
-                    lender,
-                    request,
-                    ticket,
-                } = asking;
-                match lender.poll_lend(request, ticket, waker) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(result) => result.map(lent),
-                }
-            }
+            State::Asking(Pending {
+                lender: Some(lender),
+                request,
+                ticket,
+            }) => match lender.poll_lend(request, ticket, waker) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(result) => result.map(lent),
+            },
             State::Own(own) => {
                 let polled = own.future.get_mut().as_mut().poll(&mut Context::from_waker(waker));
                 match polled {
@@ -364,7 +362,7 @@ impl<T: Lent> Acquire<'_, T> {
                     Poll::Ready(result) => result,
                 }
             }
-            State::Ready(_) | State::Done => return Poll::Ready(self.take_ready()),
+            _ => return Poll::Ready(self.take_ready()),
         };
         self.0 = State::Done;
         Poll::Ready(result)
@@ -398,9 +396,11 @@ impl<T: Lent> Acquire<'_, T> {
             // It would have waited in vain, however long.
             Some(refused @ (AcquireError::Closed { .. } | AcquireError::TooMany { .. })) => refused,
             why => AcquireError::TimedOut {
-                pool: match &why {
-                    Some(why) => why.pool().into(),
-                    None => asking.lender.name().clone(),
+                pool: match (&why, &asking.lender) {
+                    (Some(why), _) => why.pool().into(),
+                    (None, Some(lender)) => lender.name().clone(),
+                    // It is taken out of a request that is used up.
+                    (None, None) => Name::default(),
                 },
                 waited,
                 why: why.map(Box::new),
@@ -426,15 +426,20 @@ fn polled_after_completion() -> ! {
 impl Pending<'_> {
     fn into_owned(mut self) -> Pending<'static> {
         Pending {
-            lender: LenderRef::Owned(self.lender.to_owned()),
+            lender: self.lender.take().map(|lender| match lender {
+                LenderRef::Borrowed(lender) => LenderRef::Owned(lender.to_owned()),
+                LenderRef::Owned(lender) => LenderRef::Owned(lender),
+            }),
             request: self.request,
             ticket: self.ticket.take(),
         }
     }
 
     fn leave(&mut self, ending: Ending) -> Result<Loan, Option<AcquireError>> {
-        let ticket = self.ticket.take().ok_or(None)?;
-        self.lender.leave(&self.request, ticket, ending)
+        match (&self.lender, self.ticket.take()) {
+            (Some(lender), Some(ticket)) => lender.leave(&self.request, ticket, ending),
+            _ => Err(None),
+        }
     }
 }
 
