@@ -5,8 +5,8 @@ use std::collections::vec_deque;
 
 use crate::buf::guard::PooledBuf;
 
-/// The buffers of a [`PooledChain`](crate::PooledChain), from the first to the last: what its `into_iter` returns. Those
-/// that are not taken go back to their pool when it is dropped.
+/// The buffers of a [`PooledChain`](crate::PooledChain), from the first to the last: what its `into_iter` returns. What
+/// is not taken goes back to its pool when it is dropped.
 ///
 /// ```
 /// use poolbuf::{BufferPool, Pool};
