@@ -47,7 +47,7 @@ async fn serve(mut socket: TcpStream, pool: BufferPool, rent: Rent) -> io::Resul
         }
         #[cfg(not(unix))]
         let Rent::Before = rent;
-        let buf = timeout(PATIENCE, pool.acquire_async(pool.buffer_size()))
+        let buf = timeout(PATIENCE, pool.acquire_async(pool.max_len()))
             .await
             .map_err(|_| io::ErrorKind::TimedOut)??;
         let BufResult(received, buf) = socket.append(buf).await;

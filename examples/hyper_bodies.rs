@@ -41,7 +41,7 @@ fn with_status(status: StatusCode, body: Bytes) -> Answer {
 
 /// The page is written into a pooled buffer, which becomes the body.
 async fn page<B>(request: Request<B>, pool: BufferPool) -> Result<Answer, Infallible> {
-    let Ok(Ok(mut buf)) = timeout(PATIENCE, pool.acquire_async(pool.buffer_size())).await else {
+    let Ok(Ok(mut buf)) = timeout(PATIENCE, pool.acquire_async(pool.max_len())).await else {
         let busy = Bytes::from_static(b"busy, try again\n");
         return Ok(with_status(StatusCode::SERVICE_UNAVAILABLE, busy));
     };

@@ -31,7 +31,7 @@ async fn has_hung_up(client: &TcpStream) -> io::Result<bool> {
 /// Answers one request.
 async fn serve(mut client: TcpStream, pool: BufferPool, answered: Rc<Cell<usize>>) -> io::Result<()> {
     client.readable().await?;
-    let waiting = pool.acquire_async(pool.buffer_size());
+    let waiting = pool.acquire_async(pool.max_len());
     let mut buf = waiting.within(sleep(PATIENCE)).await?;
     if has_hung_up(&client).await? {
         return Ok(());

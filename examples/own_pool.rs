@@ -1,6 +1,7 @@
 //! A pool of one's own behind the trait `Pool`: here one that asks the allocator for what it needs, keeps a few
 //! buffers that came back, and lets go of the rest. Servers that are written against `dyn Pool` take it as they take
-//! any other.
+//! any other. It never has to wait; one that waits for what comes back does so by `Acquire::from_future`, as
+//! `tests/own_pools.rs` has it.
 //!
 //! ```text
 //! cargo run --example own_pool

@@ -34,7 +34,7 @@ async fn serve(mut socket: TcpStream, pool: BufferPool) -> io::Result<()> {
     loop {
         socket.readable().await?;
         // With the pool's own limit, which it counts.
-        let waiting = pool.acquire_async(pool.buffer_size());
+        let waiting = pool.acquire_async(pool.max_len());
         let mut buf = waiting.within(sleep(PATIENCE)).await?;
         match socket.try_read_buf(&mut buf) {
             Ok(0) => return Ok(()),

@@ -48,7 +48,7 @@ fn receive_all(socket: &UdpSocket, pool: &BufferPool, inbox: &Sender<Received>, 
     let mut bufs: Vec<PooledBuf> = Vec::with_capacity(BATCH);
     while !stop.load(Ordering::Relaxed) {
         let missing = BATCH - bufs.len();
-        bufs.extend(pool.acquire_many_timeout(missing, DATAGRAM, PATIENCE)?);
+        bufs.extend(pool.acquire_many_async(missing, DATAGRAM).wait_timeout(PATIENCE)?);
         let peers = match receive(socket, &mut bufs) {
             Ok(peers) => peers,
             Err(error) => match error.kind() {

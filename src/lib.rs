@@ -33,7 +33,7 @@
 //! | what all pools can do | [`Pool`], object-safe; [`Recycler`] lends memory of your own through it |
 //! | the guard | [`PooledBuf`]; [`Wipe`] says what becomes of its bytes |
 //! | messages that are larger than a buffer | [`PooledChain`], by [`Pool::acquire_chain`] |
-//! | waiting | [`Pool::acquire_timeout`] parks the thread, [`Pool::acquire_async`] is a future, [`Pool::acquire_owned`] one to keep; [`Pool::acquire_many`] takes several at once |
+//! | waiting | [`Pool::acquire_timeout`] parks the thread, [`Pool::acquire_async`] is a future, [`Acquire::into_owned`] makes it one to keep; [`Pool::acquire_many`] takes several at once |
 //! | a limit for several pools | [`Budget`] |
 //! | a stream as frames | [`frames`] |
 //! | statistics | [`PoolStats`], and its advice, [`Health`]; [`BudgetStats`]; [`Holders`] names the lines that hold buffers |
@@ -94,6 +94,7 @@ struct Readme;
 
 pub use base::wipe::{POISON, Wipe};
 pub use buf::chain::PooledChain;
+pub use buf::chain::into_buffers::IntoBuffers;
 pub use buf::guard::PooledBuf;
 pub use buf::guard::datagrams::TrustedRecv;
 pub use buf::guard::trusted_read::TrustedRead;
@@ -110,9 +111,14 @@ pub use pools::multi_size::{MultiSizeConfig, MultiSizePool, Overflow};
 pub use pools::pool::Pool;
 pub use pools::share::Share;
 pub use report::budget_stats::BudgetStats;
-pub use report::error::{AcquireError, CapacityError, ConfigError, ConfigProblem, ResizeError};
+pub use report::error::acquire::AcquireError;
+pub use report::error::capacity::CapacityError;
+pub use report::error::config::{ConfigError, ConfigProblem};
+pub use report::error::resize::ResizeError;
+pub use report::health::Health;
 pub use report::holders::{HeldBy, Holder, Holders};
-pub use report::stats::{Health, PoolStats};
+pub use report::name::Name;
+pub use report::stats::PoolStats;
 pub use waiting::acquire::Acquire;
 pub use waiting::budget::Budget;
 pub use waiting::loan::Lent;

@@ -55,7 +55,7 @@ fn a_chain_over_tiers_is_of_one_of_them_and_counts_what_it_lent() {
         (201, &[100; 3]),
     ] {
         assert_eq!(capacities(pool.acquire_chain(len).unwrap()), expected);
-        let waits = pool.acquire_chain_timeout(len, Duration::MAX).unwrap();
+        let waits = pool.acquire_chain_async(len).wait_timeout(Duration::MAX).unwrap();
         assert_eq!(capacities(waits), expected);
     }
     let _large = pool.acquire_many(2, 100).unwrap();
@@ -83,8 +83,8 @@ fn threads_that_wait_for_chains_do_not_wait_for_each_other() {
                 scope.spawn(|| {
                     for round in 0..200 {
                         let len = 201 + round % 150;
-                        let mut chain = pool.acquire_chain_timeout(len, Duration::MAX).unwrap();
-                        assert_eq!(chain.put_some(&vec![7; len]), len);
+                        let mut chain = pool.acquire_chain_async(len).wait_timeout(Duration::MAX).unwrap();
+                        chain.extend_from_slice(&vec![7; len]).unwrap();
                     }
                 });
             }
@@ -103,7 +103,7 @@ fn a_chain_that_is_waited_for_can_be_left_and_is_late() {
     assert!(waiting.as_mut().poll(&mut context).is_pending());
     drop(waiting);
     assert_eq!((pool.stats().in_use, pool.stats().waiting), (3, 0));
-    let late = pool.acquire_chain_timeout(2 * SIZE, Duration::ZERO);
+    let late = pool.acquire_chain_async(2 * SIZE).wait_timeout(Duration::ZERO);
     assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
     let mut late = pool.acquire_chain_async(2 * SIZE).within(ready(()));
     let Poll::Ready(Err(AcquireError::TimedOut { .. })) = Pin::new(&mut late).poll(&mut context) else {
@@ -139,7 +139,7 @@ fn readers_that_lie_or_fail_add_nothing() {
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     assert_eq!(chain, b"kept");
     // What they wrote there is not what is read later.
-    chain.put_some(&[9; 2 * SIZE]);
+    chain.extend_from_slice(&[9]).unwrap();
     assert_eq!(chain.to_vec()[..5], *b"kept\x09");
 }
 
@@ -160,7 +160,7 @@ fn a_chain_too_long_for_the_pool_is_refused_with_the_numbers_and_not_waited_for(
         };
         let results = [
             pool.acquire_chain(3 * SIZE + 1),
-            pool.acquire_chain_timeout(3 * SIZE + 1, Duration::MAX),
+            pool.acquire_chain_async(3 * SIZE + 1).wait_timeout(Duration::MAX),
             waited_for,
         ];
         for result in results {
@@ -337,7 +337,7 @@ fn buffers_that_can_hold_nothing_are_not_in_the_way() {
     let nothing = || PooledBuf::try_from(Vec::new()).unwrap();
     let mut chain = PooledChain::from(nothing());
     assert_eq!((chain.buffers(), chain.spare_len()), (0, 0));
-    assert_eq!(chain.put_some(b"x"), 0);
+    assert_eq!(chain.write(b"x").unwrap(), 0);
     chain.push(pool.acquire().unwrap());
     chain.push(nothing());
     chain.push(pool.acquire().unwrap());
@@ -430,7 +430,8 @@ fn the_figures_are_those_of_the_buffers_wherever_their_data_begin() {
                     let Ok(mut buf) = pool.acquire() else {
                         continue;
                     };
-                    buf.put_some(&some);
+                    // What fits of it.
+                    let _ = buf.write_all(&some);
                     let _ = buf.prepend(&[step; 5][random.usize(..5)..]);
                     buf.truncate(cut);
                     buf.consume(random.usize(..4));
@@ -443,7 +444,7 @@ fn the_figures_are_those_of_the_buffers_wherever_their_data_begin() {
                     }
                 }
                 3 => {
-                    let written = chain.put_some(&some);
+                    let written = chain.write(&some).unwrap();
                     bytes.extend(&some[..written]);
                 }
                 4 => {

@@ -60,17 +60,10 @@ methods! {
     fn acquire_for(len: usize = LEN) -> Result<PooledBuf, AcquireError>;
     fn acquire_timeout(len: usize = LEN, timeout: Duration = LIMIT) -> Result<PooledBuf, AcquireError>;
     fn acquire_async(len: usize = LEN) -> Acquire<'_>;
-    fn acquire_owned(len: usize = LEN) -> Acquire<'static>;
     fn acquire_many(count: usize = COUNT, len: usize = LEN) -> Result<Vec<PooledBuf>, AcquireError>;
-    fn acquire_many_timeout(
-        count: usize = COUNT, len: usize = LEN, timeout: Duration = LIMIT
-    ) -> Result<Vec<PooledBuf>, AcquireError>;
     fn acquire_many_async(count: usize = COUNT, len: usize = LEN) -> Acquire<'_, Vec<PooledBuf>>;
-    fn acquire_many_owned(count: usize = COUNT, len: usize = LEN) -> Acquire<'static, Vec<PooledBuf>>;
     fn acquire_chain(len: usize = LEN) -> Result<PooledChain, AcquireError>;
-    fn acquire_chain_timeout(len: usize = LEN, timeout: Duration = LIMIT) -> Result<PooledChain, AcquireError>;
     fn acquire_chain_async(len: usize = LEN) -> Acquire<'_, PooledChain>;
-    fn acquire_chain_owned(len: usize = LEN) -> Acquire<'static, PooledChain>;
     fn max_len() -> usize;
     fn stats() -> PoolStats;
     fn name() -> &str;

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::future::{self, Future};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -58,12 +58,7 @@ fn a_length_is_read_as_it_is_written() {
     ];
     for (framing, bytes, payload) in framings {
         let header = bytes.len();
-        assert_eq!(framing.header(), header);
-        let extent = |payload| Extent {
-            header,
-            payload,
-            trailer: 0,
-        };
+        let extent = |payload| Extent::new(header, payload, 0);
         for cut in 1..header {
             assert_eq!(framing.locate(&bytes[..cut], 0), Ok(None));
         }
@@ -93,13 +88,7 @@ fn a_length_is_read_as_it_is_written() {
 #[test]
 fn a_line_is_as_long_as_is_allowed_and_no_longer() {
     let lines = Lines::new(3);
-    let line = |payload, trailer| {
-        Ok(Some(Extent {
-            header: 0,
-            payload,
-            trailer,
-        }))
-    };
+    let line = |payload, trailer| Ok(Some(Extent::new(0, payload, trailer)));
     let too_long = Err(FrameError::LineTooLong { max: 3 });
     let cases: [(&[u8], _); 12] = [
         (b"\n", line(0, 1)),
@@ -377,7 +366,7 @@ fn a_buffer_is_put_only_where_nothing_is_held() {
     frames.acquire(&pool).unwrap();
     let mut buf = frames.take().unwrap();
     assert_eq!((&buf[..], frames.rest()), (&[1][..], &b""[..]));
-    buf.push(b'b').unwrap();
+    buf.extend_from_slice(b"b").unwrap();
     frames.put(buf).unwrap();
     assert_eq!(frames.next_frame().unwrap(), Some(&b"b"[..]));
     // All of it is given out.
@@ -413,7 +402,7 @@ impl Socket {
 
     fn read(&self, buf: &mut PooledBuf) -> io::Result<usize> {
         match self.0.borrow_mut().pop_front() {
-            Some(Told::Brings(bytes)) => Ok(buf.put_some(bytes)),
+            Some(Told::Brings(bytes)) => buf.write(bytes),
             Some(Told::Fails(kind)) => Err(kind.into()),
             Some(Told::NotReady) => Err(ErrorKind::WouldBlock.into()),
             None => Ok(0),
@@ -522,7 +511,7 @@ fn a_buffer_is_held_in_the_name_of_the_line_that_receives() {
     });
     check(&|frames| {
         let readable = || future::ready(Ok(()));
-        let read = |buf: &mut PooledBuf| Ok(buf.put_some(b"\x01a\x01"));
+        let read = |buf: &mut PooledBuf| buf.write(b"\x01a\x01");
         let received = frames.receive(&pool, readable, read);
         assert_eq!(now(received).unwrap(), Some(&b"a"[..]));
         line!() - 2

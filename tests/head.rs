@@ -1,6 +1,6 @@
 //! Data that do not begin at the buffer's first byte: what was consumed before them, and what is prepended to them.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::slice;
 use std::sync::{Arc, Mutex};
 
@@ -80,7 +80,7 @@ fn what_is_behind_needs_room_there_and_compacting_gives_it_back() {
     assert_eq!(buf.resize(53, 0), Err(error));
     assert_eq!(buf.commit(3), Err(error));
     assert_eq!(buf.spare_mut_for(3).unwrap_err(), error);
-    assert_eq!((buf.put_some(&[2; 3]), buf.remaining_mut()), (0, 0));
+    assert_eq!((buf.write(&[2; 3]).unwrap(), buf.remaining_mut()), (0, 0));
     let full = buf.read_from(&mut &[2; 3][..]).unwrap_err();
     assert_eq!(full.kind(), ErrorKind::WriteZero);
     assert_eq!((buf.len(), buf.capacity()), (50, SIZE));
@@ -149,7 +149,7 @@ fn what_is_prepended_stands_before_the_data_which_stay() {
         // In the headroom, so nothing is to be won.
         buf.compact();
         assert_eq!(start - buf.as_ptr() as usize, HEADROOM);
-        assert_eq!(numbers(buf.push(0).unwrap_err()), [1, 0, 0, whole]);
+        assert_eq!(numbers(buf.extend_from_slice(&[0]).unwrap_err()), [1, 0, 0, whole]);
         assert_eq!(buf.freeze()[..5], [3, 3, 3, 3, 2]);
     }
 }
@@ -179,7 +179,7 @@ fn the_figures_say_where_the_data_begin_and_end() {
                 let len = random.usize(..SIZE / 2);
                 match random.u8(..8) {
                     0 => {
-                        let fits = buf.put_some(&some);
+                        let fits = buf.write(&some).unwrap();
                         bytes.extend(&some[..fits]);
                     }
                     1 => {
@@ -429,7 +429,7 @@ fn memory_of_no_pool_is_consumed_prepended_to_and_freed() {
     buf.consume(4);
     assert_eq!((&buf[..], buf.headroom()), (&b"456789"[..], 4));
     buf.prepend(b"ab").unwrap();
-    buf.push(b'c').unwrap();
+    buf.extend_from_slice(b"c").unwrap();
     assert_eq!(Vec::from(buf), b"ab456789c");
     let mut boxed = PooledBuf::try_from(Vec::from(*b"boxed").into_boxed_slice()).unwrap();
     boxed.consume(2);

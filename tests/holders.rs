@@ -67,10 +67,10 @@ fn the_age_of_a_line_is_that_of_its_oldest_buffer() {
         let after = Instant::now();
         let younger = acquire();
         let at_least = after.elapsed();
-        let age = pool.holders().lines()[0].oldest();
+        let age = pool.holders().lines()[0].age();
         assert!(at_least <= age && age <= before.elapsed());
         drop(oldest);
-        assert!(pool.holders().lines()[0].oldest() <= after.elapsed());
+        assert!(pool.holders().lines()[0].age() <= after.elapsed());
         drop(younger);
     }
 }
@@ -92,10 +92,10 @@ fn the_error_names_the_line_that_holds_most_and_the_oldest() {
                 held_by: Some(held_by), ..
             } => {
                 // Of tiers, those that were asked.
-                assert!(held_by.buffers() >= MAX - 2);
-                assert_eq!(held_by.most().line(), most);
-                assert_eq!(held_by.oldest().line(), first);
-                assert!(held_by.age() >= Duration::from_millis(2));
+                assert!(held_by.most().buffers() >= MAX - 2);
+                assert_eq!(held_by.most().location().line(), most);
+                assert_eq!(held_by.oldest().location().line(), first);
+                assert!(held_by.oldest().age() >= Duration::from_millis(2));
             }
             other => panic!("{other}"),
         }
@@ -207,7 +207,7 @@ fn a_buffer_handed_to_a_request_that_is_not_polled_is_held_by_its_line() {
         match pool.acquire().unwrap_err() {
             AcquireError::Exhausted {
                 held_by: Some(held_by), ..
-            } => assert_eq!((held_by.buffers(), held_by.most().line()), (1, line)),
+            } => assert_eq!((held_by.most().buffers(), held_by.most().location().line()), (1, line)),
             // The bytes are its, too.
             AcquireError::OverBudget { lent: SIZE, .. } => {}
             error => panic!("{error}"),

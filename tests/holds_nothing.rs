@@ -53,7 +53,7 @@ fn what_waited_in_vain_or_was_lent_at_once_leaves_the_order_of_the_free_buffers(
         };
         let before = next_four();
         for _ in 0..3 {
-            let late = pool.acquire_many_timeout(MAX, SIZE, Duration::ZERO);
+            let late = pool.acquire_many_async(MAX, SIZE).wait_timeout(Duration::ZERO);
             assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
             assert_eq!(next_four(), before, "{}", pool.name());
             drop(pool.acquire_many(3, SIZE).unwrap());
@@ -98,7 +98,7 @@ fn many_that_wait_for_bytes_touch_no_buffer() {
             assert!(matches!(poll(&mut waits), Poll::Ready(Ok(bufs)) if bufs.len() == 5));
         }
         assert!(pool.stats().high_water <= 10, "what the budget allows");
-        assert_eq!((budget.lent(), budget.waiting()), (0, 0));
+        assert_eq!((budget.lent(), budget.stats().waiting), (0, 0));
     }
 }
 
@@ -154,11 +154,11 @@ fn a_request_that_lacks_bytes_in_one_tier_is_served_by_the_other() {
     let small = pool.acquire_for(SIZE).unwrap();
     let mut waiting = pool.acquire_async(SIZE);
     assert!(poll(&mut waiting).is_pending());
-    assert_eq!(budget.waiting(), 1, "for the bytes of the large one");
+    assert_eq!(budget.stats().waiting, 1, "for the bytes of the large one");
     drop(small);
     let served = poll(&mut waiting);
     assert!(matches!(&served, Poll::Ready(Ok(buf)) if buf.capacity() == SIZE));
-    assert_eq!((budget.waiting(), budget.lent()), (0, 3 * SIZE));
+    assert_eq!((budget.stats().waiting, budget.lent()), (0, 3 * SIZE));
     drop(served);
     assert!(pool.acquire_for(SIZE).is_ok(), "nothing is owed any more");
 }
@@ -174,12 +174,12 @@ fn a_request_is_in_the_queue_of_a_budget_once_whichever_tiers_ask() {
     let mut first = pool.acquire_async(SIZE);
     let mut second = other.acquire_async(SIZE);
     assert!(poll(&mut first).is_pending() && poll(&mut second).is_pending());
-    assert_eq!(budget.waiting(), 2);
+    assert_eq!(budget.stats().waiting, 2);
     drop(first);
-    assert_eq!(budget.waiting(), 1);
+    assert_eq!(budget.stats().waiting, 1);
     drop(all);
     assert!(poll(&mut second).is_ready());
-    assert_eq!((budget.lent(), budget.waiting()), (0, 0));
+    assert_eq!((budget.lent(), budget.stats().waiting), (0, 0));
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn want_of_bytes_in_one_tier_is_none_in_another_with_its_own_budget() {
     large(pool.acquire_many(2, SIZE).unwrap()[0].capacity());
     let waited = pool.acquire_timeout(SIZE, Duration::ZERO);
     large(waited.unwrap().capacity());
-    let many = pool.acquire_many_timeout(2, SIZE, Duration::ZERO);
+    let many = pool.acquire_many_async(2, SIZE).wait_timeout(Duration::ZERO);
     large(many.unwrap()[0].capacity());
     // With neither, it is served by that which can first.
     let rest = pool.acquire_many(4, 2 * SIZE).unwrap();
@@ -204,7 +204,7 @@ fn want_of_bytes_in_one_tier_is_none_in_another_with_its_own_budget() {
     assert!(poll(&mut waiting).is_pending());
     drop(rest);
     assert!(poll(&mut waiting).is_ready());
-    assert_eq!((budget.waiting(), pool.stats().waiting), (0, 0));
+    assert_eq!((budget.stats().waiting, pool.stats().waiting), (0, 0));
 }
 
 /// Though its task does not look.
@@ -338,7 +338,7 @@ fn as_many_wait_as_may_and_the_next_is_told() {
         }
         assert_eq!((pool.stats().waiting, pool.stats().refused), (3, 2));
         waiting.pop();
-        let mut next = pool.acquire_owned(SIZE);
+        let mut next = pool.acquire_async(SIZE).into_owned();
         assert!(poll(&mut next).is_pending());
         // Those that have been granted theirs wait no more.
         drop(held);
@@ -351,8 +351,8 @@ fn as_many_wait_as_may_and_the_next_is_told() {
 fn requests_that_borrow_nothing_outlive_every_handle() {
     for pool in pools() {
         let held = pool.acquire_many(MAX - 1, SIZE).unwrap();
-        let mut many = pool.acquire_many_owned(2, SIZE);
-        let mut chain = pool.acquire_chain_owned(3 * SIZE);
+        let mut many = pool.acquire_many_async(2, SIZE).into_owned();
+        let mut chain = pool.acquire_chain_async(3 * SIZE).into_owned();
         assert!(poll(&mut many).is_pending() && poll(&mut chain).is_pending());
         drop(pool);
         drop(held);

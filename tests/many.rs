@@ -135,7 +135,7 @@ fn none_are_an_empty_result_of_every_pool_at_any_time() {
     for pool in pools() {
         let all = pool.acquire_many(MAX, SIZE).unwrap();
         assert!(pool.acquire_many(0, SIZE).unwrap().is_empty());
-        let waited = pool.acquire_many_timeout(0, SIZE, Duration::ZERO);
+        let waited = pool.acquire_many_async(0, SIZE).wait_timeout(Duration::ZERO);
         assert!(waited.unwrap().is_empty());
         let polled = poll(&mut pool.acquire_many_async(0, SIZE));
         assert!(matches!(polled, Poll::Ready(Ok(bufs)) if bufs.is_empty()));
@@ -148,7 +148,9 @@ fn what_can_never_be_lent_is_refused_at_once_with_the_numbers() {
     for pool in pools_with(&config().name("recv")) {
         let errors = [
             pool.acquire_many(MAX + 1, SIZE).unwrap_err(),
-            pool.acquire_many_timeout(MAX + 1, SIZE, FOR_EVER).unwrap_err(),
+            pool.acquire_many_async(MAX + 1, SIZE)
+                .wait_timeout(FOR_EVER)
+                .unwrap_err(),
         ];
         for error in errors {
             match &error {
@@ -160,8 +162,7 @@ fn what_can_never_be_lent_is_refused_at_once_with_the_numbers() {
             assert_eq!(error.pool(), "recv");
             assert_eq!(
                 error.to_string(),
-                "65 buffers requested at once, but recv lends 64 at most: \
-                 ask for fewer, or raise its max, or the budget that it shares"
+                "65 buffers requested at once, but by its max recv lends 64 at most: ask for fewer, or raise its max"
             );
         }
         assert!(pool.acquire_many(usize::MAX, SIZE).is_err());
@@ -318,7 +319,7 @@ fn a_task_is_woken_once_when_all_are_there() {
 fn a_time_limit_ends_what_was_owed() {
     for pool in pools() {
         let held = pool.acquire_many(MAX - 2, SIZE).unwrap();
-        let late = pool.acquire_many_timeout(3, SIZE, Duration::from_millis(1));
+        let late = pool.acquire_many_async(3, SIZE).wait_timeout(Duration::from_millis(1));
         assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
         let stats = pool.stats();
         assert_eq!((stats.in_use, stats.timed_out), (MAX - 2, 1));
@@ -373,7 +374,7 @@ fn threads_that_each_want_more_than_half_are_all_served() {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        let many = pool.acquire_many_timeout(MAX / 2 + 1, SIZE, FOR_EVER);
+                        let many = pool.acquire_many_async(MAX / 2 + 1, SIZE).wait_timeout(FOR_EVER);
                         assert_all_different(&many.unwrap());
                         drop(pool.acquire_timeout(SIZE, FOR_EVER).unwrap());
                     }
@@ -481,14 +482,22 @@ fn a_budget_is_charged_for_all_or_for_none() {
             error => panic!("{error}"),
         }
         assert_eq!((budget.lent(), pool.stats().in_use), (6 * SIZE, 6));
-        match pool.acquire_many(11, SIZE).unwrap_err() {
-            AcquireError::TooMany { requested, max, .. } => assert_eq!((requested, max), (11, 10)),
+        let error = pool.acquire_many(11, SIZE).unwrap_err();
+        match &error {
+            AcquireError::TooMany {
+                requested, max, budget, ..
+            } => assert_eq!((*requested, *max, *budget), (11, 10, 10 * SIZE)),
             error => panic!("{error}"),
         }
+        let covers = format!(
+            "but its budget of {} bytes covers 10: ask for fewer, or raise the budget",
+            10 * SIZE
+        );
+        assert!(error.to_string().ends_with(&covers), "{error}");
         // It waits for the bytes, and has nothing.
         let mut many = pool.acquire_many_async(5, SIZE);
         assert!(poll(&mut many).is_pending());
-        assert_eq!((budget.waiting(), pool.stats().in_use), (1, 6));
+        assert_eq!((budget.stats().waiting, pool.stats().in_use), (1, 6));
         drop(six);
         assert!(matches!(poll(&mut many), Poll::Ready(Ok(bufs)) if bufs.len() == 5));
         drop(many);
@@ -498,7 +507,7 @@ fn a_budget_is_charged_for_all_or_for_none() {
         drop(many);
         assert_eq!((budget.lent(), pool.stats().in_use), (6 * SIZE, 6));
         drop(six);
-        assert_eq!((budget.lent(), budget.waiting()), (0, 0));
+        assert_eq!((budget.lent(), budget.stats().waiting), (0, 0));
         assert_eq!(pool.stats().in_use, 0);
     }
 }
@@ -681,7 +690,7 @@ fn a_pool_that_says_nothing_of_many_lends_one_after_the_other() {
     assert_eq!(own.acquire_many(4, SIZE).unwrap().len(), 4);
     assert!(is_exhausted(own.acquire_many(5, SIZE)));
     assert_eq!(own.stats().in_use, 0);
-    let waited = own.acquire_many_timeout(2, SIZE, FOR_EVER).unwrap();
+    let waited = own.acquire_many_async(2, SIZE).wait_timeout(FOR_EVER).unwrap();
     assert_eq!(waited.len(), 2);
 }
 

@@ -1,7 +1,7 @@
 //! Arbitrary sequences of operations on all four pools, against a model simple enough to be right.
 
+use std::io::Write;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use poolbuf::{
     AcquireError, AlignedPool, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Overflow, Pool, PoolConfig,
@@ -12,62 +12,18 @@ use proptest::prelude::*;
 /// What a user can do. Numbers that are too large for the state are taken modulo what there is.
 #[derive(Clone, Debug)]
 enum Step {
-    Acquire {
-        len: usize,
-    },
-    Release {
-        which: usize,
-    },
-    Extend {
-        which: usize,
-        byte: u8,
-        len: usize,
-    },
-    FillSpare {
-        which: usize,
-        byte: u8,
-        len: usize,
-    },
-    PutSome {
-        which: usize,
-        byte: u8,
-        len: usize,
-    },
-    Resize {
-        which: usize,
-        byte: u8,
-        len: usize,
-    },
-    /// Of a writer that fails in the end, or panics, or does not.
-    TryAppend {
-        which: usize,
-        byte: u8,
-        len: usize,
-        end: usize,
-    },
-    Commit {
-        which: usize,
-        len: usize,
-    },
-    Truncate {
-        which: usize,
-        len: usize,
-    },
-    Consume {
-        which: usize,
-        len: usize,
-    },
-    Prepend {
-        which: usize,
-        byte: u8,
-        len: usize,
-    },
-    Compact {
-        which: usize,
-    },
-    Clear {
-        which: usize,
-    },
+    Acquire { len: usize },
+    Release { which: usize },
+    Extend { which: usize, byte: u8, len: usize },
+    FillSpare { which: usize, byte: u8, len: usize },
+    PutSome { which: usize, byte: u8, len: usize },
+    Resize { which: usize, byte: u8, len: usize },
+    Commit { which: usize, len: usize },
+    Truncate { which: usize, len: usize },
+    Consume { which: usize, len: usize },
+    Prepend { which: usize, byte: u8, len: usize },
+    Compact { which: usize },
+    Clear { which: usize },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -84,8 +40,6 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(which, byte, len)| Step::PutSome { which, byte, len }),
         1 => (which.clone(), any::<u8>(), len.clone())
             .prop_map(|(which, byte, len)| Step::Resize { which, byte, len }),
-        1 => (which.clone(), any::<u8>(), 0..130_usize, 0..3_usize)
-            .prop_map(|(which, byte, len, end)| Step::TryAppend { which, byte, len, end }),
         2 => (which.clone(), len.clone()).prop_map(|(which, len)| Step::Commit { which, len }),
         1 => (which.clone(), len.clone())
             .prop_map(|(which, len)| Step::Truncate { which, len }),
@@ -289,7 +243,6 @@ fn agrees(pool: &dyn Pool, mut model: Model, alignment: usize, steps: Vec<Step>)
             | Step::FillSpare { which, .. }
             | Step::PutSome { which, .. }
             | Step::Resize { which, .. }
-            | Step::TryAppend { which, .. }
             | Step::Commit { which, .. }
             | Step::Truncate { which, .. }
             | Step::Consume { which, .. }
@@ -322,7 +275,7 @@ fn agrees(pool: &dyn Pool, mut model: Model, alignment: usize, steps: Vec<Step>)
                 }
                 Step::PutSome { byte, len, .. } => {
                     let fits = len.min(spare);
-                    prop_assert_eq!(one.buf.put_some(&vec![byte; len]), fits);
+                    prop_assert_eq!(one.buf.write(&vec![byte; len]).unwrap(), fits);
                     one.write(byte, fits);
                 }
                 Step::Resize { byte, len, .. } => {
@@ -332,24 +285,6 @@ fn agrees(pool: &dyn Pool, mut model: Model, alignment: usize, steps: Vec<Step>)
                         let more = len.saturating_sub(one.len());
                         one.truncate(len);
                         one.write(byte, more);
-                    }
-                }
-                Step::TryAppend { byte, len, end, .. } => {
-                    let result = catch_unwind(AssertUnwindSafe(|| {
-                        one.buf.try_append(|buf| {
-                            buf.put_some(&vec![byte; len]);
-                            match end {
-                                0 => Ok(7),
-                                1 => Err("fails"),
-                                _ => resume_unwind(Box::new(())),
-                            }
-                        })
-                    }));
-                    prop_assert_eq!(result.ok(), [Some(Ok(7)), Some(Err("fails")), None][end]);
-                    let before = one.len();
-                    one.write(byte, len.min(spare));
-                    if end > 0 {
-                        one.truncate(before);
                     }
                 }
                 Step::Commit { len, .. } => {

@@ -6,7 +6,6 @@ use std::fmt::{self, Write as _};
 use std::hash::{BuildHasher, RandomState};
 use std::hint::black_box;
 use std::io::{self, BufReader, ErrorKind, Read, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use poolbuf::{BufferPool, CapacityError, Pool, PoolConfig, PooledBuf, Wipe};
@@ -92,7 +91,7 @@ fn a_guard_is_seen_and_changed_as_a_slice() {
         bytes.as_ref().iter().map(|byte| u32::from(*byte)).sum()
     }
     let mut buf = holding(&[1, 2, 3]);
-    assert_eq!((sum(&buf), buf.as_slice()), (6, &[1, 2, 3][..]));
+    assert_eq!((sum(&buf), &buf[..]), (6, &[1, 2, 3][..]));
     for byte in &mut buf {
         *byte *= 2;
     }
@@ -102,7 +101,7 @@ fn a_guard_is_seen_and_changed_as_a_slice() {
     assert_eq!(bytes, [9, 8, 6]);
     let pool = pool();
     let mut empty = pool.acquire().unwrap();
-    assert!(empty.as_slice().is_empty() && empty.as_mut_slice().is_empty());
+    assert!(empty.is_empty() && empty.as_mut_slice().is_empty());
     assert_eq!((&mut empty).into_iter().count(), 0);
 }
 
@@ -112,24 +111,19 @@ fn a_vec_of_a_guard_is_a_copy_and_gives_the_buffer_back() {
     let mut buf = pool.acquire().unwrap();
     buf.extend_from_slice(b"copied").unwrap();
     let copy = Vec::from(buf);
-    assert_eq!((copy.as_slice(), pool.stats().in_use), (&b"copied"[..], 0));
+    assert_eq!((&copy[..], pool.stats().in_use), (&b"copied"[..], 0));
     let nothing: Vec<u8> = pool.acquire().unwrap().into();
     assert!(nothing.is_empty());
 }
 
 #[test]
-fn put_some_and_write_take_what_fits_and_say_how_much() {
-    for write in [
-        PooledBuf::put_some as fn(&mut PooledBuf, &[u8]) -> usize,
-        |buf, bytes| buf.write(bytes).unwrap(),
-    ] {
-        let mut buf = holding(&[1; SIZE - 3]);
-        assert_eq!(write(&mut buf, b""), 0);
-        assert_eq!(write(&mut buf, b"abcde"), 3);
-        assert!(buf.ends_with(&[1, b'a', b'b', b'c']));
-        assert_eq!((buf.len(), write(&mut buf, b"more")), (SIZE, 0));
-        buf.flush().unwrap();
-    }
+fn write_takes_what_fits_and_says_how_much() {
+    let mut buf = holding(&[1; SIZE - 3]);
+    assert_eq!(buf.write(b"").unwrap(), 0);
+    assert_eq!(buf.write(b"abcde").unwrap(), 3);
+    assert!(buf.ends_with(&[1, b'a', b'b', b'c']));
+    assert_eq!((buf.len(), buf.write(b"more").unwrap()), (SIZE, 0));
+    buf.flush().unwrap();
 }
 
 #[test]
@@ -145,7 +139,7 @@ fn write_all_and_copy_write_what_fits_and_then_fail_with_the_numbers() {
     assert_eq!(buf, [&b"ab"[..], &[7; SIZE - 2]].concat());
     let mut two = PooledBuf::try_from(vec![0; 2]).unwrap();
     two.clear();
-    two.push(1).unwrap();
+    two.extend_from_slice(&[1]).unwrap();
     let error = two.extend_from_slice(b"ab").unwrap_err();
     let expected = "2 bytes do not fit: the buffer has room for 1 of its 2";
     assert_eq!(error.to_string(), expected);
@@ -182,11 +176,10 @@ fn text_is_added_piece_by_piece_each_whole() {
 }
 
 #[test]
-fn push_and_resize_add_and_cut_off() {
+fn resize_adds_and_cuts_off() {
     let mut buf = pool().acquire().unwrap();
-    (0..SIZE as u8).for_each(|byte| buf.push(byte).unwrap());
-    assert!(buf.iter().copied().eq(0..SIZE as u8));
-    assert_eq!(buf.push(0).unwrap_err().requested, 1);
+    let bytes: Vec<_> = (0..SIZE as u8).collect();
+    buf.extend_from_slice(&bytes).unwrap();
     buf.resize(2, 9).unwrap();
     assert_eq!(buf, [0, 1]);
     buf.resize(2, 9).unwrap();
@@ -204,46 +197,13 @@ fn push_and_resize_add_and_cut_off() {
 }
 
 #[test]
-fn an_append_that_fails_or_panics_is_taken_back() {
-    let mut buf = holding(b"kept ");
-    let done = buf.try_append(|buf| {
-        buf.write_str("and this")?;
-        Ok::<_, fmt::Error>(buf.len())
-    });
-    assert_eq!((done, buf.as_slice()), (Ok(13), &b"kept and this"[..]));
-    let failed: Result<(), _> = buf.try_append(|buf| {
-        buf.put_some(&[b'x'; SIZE]);
-        Err("half-way")
-    });
-    assert_eq!((failed, buf.len()), (Err("half-way"), 13));
-    let panicked = catch_unwind(AssertUnwindSafe(|| {
-        buf.try_append(|buf| -> Result<(), ()> {
-            buf.push(b'x').unwrap();
-            std::panic::resume_unwind(Box::new(()))
-        })
-    }));
-    assert!(panicked.is_err());
-    assert_eq!(buf, b"kept and this");
-    // What it cut off is gone, whatever it wrote after that.
-    let failed = buf.try_append(|buf| {
-        buf.clear();
-        buf.push(b'!')?;
-        Err::<(), _>(io::Error::other("late"))
-    });
-    assert_eq!((failed.unwrap_err().kind(), buf.len()), (ErrorKind::Other, 1));
-    let too_long = buf.try_append(|buf| write!(buf as &mut dyn io::Write, "{:100}", 1));
-    assert_eq!(too_long.unwrap_err().kind(), ErrorKind::WriteZero);
-    assert_eq!(buf, b"!");
-}
-
-#[test]
 fn a_vec_or_a_box_becomes_a_guard_of_no_pool_without_a_copy() {
     let mut memory = Vec::with_capacity(100);
     memory.extend_from_slice(b"from the heap");
     let (address, capacity) = (memory.as_ptr(), memory.capacity());
     let mut buf = PooledBuf::try_from(memory).unwrap();
     assert_eq!((buf.as_ptr(), buf.capacity()), (address, capacity));
-    assert_eq!((buf.as_slice(), buf.slot()), (&b"from the heap"[..], None));
+    assert_eq!((&buf[..], buf.slot()), (&b"from the heap"[..], None));
     buf.extend_from_slice(b", and on").unwrap();
     assert_eq!(buf, "from the heap, and on");
     assert!(buf.resize(capacity + 1, 0).is_err());
@@ -261,7 +221,7 @@ fn a_vec_or_a_box_becomes_a_guard_of_no_pool_without_a_copy() {
         PooledBuf::try_from(Box::<[u8]>::default()).unwrap(),
     ] {
         assert_eq!((empty.len(), empty.capacity()), (0, 0));
-        assert!(empty.spare_mut().is_empty() && empty.push(1).is_err());
+        assert!(empty.spare_mut().is_empty() && empty.extend_from_slice(&[1]).is_err());
         let error = empty.read_from(&mut &b"x"[..]).unwrap_err();
         assert_eq!(error.to_string(), "the buffer is full: it holds 0 bytes");
     }
@@ -290,7 +250,7 @@ fn the_spare_bytes_of_a_vec_show_nothing_that_was_not_written() {
             assert!(buf[3..].iter().all(|byte| *byte == 0));
         },
         |buf| {
-            buf.put_some(&[1; 20]);
+            buf.extend_from_slice(&[1; 20]).unwrap();
             buf.truncate(1);
             buf.commit(40).unwrap();
             assert_eq!(buf[1..3], *b"bc");
@@ -343,16 +303,12 @@ fn new_ways_to_write_count_as_written_for_the_wipe() {
     let config = PoolConfig::new(SIZE).max(1).wipe(Wipe::OnRelease);
     let pool = BufferPool::with_config(config).unwrap();
     type Leave = fn(&mut PooledBuf);
-    let leaves: [Leave; 4] = [
+    let leaves: [Leave; 3] = [
         |buf| buf.resize(30, 0x5E).unwrap(),
-        |buf| buf.push(0x5E).unwrap(),
-        |buf| assert_eq!(buf.put_some(&[0x5E; 2 * SIZE]), SIZE),
+        |buf| assert_eq!(buf.write(&[0x5E; 2 * SIZE]).unwrap(), SIZE),
         |buf| {
-            let failed = buf.try_append(|buf| {
-                buf.resize(SIZE, 0x5E).unwrap();
-                Err::<(), _>(())
-            });
-            failed.unwrap_err();
+            buf.resize(SIZE, 0x5E).unwrap();
+            buf.truncate(0);
         },
     ];
     for leave in leaves {

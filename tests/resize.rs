@@ -159,7 +159,7 @@ fn the_reserve_is_checked() {
         }
     ));
     assert!(too_many.to_string().contains("the reserve is"), "{too_many}");
-    assert_eq!(BufferPool::with_config(config).unwrap().reserve(), 10);
+    assert_eq!(BufferPool::with_config(config).unwrap().region().buffers(), 10);
     let fixed = PoolConfig::new(SIZE).reserve(9);
     assert_eq!(
         LockFreePool::<8>::with_config(fixed).unwrap_err().problem,
@@ -175,7 +175,7 @@ fn tiers_are_resized_one_by_one() {
         .tier(PoolConfig::new(512).max(50))
         .overflow(Overflow::NextTier);
     let pool = MultiSizePool::with_config(config).unwrap();
-    assert_eq!(pool.tiers()[1].reserve(), 50);
+    assert_eq!(pool.tiers()[1].region().buffers(), 50);
     assert_eq!(pool.tiers()[0].set_max(5), Ok(2));
     assert_eq!(pool.tiers()[1].set_max(1), Ok(50));
     let held: Vec<_> = (0..6).map(|_| pool.acquire_for(64).unwrap()).collect();

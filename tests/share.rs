@@ -66,7 +66,7 @@ fn who_waits_for_its_share_keeps_nobody_from_the_pool() {
         let held = share.acquire().unwrap();
         let mut waiting = share.acquire_async(512);
         assert!(poll(&mut waiting).is_pending());
-        assert_eq!((budget.waiting(), pool.stats().waiting), (1, 0));
+        assert_eq!((budget.stats().waiting, pool.stats().waiting), (1, 0));
         assert!(matches!(
             share.acquire(),
             Err(AcquireError::OverBudget { waiting: 1, .. }) | Err(_)
@@ -79,7 +79,7 @@ fn who_waits_for_its_share_keeps_nobody_from_the_pool() {
         assert_eq!((buf.capacity(), budget.lent()), (512, 512));
         assert_eq!(budget.stats().granted, 1);
         drop(buf);
-        assert_eq!((budget.lent(), budget.waiting()), (0, 0));
+        assert_eq!((budget.lent(), budget.stats().waiting), (0, 0));
     }
 }
 
@@ -90,7 +90,7 @@ fn a_request_with_its_share_waits_for_the_pool_in_turn() {
         let share = Share::new(Arc::clone(&pool), &budget);
         let all = pool.acquire_many(4, 512).unwrap();
         let mut first = pool.acquire_async(512);
-        let mut second = share.acquire_many_owned(2, 1);
+        let mut second = share.acquire_many_async(2, 1).into_owned();
         assert!(poll(&mut first).is_pending() && poll(&mut second).is_pending());
         assert_eq!((budget.lent(), pool.stats().waiting), (1024, 2));
         drop(all);
@@ -120,7 +120,7 @@ fn a_wait_that_ends_in_vain_says_what_it_lacked_and_keeps_nothing() {
         let mut dropped = share.acquire_async(512);
         assert!(poll(&mut dropped).is_pending());
         drop(dropped);
-        assert_eq!((budget.stats().abandoned, budget.waiting()), (1, 0));
+        assert_eq!((budget.stats().abandoned, budget.stats().waiting), (1, 0));
         drop(held);
         // For the pool.
         let all = pool.acquire_many(4, 512).unwrap();
@@ -145,7 +145,7 @@ fn what_a_share_can_never_serve_is_said_at_once() {
         let share = Share::new(Arc::clone(&pool), &Budget::new(1000));
         let limit = Duration::MAX;
         assert!(matches!(
-            share.acquire_many_timeout(2, 512, limit),
+            share.acquire_many_async(2, 512).wait_timeout(limit),
             Err(AcquireError::OverBudget {
                 requested: 1024,
                 budget: 1000,
@@ -183,9 +183,9 @@ fn closing_a_share_closes_it_alone() {
         assert!(poll(&mut in_pool).is_pending());
         let mut others = other.acquire_async(512);
         assert!(poll(&mut others).is_pending());
-        let mut for_share = share.clone().acquire_owned(512);
+        let mut for_share = share.clone().acquire_async(512).into_owned();
         assert!(poll(&mut for_share).is_pending());
-        assert_eq!((budget.lent(), budget.waiting()), (1024, 1));
+        assert_eq!((budget.lent(), budget.stats().waiting), (1024, 1));
 
         assert_eq!(share.close().outstanding(), 0);
         for waiting in [&mut in_pool, &mut for_share] {
@@ -196,7 +196,10 @@ fn closing_a_share_closes_it_alone() {
             assert!(closed.to_string().contains("share of"), "{closed}");
         }
         assert!(matches!(share.acquire(), Err(AcquireError::Closed { .. })));
-        assert_eq!((budget.lent(), budget.waiting(), pool.stats().waiting), (512, 0, 1));
+        assert_eq!(
+            (budget.lent(), budget.stats().waiting, pool.stats().waiting),
+            (512, 0, 1)
+        );
         drop(held);
         assert!(matches!(poll(&mut others), Poll::Ready(Ok(_))));
         assert!(pool.acquire().is_ok());
@@ -222,7 +225,7 @@ fn a_share_wakes_those_that_wait_when_it_is_closed() {
     let held = share.acquire().unwrap();
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| share.acquire_timeout(512, Duration::MAX));
-        while share.budget().waiting() == 0 {
+        while share.budget().stats().waiting == 0 {
             std::thread::yield_now();
         }
         share.close();
@@ -369,7 +372,7 @@ fn threads_on_one_share_never_hold_more_than_it_has() {
                     for round in 0..500 {
                         let result = match (thread + round) % 4 {
                             0 => share.acquire().map(drop),
-                            1 => share.acquire_many_timeout(2, 512, Duration::MAX).map(drop),
+                            1 => share.acquire_many_async(2, 512).wait_timeout(Duration::MAX).map(drop),
                             2 => share.acquire_timeout(512, Duration::MAX).map(drop),
                             _ => pool.acquire_timeout(512, Duration::MAX).map(drop),
                         };
@@ -382,7 +385,7 @@ fn threads_on_one_share_never_hold_more_than_it_has() {
                 });
             }
         });
-        assert_eq!((budget.lent(), budget.waiting(), pool.stats().in_use), (0, 0, 0));
+        assert_eq!((budget.lent(), budget.stats().waiting, pool.stats().in_use), (0, 0, 0));
         assert!(budget.stats().high_water <= 1024);
     }
 }
@@ -406,7 +409,7 @@ fn heap_memory_has_the_length_that_was_asked_for_and_a_bound() {
             ..
         }
     ));
-    let mut waiting = heap.acquire_owned(500);
+    let mut waiting = heap.acquire_async(500).into_owned();
     assert!(poll(&mut waiting).is_pending());
     drop(small);
     assert!(poll(&mut waiting).is_pending(), "990 bytes are lent still");
@@ -444,7 +447,7 @@ fn what_no_tier_holds_is_of_the_heap_if_a_budget_allows_it() {
     drop(large);
     assert!(matches!(poll(&mut waiting), Poll::Ready(Ok(buf)) if buf.capacity() == 2000));
     assert_eq!(pool.acquire_many(2, 600).unwrap().len(), 2);
-    assert!(pool.acquire_many_timeout(3, 600, Duration::MAX).is_ok());
+    assert!(pool.acquire_many_async(3, 600).wait_timeout(Duration::MAX).is_ok());
     assert_eq!(pool.acquire_chain(1000).unwrap().buffers(), 2);
     assert_eq!((pool.acquire().unwrap().capacity(), budget.lent()), (512, 0));
     // A share of the whole is charged for both.

@@ -129,7 +129,7 @@ fn a_request_that_can_be_served_later_is_not_told_that_it_never_can() {
     let small = PoolConfig::new(10).max(2).max_waiting(0);
     let pool = pool(small, PoolConfig::new(90).max(1));
     let _held = pool.acquire_for(10).unwrap();
-    let error = pool.acquire_many_timeout(2, 10, Duration::MAX).unwrap_err();
+    let error = pool.acquire_many_async(2, 10).wait_timeout(Duration::MAX).unwrap_err();
     assert!(matches!(error, AcquireError::TooManyWaiting { .. }));
 }
 

@@ -330,7 +330,7 @@ fn what_a_trim_leaves_stays_hidden() {
     for pool in pools(1000) {
         for lent in [BUFFERS / 2, BUFFERS] {
             let mut held: Vec<_> = (0..lent).map(|_| pool.acquire().unwrap()).collect();
-            held.iter_mut().for_each(|buf| buf.push(7).unwrap());
+            held.iter_mut().for_each(|buf| buf.extend_from_slice(&[7]).unwrap());
             drop(held);
             pool.trim();
             for mut buf in all_of(&*pool) {

@@ -390,11 +390,13 @@ fn an_owned_request_waits_like_any_other_and_keeps_the_pool() {
     for pool in pools() {
         let bell = Arc::default();
         let mut held = take_all(&*pool);
-        let mut first = Keeps(Some(pool.acquire_owned(LEN)));
-        let (mut second, second_bell) = (pool.acquire_owned(LEN), Arc::default());
-        let third = pool.acquire_owned(LEN);
+        let mut first = Keeps(Some(pool.acquire_async(LEN).into_owned()));
+        let (mut second, second_bell) = (pool.acquire_async(LEN), Arc::default());
+        let third = pool.acquire_async(LEN).into_owned();
         assert!(poll(first.0.as_mut().unwrap(), &bell).is_pending());
         assert!(poll(&mut second, &second_bell).is_pending());
+        // In the middle of its wait, it keeps its place.
+        let mut second = second.into_owned();
         assert_eq!(pool.stats().waiting, 2);
         drop(first);
         drop(third);
@@ -414,10 +416,10 @@ fn an_owned_request_waits_like_any_other_and_keeps_the_pool() {
 #[test]
 fn an_owned_request_that_can_never_be_served_says_so() {
     for pool in pools() {
-        let too_large = poll(&mut pool.acquire_owned(SIZE + 1), &Arc::default());
+        let too_large = poll(&mut pool.acquire_async(SIZE + 1).into_owned(), &Arc::default());
         assert!(matches!(too_large, Poll::Ready(Err(AcquireError::TooLarge { .. }))));
         pool.close();
-        let closed = poll(&mut pool.acquire_owned(LEN), &Arc::default());
+        let closed = poll(&mut pool.acquire_async(LEN).into_owned(), &Arc::default());
         assert!(matches!(closed, Poll::Ready(Err(AcquireError::Closed { .. }))));
     }
 }
@@ -427,7 +429,10 @@ fn an_owned_request_that_can_never_be_served_says_so() {
 fn an_owned_request_is_the_last_handle() {
     let pool = BufferPool::new(SIZE, 1, 1).unwrap();
     let held = pool.acquire().unwrap();
-    let [mut one, mut other] = [pool.acquire_owned(LEN), pool.acquire_owned(LEN)];
+    let [mut one, mut other] = [
+        pool.acquire_async(LEN).into_owned(),
+        pool.acquire_async(LEN).into_owned(),
+    ];
     drop(pool);
     let bell = Arc::default();
     assert!(poll(&mut one, &bell).is_pending() && poll(&mut other, &bell).is_pending());

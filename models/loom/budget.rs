@@ -62,7 +62,7 @@ fn two_pools_wait_for_one_buffers_worth() {
         let thread = thread::spawn(move || wait(one, &shared));
         wait(other, &budget);
         thread.join().unwrap();
-        assert_eq!((budget.lent(), budget.waiting()), (0, 0));
+        assert_eq!((budget.lent(), budget.stats().waiting), (0, 0));
     });
 }
 
@@ -80,7 +80,7 @@ fn bytes_granted_to_a_waiter_that_leaves_go_to_the_next() {
         drop(held);
         let abandoned = fickle.join().unwrap();
         patient.join().unwrap();
-        assert_eq!((budget.lent(), budget.waiting()), (0, 0));
+        assert_eq!((budget.lent(), budget.stats().waiting), (0, 0));
         let (stats, all) = (one.stats(), budget.stats());
         assert_eq!((stats.in_use, stats.waiting), (0, 0));
         assert_eq!((stats.abandoned, stats.over_budget), (abandoned, abandoned));
@@ -99,7 +99,7 @@ fn close_against_a_waiter_for_bytes() {
         let waiter = spawn_with(one.clone(), |one| one.acquire_timeout(SIZE, FOR_EVER).unwrap_err());
         one.close();
         assert!(matches!(waiter.join().unwrap(), AcquireError::Closed { .. }));
-        assert_eq!((budget.lent(), budget.waiting()), (SIZE, 0));
+        assert_eq!((budget.lent(), budget.stats().waiting), (SIZE, 0));
         assert_eq!(one.stats().in_use, 0);
         drop(held);
     });
@@ -146,7 +146,7 @@ fn a_panic_of_a_waker_costs_no_buffer() {
         assert!(matches!(polled, Err(_) | Ok(Poll::Ready(Ok(_)))));
         drop(polled);
         holder.join().unwrap();
-        assert_eq!((one.stats().in_use, budget.waiting()), (0, 0));
+        assert_eq!((one.stats().in_use, budget.stats().waiting), (0, 0));
         assert!(one.acquire().is_ok());
         assert_eq!(budget.lent(), 0);
     });
@@ -162,7 +162,7 @@ fn two_pools(limit: usize, large: usize, small: usize) -> (Budget, BufferPool, B
 
 /// Nothing is lent or waited for, by the budget's figures and by the pools', and nothing is owed.
 fn assert_quiet(budget: &Budget, pools: &[&BufferPool]) {
-    assert_eq!((budget.lent(), budget.waiting()), (0, 0));
+    assert_eq!((budget.lent(), budget.stats().waiting), (0, 0));
     for pool in pools {
         let stats = pool.stats();
         assert_eq!((stats.in_use, stats.waiting), (0, 0));
@@ -359,7 +359,7 @@ fn what_the_first_leaves_is_owed_to_the_next() {
         assert!(!hasty.join().unwrap(), "lent out of turn");
         drop(first.wait_timeout(FOR_EVER).unwrap());
         drop(second.wait_timeout(FOR_EVER).unwrap());
-        assert_eq!((budget.lent(), budget.waiting()), (SIZE, 0));
+        assert_eq!((budget.lent(), budget.stats().waiting), (SIZE, 0));
     });
 }
 
@@ -429,7 +429,7 @@ fn the_firsts_pool_goes() {
 
 /// A request for one, asked for once, whatever came of it.
 fn joined_or_served(pool: &BufferPool) -> Acquire<'static> {
-    let mut request = pool.acquire_owned(SIZE);
+    let mut request = pool.acquire_async(SIZE).into_owned();
     drop(poll(&mut request));
     request
 }

@@ -119,7 +119,7 @@ fn shrink_against_a_request_for_both(magazine: usize) {
     let (pool, ledger) = (resizable_pool(2, 2, magazine), Ledger::default());
     let held = pool.acquire().unwrap();
     let many = spawn_with((pool.clone(), ledger.clone()), |(pool, ledger)| {
-        match pool.acquire_many_timeout(2, SIZE, FOR_EVER) {
+        match pool.acquire_many_async(2, SIZE).wait_timeout(FOR_EVER) {
             Ok(bufs) => ledger.use_up_many(bufs, 1),
             Err(AcquireError::TooMany { requested, max, .. }) => {
                 assert_eq!((requested, max), (2, 1));
@@ -150,7 +150,7 @@ fn magazine_shrink_against_a_request_for_both() {
 fn close_against_a_request_for_both<P: Pool + Clone + 'static>(pool: P, close: fn(&P)) {
     let held = pool.acquire().unwrap();
     let many = spawn_with(pool.clone(), |pool| {
-        match pool.acquire_many_timeout(2, SIZE, FOR_EVER) {
+        match pool.acquire_many_async(2, SIZE).wait_timeout(FOR_EVER) {
             Ok(_) | Err(AcquireError::Closed { .. }) => {}
             Err(error) => panic!("{error}"),
         }
@@ -269,10 +269,10 @@ fn bytes_for_both_against_cancellation() {
         let held = other.acquire().unwrap();
         let fickle = spawn_with(one.clone(), |one| wait_and_leave(&one, 2));
         let holder = thread::spawn(move || drop(held));
-        drop(other.acquire_many_timeout(2, SIZE, FOR_EVER).unwrap());
+        drop(other.acquire_many_async(2, SIZE).wait_timeout(FOR_EVER).unwrap());
         fickle.join().unwrap();
         holder.join().unwrap();
-        assert_eq!((budget.lent(), budget.waiting()), (0, 0));
+        assert_eq!((budget.lent(), budget.stats().waiting), (0, 0));
         assert_eq!((one.stats().in_use, one.stats().waiting), (0, 0));
     });
 }
@@ -284,16 +284,18 @@ fn bytes_for_both_against_closing() {
         let budget = Budget::new(2 * SIZE);
         let (one, other) = (pool_with(&budget), pool_with(&budget));
         let held = other.acquire().unwrap();
-        let waiter = spawn_with(one.clone(), |one| match one.acquire_many_timeout(2, SIZE, FOR_EVER) {
-            Ok(bufs) => assert_eq!(bufs.len(), 2),
-            Err(AcquireError::Closed { .. }) => {}
-            Err(error) => panic!("{error}"),
+        let waiter = spawn_with(one.clone(), |one| {
+            match one.acquire_many_async(2, SIZE).wait_timeout(FOR_EVER) {
+                Ok(bufs) => assert_eq!(bufs.len(), 2),
+                Err(AcquireError::Closed { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
         });
         let holder = thread::spawn(move || drop(held));
         one.close();
         waiter.join().unwrap();
         holder.join().unwrap();
-        assert_eq!((budget.lent(), budget.waiting()), (0, 0));
+        assert_eq!((budget.lent(), budget.stats().waiting), (0, 0));
         assert_eq!((one.stats().in_use, one.stats().waiting), (0, 0));
     });
 }

@@ -22,14 +22,14 @@ pub(crate) fn poll<T: Lent>(request: &mut Acquire<'_, T>) -> Poll<Result<T, Acqu
 
 /// A request for `count` buffers that is in the queue: there are too few.
 pub(crate) fn joined(pool: &impl Pool, count: usize) -> Acquire<'static, Vec<PooledBuf>> {
-    let mut request = pool.acquire_many_owned(count, SIZE);
+    let mut request = pool.acquire_many_async(count, SIZE).into_owned();
     assert!(poll(&mut request).is_pending());
     request
 }
 
 /// Waits for `count` buffers to the end.
 pub(crate) fn wait_for(pool: &impl Pool, count: usize) -> Vec<PooledBuf> {
-    let bufs = pool.acquire_many_timeout(count, SIZE, FOR_EVER).unwrap();
+    let bufs = pool.acquire_many_async(count, SIZE).wait_timeout(FOR_EVER).unwrap();
     assert_eq!(bufs.len(), count);
     bufs
 }

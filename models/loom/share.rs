@@ -14,7 +14,7 @@ fn share(pool: &BufferPool, buffers: usize) -> Share<BufferPool> {
 
 fn all_is_back(pool: &BufferPool, share: &Share<BufferPool>) {
     let budget = share.budget();
-    assert_eq!((budget.lent(), budget.waiting()), (0, 0));
+    assert_eq!((budget.lent(), budget.stats().waiting), (0, 0));
     assert_eq!((pool.stats().in_use, pool.stats().waiting), (0, 0));
 }
 
@@ -120,7 +120,9 @@ fn a_max_is_lowered_while_a_request_of_a_share_waits() {
         let pool = resizable_pool(2, 2, 0);
         let share = share(&pool, 2);
         let held = pool.acquire().unwrap();
-        let waits = spawn_with(share.clone(), |share| share.acquire_many_timeout(2, SIZE, FOR_EVER));
+        let waits = spawn_with(share.clone(), |share| {
+            share.acquire_many_async(2, SIZE).wait_timeout(FOR_EVER)
+        });
         let lowers = spawn_with(pool.clone(), |pool| drop(pool.set_max(1)));
         drop(held);
         match waits.join().unwrap() {

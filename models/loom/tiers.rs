@@ -73,12 +73,12 @@ fn either_serves_a_request_for_both(magazine: usize) {
     let small = pool.acquire_for(SIZE).unwrap();
     let large = pool.acquire_for(LARGE).unwrap();
     let many = spawn_with(pool.clone(), |pool| {
-        let bufs = pool.acquire_many_timeout(2, SIZE, FOR_EVER).unwrap();
+        let bufs = pool.acquire_many_async(2, SIZE).wait_timeout(FOR_EVER).unwrap();
         assert_eq!(bufs[0].capacity(), bufs[1].capacity());
     });
     let holder = thread::spawn(move || drop(small));
     drop(large);
-    drop(pool.acquire_many_timeout(2, LARGE, FOR_EVER).unwrap());
+    drop(pool.acquire_many_async(2, LARGE).wait_timeout(FOR_EVER).unwrap());
     holder.join().unwrap();
     many.join().unwrap();
     assert_all_there(&pool);
@@ -222,7 +222,7 @@ fn served_by_one_tier_it_asks_for_no_bytes_in_the_other() {
         let _bytes = other.acquire().unwrap();
         let mut first = pool.acquire_async(SIZE);
         assert!(poll(&mut first).is_pending());
-        assert_eq!(budget.waiting(), 1);
+        assert_eq!(budget.stats().waiting, 1);
         let second = spawn_with(other.clone(), |other| {
             drop(other.acquire_timeout(SIZE, FOR_EVER).unwrap());
         });
@@ -230,7 +230,7 @@ fn served_by_one_tier_it_asks_for_no_bytes_in_the_other() {
         second.join().unwrap();
         let polled = poll(&mut first);
         assert!(matches!(polled, Poll::Ready(Ok(buf)) if buf.capacity() == SIZE));
-        assert_eq!((budget.lent(), budget.waiting()), (SIZE, 0));
+        assert_eq!((budget.lent(), budget.stats().waiting), (SIZE, 0));
     });
 }
 
@@ -251,7 +251,7 @@ fn bytes_and_a_buffer_come_back_at_once() {
         drop(small);
         let buf = waiter.join().unwrap();
         holder.join().unwrap();
-        assert_eq!((budget.lent(), budget.waiting()), (buf.capacity(), 0));
+        assert_eq!((budget.lent(), budget.stats().waiting), (buf.capacity(), 0));
         drop(buf);
         assert_eq!((budget.lent(), pool.stats().in_use), (0, 0));
     });
@@ -267,7 +267,7 @@ fn two_in_both_lists() {
         let large = pool.acquire_many(2, LARGE).unwrap();
         let waiters = [(); 2].map(|()| {
             spawn_with(pool.clone(), |pool| {
-                drop(pool.acquire_many_timeout(2, SIZE, FOR_EVER).unwrap());
+                drop(pool.acquire_many_async(2, SIZE).wait_timeout(FOR_EVER).unwrap());
             })
         });
         drop(large);
@@ -285,7 +285,7 @@ fn one_tier_has_too_few_for_it_from_now_on() {
         let small = pool.acquire_many(2, SIZE).unwrap();
         let large = pool.acquire_many(2, LARGE).unwrap();
         let waiter = spawn_with(pool.clone(), |pool| {
-            let bufs = pool.acquire_many_timeout(2, SIZE, FOR_EVER).unwrap();
+            let bufs = pool.acquire_many_async(2, SIZE).wait_timeout(FOR_EVER).unwrap();
             assert_eq!(bufs[0].capacity(), bufs[1].capacity());
         });
         let set_max = spawn_with(pool.clone(), |pool| pool.tiers()[0].set_max(1).unwrap());
@@ -306,14 +306,14 @@ fn one_tier_closes_and_the_request_asks_on_in_the_other(closed: usize) {
     let pool = MultiSizePool::with_config(tiers.overflow(Overflow::NextTier)).unwrap();
     let other = BufferPool::with_config(tier(LARGE)).unwrap();
     let bytes = other.acquire().unwrap();
-    let mut request = pool.acquire_owned(SIZE);
+    let mut request = pool.acquire_async(SIZE).into_owned();
     assert!(poll(&mut request).is_pending());
-    assert_eq!(budget.waiting(), 1);
+    assert_eq!(budget.stats().waiting, 1);
     let closing = spawn_with(pool.clone(), move |pool| drop(pool.tiers()[closed].close()));
     drop(bytes);
     drop(request.wait_timeout(FOR_EVER).unwrap());
     closing.join().unwrap();
-    assert_eq!((budget.lent(), budget.waiting()), (0, 0));
+    assert_eq!((budget.lent(), budget.stats().waiting), (0, 0));
 }
 
 #[test]

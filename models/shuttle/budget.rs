@@ -60,7 +60,7 @@ impl<P: AnyPool> Two<P> {
     }
 
     fn assert_nothing_left(&self) {
-        assert_eq!((self.budget.lent(), self.budget.waiting()), (0, 0));
+        assert_eq!((self.budget.lent(), self.budget.stats().waiting), (0, 0));
         let (small, large) = (self.small.stats(), self.large.stats());
         assert_eq!((small.in_use, small.waiting), (0, 0), "{small:?}");
         assert_eq!((large.in_use, large.waiting), (0, 0), "{large:?}");

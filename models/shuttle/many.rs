@@ -41,7 +41,7 @@ fn those_who_want_many(pool: &impl AnyPool, ledger: &Ledger) -> Vec<JoinHandle<(
     let threads = (0..8).map(|id| {
         let (pool, ledger) = (pool.clone(), ledger.clone());
         thread::spawn(move || {
-            let wait = |count, limit| pool.acquire_many_timeout(count, SIZE, limit);
+            let wait = |count, limit| pool.acquire_many_async(count, SIZE).wait_timeout(limit);
             match id {
                 0 => use_up(&ledger, id, wait(3, FOR_EVER)),
                 1 => use_up(&ledger, id, wait(2, FOR_EVER)),

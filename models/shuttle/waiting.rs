@@ -35,7 +35,7 @@ pub(crate) fn hasty(pool: &impl Pool, ledger: &Ledger, id: u8, len: usize) {
         0 => pool.acquire_timeout(len, Duration::from_micros(u64::from(limit))),
         _ => {
             let polls = limit % 4;
-            block_on(pool.acquire_owned(len).within(Polls(polls)))
+            block_on(pool.acquire_async(len).into_owned().within(Polls(polls)))
         }
     };
     use_up(ledger, id, result);

@@ -4,7 +4,7 @@
 //! What only loom needs, to see more, has a counterpart here that is nothing.
 #![forbid(unsafe_code)]
 
-/// For statics, which loom's and shuttle's types can't be: no part of what they explore.
+/// For statics, which loom's and shuttle's types can't be, and for what is never locked: no part of what they explore.
 pub(crate) use parking_lot::Mutex as StaticMutex;
 
 #[cfg(not(poolbuf_loom))]

@@ -10,7 +10,7 @@ pub(crate) struct Bytes(pub(crate) usize);
 /// So many buffers.
 pub(crate) struct Buffers(pub(crate) usize);
 
-/// How long ago something was that is known to the millisecond.
+/// How long ago something was.
 pub(crate) struct Ago(pub(crate) Duration);
 
 fn write_counted(f: &mut fmt::Formatter<'_>, count: usize, unit: &str) -> fmt::Result {

@@ -98,7 +98,7 @@ pub trait Recycle: Send + Sync + 'static {
 /// assert_eq!(pool.acquire().unwrap_err().to_string(), "unbounded is closed: it lends no more buffers");
 /// # Ok::<(), AcquireError>(())
 /// ```
-pub struct Recycler<R: Recycle> {
+pub struct Recycler<R> {
     home: Arc<Home<R>>,
 }
 
@@ -180,7 +180,7 @@ unsafe fn release<R: Recycle>(
     home.recycle.recycle(memory, dirty as usize);
 }
 
-impl<R: Recycle> Clone for Recycler<R> {
+impl<R> Clone for Recycler<R> {
     fn clone(&self) -> Self {
         Recycler {
             home: Arc::clone(&self.home),
@@ -188,7 +188,7 @@ impl<R: Recycle> Clone for Recycler<R> {
     }
 }
 
-impl<R: Recycle> fmt::Debug for Recycler<R> {
+impl<R> fmt::Debug for Recycler<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recycler").finish_non_exhaustive()
     }

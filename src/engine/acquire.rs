@@ -5,7 +5,7 @@ use crate::engine::handle::PoolHandle;
 use crate::engine::refusal::Refusal;
 use crate::engine::stock::{Lending, Stock};
 use crate::free_list::{Empty, FreeList, Slot};
-use crate::report::error::AcquireError;
+use crate::report::error::acquire::AcquireError;
 use crate::report::holders::Caller;
 
 impl<F: FreeList> PoolHandle<F> {

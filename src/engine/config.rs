@@ -1,13 +1,13 @@
 //! What a pool is made from: plain data with a setter for each choice.
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::wipe::Wipe;
 use crate::buf::guard::NO_SLOT;
 use crate::memory::layout::{BUFFER_SIZE_LIMIT, BufferLayout, is_beyond_limit};
-use crate::report::error::{ConfigError, ConfigProblem};
+use crate::report::error::config::{ConfigError, ConfigProblem};
+use crate::report::name::Name;
 use crate::waiting::budget::Budget;
 
 /// Most buffers of a pool: indices have 32 bits, and one value is kept for "none".
@@ -49,7 +49,7 @@ pub struct PoolConfig {
     waiting: bool,
     max_waiting: usize,
     track_holders: bool,
-    name: Option<Arc<str>>,
+    name: Option<Name>,
     reserve: Option<usize>,
     decay: Option<Duration>,
 }
@@ -100,29 +100,10 @@ impl PoolConfig {
         self
     }
 
-    /// Room for `bytes` bytes before each buffer, for what is put in front of a payload that is there already, without
-    /// moving it: a length, a header, a chunk's size in hexadecimal. See [`prepend`](crate::PooledBuf::prepend). 0
-    /// unless set; at most 4,294,967,295 less the buffer size.
-    ///
-    /// It comes on top of the buffer size: what can be written behind, and which requests fit, is as without it,
-    /// whatever is prepended. (Were it a part of the buffer, then a pool of 8 KiB would refuse a request for 8 KiB.) Of
-    /// a buffer's [capacity](crate::PooledBuf::capacity), only what was prepended into it is a part. The alignment is
-    /// that of the first byte behind it. A [`Budget`] does not count it. Where buffers are [wiped](PoolConfig::wipe),
-    /// all of it is wiped with each.
-    ///
-    /// ```
-    /// use poolbuf::{BufferPool, Pool, PoolConfig};
-    ///
-    /// let pool = BufferPool::with_config(PoolConfig::new(1024).max(4).headroom(2))?;
-    /// let mut buf = pool.acquire_for(1024)?;
-    /// assert_eq!((buf.headroom(), buf.spare_len(), buf.capacity()), (2, 1024, 1024));
-    /// buf.resize(1024, 7)?;
-    /// buf.prepend(&1024_u16.to_be_bytes())?;
-    /// assert_eq!((buf.headroom(), buf.len(), buf.capacity()), (0, 1026, 1026));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn headroom(mut self, bytes: usize) -> Self {
-        self.headroom = bytes;
+    /// Buffers that can be lent at most: 1 to 4,294,967,294. Can be changed later, up to
+    /// [`reserve`](PoolConfig::reserve), with [`set_max`](crate::BufferPool::set_max).
+    pub fn max(mut self, buffers: usize) -> Self {
+        self.max = Some(buffers);
         self
     }
 
@@ -132,34 +113,15 @@ impl PoolConfig {
         self
     }
 
-    /// Buffers that can be lent at most: 1 to 4,294,967,294. Can be changed later, up to
-    /// [`reserve`](PoolConfig::reserve), with [`set_max`](crate::BufferPool::set_max).
-    pub fn max(mut self, buffers: usize) -> Self {
-        self.max = Some(buffers);
-        self
-    }
-
-    /// Every buffer starts at a multiple of `bytes`, a power of two. A pool type may align more strictly
-    /// ([`AlignedPool`](crate::AlignedPool): at least 64).
-    pub fn alignment(mut self, bytes: usize) -> Self {
-        self.alignment = bytes;
+    /// What statistics, errors and logs call the pool: at least a character, and no control characters.
+    pub fn name(mut self, name: impl Into<Name>) -> Self {
+        self.name = Some(name.into());
         self
     }
 
     /// What happens to a buffer's bytes when it comes back.
     pub fn wipe(mut self, wipe: Wipe) -> Self {
         self.wipe = wipe;
-        self
-    }
-
-    /// Most free buffers that one thread keeps at hand, in its *magazine*, so that acquiring and releasing
-    /// need no lock. Fewer when `max` is small or many threads use the pool, since each gets its share of `max` at
-    /// most, and at most 64 or 512 KiB of buffers in any case; 0 switches magazines off. Whatever
-    /// the number, no request is refused while a buffer is free anywhere. A smaller number leaves less memory
-    /// with threads that are idle, and costs a lock more often. Without effect in a
-    /// [`LockFreePool`](crate::LockFreePool), which has none.
-    pub fn magazine(mut self, buffers: usize) -> Self {
-        self.magazine = Some(buffers);
         self
     }
 
@@ -211,21 +173,36 @@ impl PoolConfig {
         self
     }
 
-    /// Remembers for each buffer that is out which line of code acquired it, and when: for
-    /// [`Pool::holders`](crate::Pool::holders), [`Pool::close`](crate::Pool::close) and
-    /// [`AcquireError::Exhausted`](crate::AcquireError::Exhausted).
-    /// Costs nothing when off, as it is by default. On, each acquire and release costs a lock that is
-    /// hardly ever contended and reads the clock (`cargo bench --bench extras` prints how much that is), a refusal
-    /// looks at all buffers that are out (of a pool that reserves more than 1,024, what it found is told to further
-    /// refusals for 50 times as long as it took to find), and each buffer takes 32 bytes more.
-    pub fn track_holders(mut self, track: bool) -> Self {
-        self.track_holders = track;
+    /// Every buffer starts at a multiple of `bytes`, a power of two. A pool type may align more strictly
+    /// ([`AlignedPool`](crate::AlignedPool): at least 64).
+    pub fn alignment(mut self, bytes: usize) -> Self {
+        self.alignment = bytes;
         self
     }
 
-    /// What statistics, errors and logs call the pool: at least a character, and no control characters.
-    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.name = Some(name.into());
+    /// Room for `bytes` bytes before each buffer, for what is put in front of a payload that is there already, without
+    /// moving it: a length, a header, a chunk's size in hexadecimal. See [`prepend`](crate::PooledBuf::prepend). 0
+    /// unless set; at most 4,294,967,295 less the buffer size.
+    ///
+    /// It comes on top of the buffer size: what can be written behind, and which requests fit, is as without it,
+    /// whatever is prepended. (Were it a part of the buffer, then a pool of 8 KiB would refuse a request for 8 KiB.) Of
+    /// a buffer's [capacity](crate::PooledBuf::capacity), only what was prepended into it is a part. The alignment is
+    /// that of the first byte behind it. A [`Budget`] does not count it. Where buffers are [wiped](PoolConfig::wipe),
+    /// all of it is wiped with each.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool, PoolConfig};
+    ///
+    /// let pool = BufferPool::with_config(PoolConfig::new(1024).max(4).headroom(2))?;
+    /// let mut buf = pool.acquire_for(1024)?;
+    /// assert_eq!((buf.headroom(), buf.spare_len(), buf.capacity()), (2, 1024, 1024));
+    /// buf.resize(1024, 7)?;
+    /// buf.prepend(&1024_u16.to_be_bytes())?;
+    /// assert_eq!((buf.headroom(), buf.len(), buf.capacity()), (0, 1026, 1026));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn headroom(mut self, bytes: usize) -> Self {
+        self.headroom = bytes;
         self
     }
 
@@ -267,6 +244,29 @@ impl PoolConfig {
         self
     }
 
+    /// Remembers for each buffer that is out which line of code acquired it, and when: for
+    /// [`Pool::holders`](crate::Pool::holders), [`Pool::close`](crate::Pool::close) and
+    /// [`AcquireError::Exhausted`](crate::AcquireError::Exhausted).
+    /// Costs nothing when off, as it is by default. On, each acquire and release costs a lock that is
+    /// hardly ever contended and reads the clock (`cargo bench --bench extras` prints how much that is), a refusal
+    /// looks at all buffers that are out (of a pool that reserves more than 1,024, what it found is told to further
+    /// refusals for 50 times as long as it took to find), and each buffer takes 32 bytes more.
+    pub fn track_holders(mut self, track: bool) -> Self {
+        self.track_holders = track;
+        self
+    }
+
+    /// Most free buffers that one thread keeps at hand, in its *magazine*, so that acquiring and releasing
+    /// need no lock. Fewer when `max` is small or many threads use the pool, since each gets its share of `max` at
+    /// most, and at most 64 or 512 KiB of buffers in any case; 0 switches magazines off. Whatever
+    /// the number, no request is refused while a buffer is free anywhere. A smaller number leaves less memory
+    /// with threads that are idle, and costs a lock more often. Without effect in a
+    /// [`LockFreePool`](crate::LockFreePool), which has none.
+    pub fn magazine(mut self, buffers: usize) -> Self {
+        self.magazine = Some(buffers);
+        self
+    }
+
     /// Bytes a buffer, checked or not.
     pub(crate) fn size(&self) -> usize {
         self.buffer_size
@@ -281,12 +281,12 @@ impl PoolConfig {
     /// The values with `defaults` in place of what was not set, or what is wrong with them.
     pub(crate) fn check(mut self, defaults: Defaults) -> Result<CheckedConfig, ConfigError> {
         let name = self.name.take();
-        let name = name.unwrap_or_else(|| Arc::from(defaults.name));
-        let checked = self.check_values(Arc::clone(&name), defaults);
+        let name = name.unwrap_or_else(|| Name::from(defaults.name));
+        let checked = self.check_values(name.clone(), defaults);
         checked.map_err(|problem| ConfigError::new(name, problem))
     }
 
-    fn check_values(self, name: Arc<str>, defaults: Defaults) -> Result<CheckedConfig, ConfigProblem> {
+    fn check_values(self, name: Name, defaults: Defaults) -> Result<CheckedConfig, ConfigProblem> {
         check_name(&name)?;
         let buffer_size = self.check_size()?;
         let max = self.check_max(&defaults)?;
@@ -419,6 +419,6 @@ pub(crate) struct CheckedConfig {
     /// Requests that may wait at most.
     pub(crate) max_waiting: usize,
     pub(crate) track_holders: bool,
-    pub(crate) name: Arc<str>,
+    pub(crate) name: Name,
     pub(crate) decay: Option<Duration>,
 }

@@ -19,8 +19,9 @@ use crate::free_list::{FreeList, Limits};
 use crate::memory::OutOfMemory;
 use crate::memory::decay::Decay;
 use crate::memory::region::{MemoryRegion, Region};
-use crate::report::error::{ConfigError, ConfigProblem};
+use crate::report::error::config::{ConfigError, ConfigProblem};
 use crate::report::holders::Tracker;
+use crate::report::name::Name;
 use crate::waiting::counts::WaitCounts;
 
 /// A handle of a pool of equal buffers. Clones are handles of the same pool.
@@ -42,7 +43,7 @@ impl<F: FreeList> RefUnwindSafe for PoolHandle<F> {}
 impl<F: FreeList> PoolHandle<F> {
     /// A pool, whose requests wait in `line`, where it is the next tier.
     pub(crate) fn new(config: CheckedConfig, line: &Arc<Line<F>>) -> Result<Self, ConfigError> {
-        let name = Arc::clone(&config.name);
+        let name = config.name.clone();
         Self::try_new(config, line)
             .map_err(|OutOfMemory { bytes }| ConfigError::new(name, ConfigProblem::OutOfMemory { bytes }))
     }
@@ -125,22 +126,18 @@ impl<F: FreeList> PoolHandle<F> {
         self.core().stock.region.public()
     }
 
-    pub(crate) fn alignment(&self) -> usize {
-        self.core().stock.region.layout().alignment
-    }
-
     /// Whether `buf` is a guard of this pool, with nothing before it that takes it back first.
     pub(crate) fn has_lent(&self, buf: &PooledBuf) -> bool {
         buf.is_lent_by(self.core.cast())
     }
 
     /// What the pool is called.
-    pub(crate) fn own_name(&self) -> &Arc<str> {
+    pub(crate) fn own_name(&self) -> &Name {
         &self.core().name
     }
 
     /// What errors call the pool: after it was closed as a part of a whole, that is what is closed.
-    pub(crate) fn name(&self) -> &Arc<str> {
+    pub(crate) fn name(&self) -> &Name {
         self.core().closed_with.get().unwrap_or(self.own_name())
     }
 
@@ -150,8 +147,8 @@ impl<F: FreeList> PoolHandle<F> {
     }
 
     /// As `close`, as a part of what is called `whole`.
-    pub(crate) fn close_with(&self, whole: &Arc<str>) {
-        self.core().closed_with.get_or_init(|| Arc::clone(whole));
+    pub(crate) fn close_with(&self, whole: &Name) {
+        self.core().closed_with.get_or_init(|| whole.clone());
         self.close();
     }
 

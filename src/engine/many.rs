@@ -4,7 +4,7 @@ use crate::buf::guard::PooledBuf;
 use crate::engine::handle::PoolHandle;
 use crate::engine::refusal::Refusal;
 use crate::free_list::{Empty, FreeList};
-use crate::report::error::AcquireError;
+use crate::report::error::acquire::AcquireError;
 use crate::report::holders::Caller;
 
 /// Most buffers for whose guards room is made before it is known whether they are free; about what a magazine holds.

@@ -16,6 +16,7 @@ use crate::engine::line::Line;
 use crate::engine::stock::Stock;
 use crate::free_list::{Counts, FreeList};
 use crate::memory::decay::Decay;
+use crate::report::name::Name;
 use crate::waiting::after::After;
 use crate::waiting::counts::WaitCounts;
 
@@ -42,9 +43,9 @@ pub(super) struct PoolCore<F: FreeList> {
     /// What keeps the core alive once the free list is closed: [`HANDLES`] while there is a handle, plus
     /// 1 for each buffer that is out.
     pub(super) keepers: AtomicU64,
-    pub(super) name: Arc<str>,
+    pub(super) name: Name,
     /// What the whole is called as a part of which the pool was closed.
-    pub(super) closed_with: OnceLock<Arc<str>>,
+    pub(super) closed_with: OnceLock<Name>,
     pub(super) decay: Option<Decay>,
     pub(super) leak: LeakTracker,
 }

@@ -1,13 +1,11 @@
 //! Why a request is not served, and how a user is told.
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
-
 use crate::base::sync::Ordering;
 use crate::buf::guard::PooledBuf;
 use crate::engine::handle::PoolHandle;
 use crate::free_list::{Empty, FreeList};
-use crate::report::error::AcquireError;
+use crate::report::error::acquire::AcquireError;
 use crate::report::holders::Tracker;
 use crate::waiting::budget::{Budget, Exceeded};
 
@@ -22,7 +20,7 @@ impl<F: FreeList> PoolHandle<F> {
     #[cold]
     pub(crate) fn refuse(&self, refusal: Refusal, count: u32) -> AcquireError {
         let core = self.core();
-        let pool = Arc::clone(self.name());
+        let pool = self.name().clone();
         match refusal {
             Refusal::Empty(Empty::Closed) => return self.closed(),
             Refusal::Empty(_) => {}
@@ -63,7 +61,7 @@ impl<F: FreeList> PoolHandle<F> {
         let max = self.max();
         let held_by = core.stock.tracker.as_ref().and_then(Tracker::held_by);
         AcquireError::Exhausted {
-            pool: Arc::clone(self.name()),
+            pool: self.name().clone(),
             in_use,
             max,
             first_wants: if in_use < max {
@@ -81,7 +79,7 @@ impl<F: FreeList> PoolHandle<F> {
         let core = self.core();
         match &core.stock.budget {
             Some(budget) if of_bytes => AcquireError::OverBudget {
-                pool: Arc::clone(self.name()),
+                pool: self.name().clone(),
                 requested: core.stock.bytes_of(count) as usize,
                 lent: budget.lent(),
                 budget: budget.limit(),
@@ -95,7 +93,7 @@ impl<F: FreeList> PoolHandle<F> {
     #[cold]
     pub(crate) fn too_large(&self, requested: usize) -> AcquireError {
         AcquireError::TooLarge {
-            pool: Arc::clone(self.name()),
+            pool: self.name().clone(),
             requested,
             max: self.buffer_size(),
         }
@@ -104,10 +102,14 @@ impl<F: FreeList> PoolHandle<F> {
     /// The error that the pool never lends so many at once.
     #[cold]
     pub(crate) fn too_many(&self, requested: usize) -> AcquireError {
+        let stock = &self.core().stock;
+        let max = stock.most_at_once();
+        let by_budget = stock.budget.as_ref().filter(|_| max < stock.free_list.most_at_once());
         AcquireError::TooMany {
-            pool: Arc::clone(self.name()),
+            pool: self.name().clone(),
             requested,
-            max: self.core().stock.most_at_once() as usize,
+            max: max as usize,
+            budget: by_budget.map_or(0, Budget::limit),
         }
     }
 
@@ -115,7 +117,7 @@ impl<F: FreeList> PoolHandle<F> {
     #[cold]
     pub(super) fn out_of_memory(&self, count: u32) -> AcquireError {
         AcquireError::OutOfMemory {
-            pool: Arc::clone(self.name()),
+            pool: self.name().clone(),
             bytes: (count as usize).saturating_mul(size_of::<PooledBuf>()),
         }
     }
@@ -124,7 +126,7 @@ impl<F: FreeList> PoolHandle<F> {
     #[cold]
     pub(crate) fn closed(&self) -> AcquireError {
         AcquireError::Closed {
-            pool: Arc::clone(self.name()),
+            pool: self.name().clone(),
         }
     }
 }

@@ -1,19 +1,12 @@
 //! Changing how many buffers a pool lends at most.
 
-use std::sync::Arc;
-
 use crate::engine::handle::PoolHandle;
 use crate::free_list::Resizable;
-use crate::report::error::ResizeError;
+use crate::report::error::resize::ResizeError;
 use crate::waiting::after::After;
 use crate::waiting::queue::{Refused, Wants};
 
 impl<F: Resizable> PoolHandle<F> {
-    /// Buffers that the max can be raised to.
-    pub(crate) fn reserve(&self) -> usize {
-        self.core().stock.region.layout().reserve as usize
-    }
-
     /// Sets the max; returns the one before.
     pub(crate) fn set_max(&self, max: usize) -> Result<usize, ResizeError> {
         let core = self.core();
@@ -21,7 +14,7 @@ impl<F: Resizable> PoolHandle<F> {
         let max = match u32::try_from(max) {
             Ok(max) if (1..=reserve).contains(&max) => max,
             _ => {
-                let pool = Arc::clone(&core.name);
+                let pool = core.name.clone();
                 return Err(ResizeError::new(pool, max, reserve as usize));
             }
         };

@@ -1,8 +1,6 @@
 //! What a pool says of itself.
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
-
 use crate::base::sync::Ordering;
 use crate::engine::handle::PoolHandle;
 use crate::engine::pool_core::InLine;
@@ -36,7 +34,7 @@ impl<F: FreeList> PoolHandle<F> {
             handed_on,
         } = core.in_line();
         PoolStats {
-            name: Arc::clone(&core.name),
+            name: core.name.clone(),
             buffer_size: self.buffer_size(),
             max: self.max(),
             total,

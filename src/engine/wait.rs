@@ -2,15 +2,15 @@
 #![forbid(unsafe_code)]
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use crate::base::sync::Ordering;
 use crate::engine::handle::PoolHandle;
 use crate::engine::refusal::Refusal;
 use crate::free_list::{Empty, FreeList};
-use crate::report::error::AcquireError;
-use crate::waiting::acquire::{Lender, LenderRef, Request};
+use crate::report::error::acquire::AcquireError;
+use crate::report::name::Name;
+use crate::waiting::acquire::{Lender, Request};
 use crate::waiting::after::After;
 use crate::waiting::counts::Ending;
 use crate::waiting::loan::Loan;
@@ -269,7 +269,7 @@ impl<F: FreeList> PoolHandle<F> {
         }
         if !self.core().waiting {
             return Err(AcquireError::WaitingOff {
-                pool: Arc::clone(self.name()),
+                pool: self.name().clone(),
             });
         }
         self.may_lend_at_once(count, len)
@@ -288,7 +288,7 @@ impl<F: FreeList> PoolHandle<F> {
         }
         if queue.linked(tier) >= core.max_waiting {
             return Err(AcquireError::TooManyWaiting {
-                pool: Arc::clone(self.name()),
+                pool: self.name().clone(),
                 waiting: core.max_waiting,
             });
         }
@@ -309,18 +309,13 @@ impl<F: FreeList> PoolHandle<F> {
         }
     }
 
-    /// This pool, to be kept: another handle of it.
-    pub(crate) fn to_owned_lender(&self) -> LenderRef<'static> {
-        LenderRef::Owned(Box::new(self.clone()))
-    }
-
     fn serving(&self) -> Serving<'_, F> {
         Serving { home: self, next: None }
     }
 }
 
 impl<F: FreeList> Lender for PoolHandle<F> {
-    fn name(&self) -> &Arc<str> {
+    fn name(&self) -> &Name {
         PoolHandle::name(self)
     }
 
@@ -335,5 +330,9 @@ impl<F: FreeList> Lender for PoolHandle<F> {
 
     fn leave(&self, request: &Request, ticket: Ticket, ending: Ending) -> Result<Loan, Option<AcquireError>> {
         self.serving().leave(request, ticket, ending)
+    }
+
+    fn to_owned(&self) -> Box<dyn Lender> {
+        Box::new(self.clone())
     }
 }

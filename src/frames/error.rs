@@ -5,8 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-use crate::base::units::Bytes;
-use crate::report::error::AcquireError;
+use crate::AcquireError;
 
 /// Why bytes are no frame of [`Lines`](super::Lines) or [`LengthPrefix`](super::LengthPrefix). Where the next frame
 /// begins is not known then: the connection has to be closed.
@@ -206,5 +205,15 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<ReceiveError<E>> for io::Error 
             ReceiveError::Io(error) => error,
             ReceiveError::Cut(error) => error.into(),
         }
+    }
+}
+
+/// So many bytes: "1 byte", "2 bytes".
+struct Bytes(usize);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.0 == 1 { "" } else { "s" };
+        write!(f, "{} byte{plural}", self.0)
     }
 }

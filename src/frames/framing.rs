@@ -21,11 +21,7 @@
 ///             return Ok(None); // the header is not there yet
 ///         };
 ///         match kind {
-///             b'A'..=b'C' => Ok(Some(Extent {
-///                 header: 3,
-///                 payload: u16::from_be_bytes([high, low]).into(),
-///                 trailer: 1,
-///             })),
+///             b'A'..=b'C' => Ok(Some(Extent::new(3, u16::from_be_bytes([high, low]).into(), 1))),
 ///             _ => Err(format!("a record of type {kind}")),
 ///         }
 ///     }
@@ -68,6 +64,7 @@ impl<F: Framing + ?Sized> Framing for &F {
 ///
 /// One of 0 bytes in all would be found for ever: it counts as one of which nothing is known yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Extent {
     /// Bytes before the payload, to be skipped.
     pub header: usize,
@@ -78,16 +75,26 @@ pub struct Extent {
 }
 
 impl Extent {
+    /// So many bytes of each, in the order in which they come.
+    #[must_use]
+    pub const fn new(header: usize, payload: usize, trailer: usize) -> Self {
+        Extent {
+            header,
+            payload,
+            trailer,
+        }
+    }
+
     /// Bytes in all: no buffer has as many as do not fit a `usize`.
     ///
     /// ```
     /// use poolbuf::frames::Extent;
     ///
-    /// let line = Extent { header: 0, payload: 5, trailer: 2 };
+    /// let line = Extent::new(0, 5, 2);
     /// assert_eq!(line.total(), 7);
     /// ```
     #[must_use]
-    pub fn total(&self) -> usize {
+    pub const fn total(&self) -> usize {
         self.header.saturating_add(self.payload).saturating_add(self.trailer)
     }
 }

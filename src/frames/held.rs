@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::carry::Carry;
-use crate::buf::guard::PooledBuf;
+use crate::PooledBuf;
 
 pub(super) enum HeldBytes {
     Carried(Carry),

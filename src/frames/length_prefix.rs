@@ -112,8 +112,7 @@ impl LengthPrefix {
     }
 
     /// Bytes of the length.
-    #[must_use]
-    pub const fn header(&self) -> usize {
+    const fn header(&self) -> usize {
         match self.number {
             Number::U8 => 1,
             Number::U16Be | Number::U16Le => 2,
@@ -154,11 +153,7 @@ impl Framing for LengthPrefix {
         match payload {
             0 if self.refuses_empty => Err(FrameError::Empty),
             payload if payload > self.max => Err(FrameError::TooLong { payload, max: self.max }),
-            payload => Ok(Some(Extent {
-                header,
-                payload,
-                trailer: 0,
-            })),
+            payload => Ok(Some(Extent::new(header, payload, 0))),
         }
     }
 }

@@ -54,10 +54,6 @@ impl Framing for Lines {
         if line.len() > self.max {
             return Err(FrameError::LineTooLong { max: self.max });
         }
-        Ok((trailer > 0).then_some(Extent {
-            header: 0,
-            payload: line.len(),
-            trailer,
-        }))
+        Ok((trailer > 0).then_some(Extent::new(0, line.len(), trailer)))
     }
 }

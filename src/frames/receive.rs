@@ -8,9 +8,7 @@ use std::panic::Location;
 use super::error::ReceiveError;
 use super::framing::Framing;
 use super::stream::Frames;
-use crate::buf::guard::PooledBuf;
-use crate::pools::pool::Pool;
-use crate::report::holders::Caller;
+use crate::{Pool, PooledBuf};
 
 impl<F: Framing> Frames<F> {
     /// Receives until the next frame is whole, and returns it; `None` at the stream's end. For sockets that say when
@@ -77,7 +75,7 @@ impl<F: Framing> Frames<F> {
 
     async fn receive_for<P, R>(
         &mut self,
-        caller: Caller,
+        caller: &'static Location<'static>,
         pool: &P,
         mut readable: impl FnMut() -> R,
         mut read: impl FnMut(&mut PooledBuf) -> io::Result<usize>,

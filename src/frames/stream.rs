@@ -12,11 +12,7 @@ use super::carry::Carry;
 use super::error::{Cut, ReceiveError};
 use super::framing::Framing;
 use super::held::HeldBytes;
-use crate::buf::guard::PooledBuf;
-use crate::pools::pool::Pool;
-use crate::report::error::AcquireError;
-use crate::report::holders::Caller;
-use crate::waiting::acquire::Acquire;
+use crate::{Acquire, AcquireError, Pool, PooledBuf};
 
 /// What a connection has received and not yet taken, frame by frame: one for each direction that is read.
 ///
@@ -364,7 +360,11 @@ impl<F: Framing> Frames<F> {
 
     /// Asks for a buffer, if there is none with room. One that is waited for is acquired on behalf of `caller`.
     #[track_caller]
-    pub(super) fn ask<'a, P: Pool + ?Sized>(&mut self, pool: &'a P, caller: Caller) -> Result<Asked<'a>, AcquireError> {
+    pub(super) fn ask<'a, P: Pool + ?Sized>(
+        &mut self,
+        pool: &'a P,
+        caller: &'static Location<'static>,
+    ) -> Result<Asked<'a>, AcquireError> {
         Ok(match self.room(pool) {
             Room::Enough => Asked::Has,
             Room::TooSmall(bytes) => Asked::Got(pool.acquire_for(bytes)?),

@@ -57,9 +57,7 @@ use std::time::Duration;
 
 use metrics::{Label, Unit, counter, describe_counter, describe_gauge, gauge};
 
-use crate::pools::pool::Pool;
-use crate::report::stats::PoolStats;
-use crate::waiting::budget::Budget;
+use crate::{Budget, Pool, PoolStats};
 
 /// Tells the recorder what the figures mean.
 pub fn describe() {

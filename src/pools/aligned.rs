@@ -5,7 +5,7 @@ use crate::engine::config::PoolConfig;
 use crate::engine::handle::PoolHandle;
 use crate::free_list::magazines::Magazines;
 use crate::pools::forward::{public_pool, resizable_pool};
-use crate::report::error::ConfigError;
+use crate::report::error::config::ConfigError;
 
 /// A [`BufferPool`](crate::BufferPool) whose buffers start at multiples of 64 bytes, or of a larger power of two.
 ///

@@ -9,7 +9,7 @@ use crate::engine::handle::PoolHandle;
 use crate::engine::line::Line;
 use crate::free_list::magazines::Magazines;
 use crate::pools::forward::{public_pool, resizable_pool};
-use crate::report::error::ConfigError;
+use crate::report::error::config::ConfigError;
 
 /// A pool of equal buffers, from `initial` to `max` of them.
 ///

@@ -17,7 +17,7 @@ macro_rules! public_pool {
             #[inline]
             pub fn with_config(
                 config: $crate::engine::config::PoolConfig,
-            ) -> Result<Self, $crate::report::error::ConfigError> {
+            ) -> Result<Self, $crate::report::error::config::ConfigError> {
                 let config = config.check($crate::engine::config::Defaults {
                     name: Self::NAME,
                     alignment: Self::ALIGNMENT,
@@ -27,19 +27,9 @@ macro_rules! public_pool {
                 $crate::engine::handle::PoolHandle::new(config, &line).map(|handle| Self { handle })
             }
 
-            /// Bytes that each buffer holds.
-            pub fn buffer_size(&self) -> usize {
-                self.handle.buffer_size()
-            }
-
             /// Buffers that can be lent at most, as it is now.
             pub fn max(&self) -> usize {
                 self.handle.max()
-            }
-
-            /// Every buffer starts at a multiple of this many bytes.
-            pub fn alignment(&self) -> usize {
-                self.handle.alignment()
             }
 
             /// Where all its buffers lie, side by side: for registering them with the kernel at once, as a single
@@ -49,15 +39,24 @@ macro_rules! public_pool {
             }
         }
 
-        use $crate::waiting::acquire::{Acquire, LenderRef};
+        use $crate::waiting::acquire::Acquire;
 
         impl $(<const $n: usize>)? $crate::pools::pool::Pool for $pool {
             #[inline]
             fn acquire_for(
                 &self,
                 len: usize,
-            ) -> Result<$crate::buf::guard::PooledBuf, $crate::report::error::AcquireError> {
+            ) -> Result<$crate::buf::guard::PooledBuf, $crate::report::error::acquire::AcquireError> {
                 self.handle.acquire_for(len, std::panic::Location::caller())
+            }
+
+            #[inline]
+            fn max_len(&self) -> usize {
+                self.handle.buffer_size()
+            }
+
+            fn stats(&self) -> $crate::report::stats::PoolStats {
+                self.handle.stats()
             }
 
             fn name(&self) -> &str {
@@ -69,20 +68,8 @@ macro_rules! public_pool {
                 self.handle.holders()
             }
 
-            fn trim(&self) -> usize {
-                self.handle.trim()
-            }
-
-            fn holders(&self) -> $crate::report::holders::Holders {
-                self.handle.holders()
-            }
-
             fn acquire_async(&self, len: usize) -> Acquire<'_> {
-                Acquire::new(LenderRef::Borrowed(&self.handle), 1, len)
-            }
-
-            fn acquire_owned(&self, len: usize) -> Acquire<'static> {
-                Acquire::new(self.handle.to_owned_lender(), 1, len)
+                Acquire::new(&self.handle, 1, len)
             }
 
             #[inline]
@@ -90,7 +77,7 @@ macro_rules! public_pool {
                 &self,
                 count: usize,
                 len: usize,
-            ) -> Result<Vec<$crate::buf::guard::PooledBuf>, $crate::report::error::AcquireError> {
+            ) -> Result<Vec<$crate::buf::guard::PooledBuf>, $crate::report::error::acquire::AcquireError> {
                 let caller = std::panic::Location::caller();
                 self.handle.acquire_many(count, len, caller)
             }
@@ -102,18 +89,7 @@ macro_rules! public_pool {
             ) -> Acquire<'_, Vec<$crate::buf::guard::PooledBuf>> {
                 match count {
                     0 => Acquire::ready(self.acquire_many(0, len)),
-                    _ => Acquire::new(LenderRef::Borrowed(&self.handle), count, len),
-                }
-            }
-
-            fn acquire_many_owned(
-                &self,
-                count: usize,
-                len: usize,
-            ) -> Acquire<'static, Vec<$crate::buf::guard::PooledBuf>> {
-                match count {
-                    0 => Acquire::ready(self.acquire_many(0, len)),
-                    _ => Acquire::new(self.handle.to_owned_lender(), count, len),
+                    _ => Acquire::new(&self.handle, count, len),
                 }
             }
 
@@ -122,28 +98,19 @@ macro_rules! public_pool {
                 len: usize,
             ) -> Acquire<'_, $crate::buf::chain::PooledChain> {
                 let (count, len) = $crate::pools::pool::in_buffers_of(self.max_len(), len);
-                Acquire::new(LenderRef::Borrowed(&self.handle), count, len)
+                Acquire::new(&self.handle, count, len)
             }
 
-            fn acquire_chain_owned(
-                &self,
-                len: usize,
-            ) -> Acquire<'static, $crate::buf::chain::PooledChain> {
-                let (count, len) = $crate::pools::pool::in_buffers_of(self.max_len(), len);
-                Acquire::new(self.handle.to_owned_lender(), count, len)
+            fn holders(&self) -> $crate::report::holders::Holders {
+                self.handle.holders()
             }
 
             fn handle_for(&self, buf: &$crate::buf::guard::PooledBuf) -> Option<Box<dyn Send + Sync>> {
                 self.handle.has_lent(buf).then(|| Box::new(self.clone()) as _)
             }
 
-            #[inline]
-            fn max_len(&self) -> usize {
-                self.handle.buffer_size()
-            }
-
-            fn stats(&self) -> $crate::report::stats::PoolStats {
-                self.handle.stats()
+            fn trim(&self) -> usize {
+                self.handle.trim()
             }
         }
 
@@ -200,13 +167,8 @@ macro_rules! resizable_pool {
             /// held.push(pool.acquire()?);
             /// # Ok::<(), Box<dyn std::error::Error>>(())
             /// ```
-            pub fn set_max(&self, max: usize) -> Result<usize, $crate::report::error::ResizeError> {
+            pub fn set_max(&self, max: usize) -> Result<usize, $crate::report::error::resize::ResizeError> {
                 self.handle.set_max(max)
-            }
-
-            /// Buffers that [`max`](Self::max) can be raised to.
-            pub fn reserve(&self) -> usize {
-                self.handle.reserve()
             }
         }
     };

@@ -4,7 +4,7 @@
 use crate::buf::guard::PooledBuf;
 use crate::memory::layout::BUFFER_SIZE_LIMIT;
 use crate::pools::pool::Pool;
-use crate::report::error::AcquireError;
+use crate::report::error::acquire::AcquireError;
 use crate::report::holders::Holders;
 use crate::report::stats::PoolStats;
 

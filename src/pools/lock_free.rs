@@ -5,7 +5,7 @@ use crate::engine::config::PoolConfig;
 use crate::engine::handle::PoolHandle;
 use crate::free_list::lock_free::shards::Shards;
 use crate::pools::forward::public_pool;
-use crate::report::error::ConfigError;
+use crate::report::error::config::ConfigError;
 
 /// A pool of `N` equal buffers, whose acquire and release take no lock: up to eight Treiber stacks of indices, with
 /// tags against ABA.

@@ -20,10 +20,12 @@ use crate::pools::buffer::BufferPool;
 use crate::pools::heap::Heap;
 use crate::pools::pool::{Pool, in_buffers_of};
 use crate::pools::share::Share;
-use crate::report::error::{AcquireError, ConfigError, ConfigProblem};
+use crate::report::error::acquire::AcquireError;
+use crate::report::error::config::{ConfigError, ConfigProblem};
 use crate::report::holders::{Caller, Holders};
+use crate::report::name::Name;
 use crate::report::stats::PoolStats;
-use crate::waiting::acquire::{Acquire, Lender, LenderRef, Request};
+use crate::waiting::acquire::{Acquire, Lender, Request};
 use crate::waiting::budget::Budget;
 use crate::waiting::counts::Ending;
 use crate::waiting::loan::Loan;
@@ -51,7 +53,7 @@ pub struct MultiSizePool {
 }
 
 struct SharedTiers {
-    name: Arc<str>,
+    name: Name,
     overflow: Overflow,
     /// For what is larger than the largest tier.
     heap: Option<Share<Heap>>,
@@ -123,7 +125,7 @@ pub struct MultiSizeConfig {
     tiers: Vec<PoolConfig>,
     overflow: Overflow,
     heap: Option<Budget>,
-    name: Option<Arc<str>>,
+    name: Option<Name>,
 }
 
 impl MultiSizeConfig {
@@ -169,7 +171,7 @@ impl MultiSizeConfig {
     }
 
     /// What statistics, errors and logs call the pool: at least a character, and no control characters.
-    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+    pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.name = Some(name.into());
         self
     }
@@ -203,11 +205,10 @@ impl MultiSizePool {
     ///
     /// A [`ConfigError`] when there is no tier, two have the same buffer size, or one makes no pool.
     pub fn with_config(config: MultiSizeConfig) -> Result<Self, ConfigError> {
-        let name = config.name.unwrap_or_else(|| Arc::from("multi-size pool"));
-        check_name(&name).map_err(|problem| ConfigError::new(Arc::clone(&name), problem))?;
+        let name = config.name.unwrap_or_else(|| Name::from("multi-size pool"));
+        check_name(&name).map_err(|problem| ConfigError::new(name.clone(), problem))?;
         if let Some(budget) = &config.heap {
-            check_name(budget.name())
-                .map_err(|_| ConfigError::new(Arc::clone(&name), ConfigProblem::InvalidBudgetName))?;
+            check_name(budget.name()).map_err(|_| ConfigError::new(name.clone(), ConfigProblem::InvalidBudgetName))?;
         }
         // One line for all tiers: a request that two of them may serve has one place.
         let line = Line::new();
@@ -220,10 +221,10 @@ impl MultiSizePool {
         if tiers.is_empty() {
             return Err(ConfigError::new(name, ConfigProblem::NoTiers));
         }
-        tiers.sort_by_key(BufferPool::buffer_size);
+        tiers.sort_by_key(BufferPool::max_len);
         for pair in tiers.windows(2) {
-            let buffer_size = pair[0].buffer_size();
-            if buffer_size == pair[1].buffer_size() {
+            let buffer_size = pair[0].max_len();
+            if buffer_size == pair[1].max_len() {
                 let problem = ConfigProblem::DuplicateTier { buffer_size };
                 return Err(ConfigError::new(name, problem));
             }
@@ -233,7 +234,7 @@ impl MultiSizePool {
                 name,
                 overflow: config.overflow,
                 heap: config.heap.map(|budget| Share::new(Heap, &budget)),
-                buffer_sizes: tiers.iter().map(BufferPool::buffer_size).collect(),
+                buffer_sizes: tiers.iter().map(BufferPool::max_len).collect(),
                 tiers: tiers.into(),
             }),
         })
@@ -246,18 +247,12 @@ impl MultiSizePool {
         &self.shared.tiers
     }
 
-    /// What becomes of a request whose tier has no free buffer.
-    #[must_use]
-    pub fn overflow(&self) -> Overflow {
-        self.shared.overflow
-    }
-
     /// The tier that fits `len`, and the one that may serve in its place.
     fn serving(&self, len: usize) -> Option<(&BufferPool, Option<&BufferPool>)> {
         let tiers = self.tiers().iter();
-        let mut fitting = tiers.skip_while(|tier| tier.buffer_size() < len);
+        let mut fitting = tiers.skip_while(|tier| tier.max_len() < len);
         let home = fitting.next()?;
-        let next = match self.overflow() {
+        let next = match self.shared.overflow {
             Overflow::Refuse => None,
             Overflow::NextTier => fitting.next(),
         };
@@ -273,13 +268,9 @@ impl MultiSizePool {
         })
     }
 
-    fn to_owned_lender(&self) -> LenderRef<'static> {
-        LenderRef::Owned(Box::new(self.clone()))
-    }
-
     fn too_large(&self, requested: usize) -> AcquireError {
         AcquireError::TooLarge {
-            pool: Arc::clone(&self.shared.name),
+            pool: self.shared.name.clone(),
             requested,
             max: self.max_len(),
         }
@@ -355,7 +346,7 @@ fn from_either<'a, T>(
 }
 
 impl Lender for MultiSizePool {
-    fn name(&self) -> &Arc<str> {
+    fn name(&self) -> &Name {
         &self.shared.name
     }
 
@@ -376,6 +367,10 @@ impl Lender for MultiSizePool {
         let tiers = self.tiers_for(request.len).ok_or(None)?;
         tiers.leave(request, ticket, ending)
     }
+
+    fn to_owned(&self) -> Box<dyn Lender> {
+        Box::new(self.clone())
+    }
 }
 
 impl Pool for MultiSizePool {
@@ -392,6 +387,17 @@ impl Pool for MultiSizePool {
             None => self.take_slow(len, Location::caller())?,
         };
         Ok(taken.lend())
+    }
+
+    #[inline]
+    fn max_len(&self) -> usize {
+        self.tiers().last().map_or(0, BufferPool::max_len)
+    }
+
+    /// The sums over all tiers; each tier's own figures are in [`PoolStats::tiers`].
+    fn stats(&self) -> PoolStats {
+        let tiers = self.tiers().iter().map(Pool::stats).collect();
+        PoolStats::sum_of(self.shared.name.clone(), tiers)
     }
 
     fn name(&self) -> &str {
@@ -411,27 +417,11 @@ impl Pool for MultiSizePool {
         )
     }
 
-    /// Trims every tier.
-    fn trim(&self) -> usize {
-        self.tiers().iter().map(Pool::trim).sum()
-    }
-
-    fn holders(&self) -> Holders {
-        Holders::merge(self.tiers().iter().map(Pool::holders))
-    }
-
-    /// Of the tiers that [`MultiSizePool::overflow`] allows, whichever can lend first does.
+    /// Of the tiers that [`MultiSizeConfig::overflow`] allows, whichever can lend first does.
     fn acquire_async(&self, len: usize) -> Acquire<'_> {
         match self.heap_for(len) {
             Some(heap) => heap.acquire_async(len),
-            None => Acquire::new(LenderRef::Borrowed(self), 1, len),
-        }
-    }
-
-    fn acquire_owned(&self, len: usize) -> Acquire<'static> {
-        match self.heap_for(len) {
-            Some(heap) => heap.acquire_owned(len),
-            None => Acquire::new(self.to_owned_lender(), 1, len),
+            None => Acquire::new(self, 1, len),
         }
     }
 
@@ -456,36 +446,27 @@ impl Pool for MultiSizePool {
         from_either(home, next, many, |tier| tier.handle.try_acquire_many(many, caller))
     }
 
-    /// Of the tiers that [`MultiSizePool::overflow`] allows, whichever can lend all first does.
+    /// Of the tiers that [`MultiSizeConfig::overflow`] allows, whichever can lend all first does.
     fn acquire_many_async(&self, count: usize, len: usize) -> Acquire<'_, Vec<PooledBuf>> {
         match self.heap_for(len) {
             _ if count == 0 => Acquire::ready(self.acquire_many(0, len)),
             Some(heap) => heap.acquire_many_async(count, len),
-            None => Acquire::new(LenderRef::Borrowed(self), count, len),
-        }
-    }
-
-    fn acquire_many_owned(&self, count: usize, len: usize) -> Acquire<'static, Vec<PooledBuf>> {
-        match self.heap_for(len) {
-            _ if count == 0 => Acquire::ready(self.acquire_many(0, len)),
-            Some(heap) => heap.acquire_many_owned(count, len),
-            None => Acquire::new(self.to_owned_lender(), count, len),
+            None => Acquire::new(self, count, len),
         }
     }
 
     fn acquire_chain_async(&self, len: usize) -> Acquire<'_, PooledChain> {
         let (count, len) = in_buffers_of(self.max_len(), len);
-        Acquire::new(LenderRef::Borrowed(self), count, len)
+        Acquire::new(self, count, len)
     }
 
-    fn acquire_chain_owned(&self, len: usize) -> Acquire<'static, PooledChain> {
-        let (count, len) = in_buffers_of(self.max_len(), len);
-        Acquire::new(self.to_owned_lender(), count, len)
+    fn holders(&self) -> Holders {
+        Holders::merge(self.tiers().iter().map(Pool::holders))
     }
 
     fn capacity_for(&self, len: usize) -> Option<usize> {
         match self.serving(len) {
-            Some((home, next)) => Some(next.unwrap_or(home).buffer_size()),
+            Some((home, next)) => Some(next.unwrap_or(home).max_len()),
             None => self.shared.heap.as_ref().map(|_| len),
         }
     }
@@ -494,15 +475,9 @@ impl Pool for MultiSizePool {
         self.tiers().iter().find_map(|tier| tier.handle_for(buf))
     }
 
-    #[inline]
-    fn max_len(&self) -> usize {
-        self.tiers().last().map_or(0, BufferPool::buffer_size)
-    }
-
-    /// The sums over all tiers; each tier's own figures are in [`PoolStats::tiers`].
-    fn stats(&self) -> PoolStats {
-        let tiers = self.tiers().iter().map(Pool::stats).collect();
-        PoolStats::sum_of(Arc::clone(&self.shared.name), tiers)
+    /// Trims every tier.
+    fn trim(&self) -> usize {
+        self.tiers().iter().map(Pool::trim).sum()
     }
 }
 

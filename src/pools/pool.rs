@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::buf::chain::PooledChain;
 use crate::buf::guard::PooledBuf;
-use crate::report::error::AcquireError;
+use crate::report::error::acquire::AcquireError;
 use crate::report::holders::Holders;
 use crate::report::stats::PoolStats;
 use crate::waiting::acquire::Acquire;
@@ -81,35 +81,6 @@ pub trait Pool: fmt::Debug + Send + Sync {
     /// ```
     fn close(&self) -> Holders;
 
-    /// Gives the memory of free buffers back to the operating system, and returns how many bytes that were. What is
-    /// lent is not touched, and what is lent later takes up memory again when it is written, page by page.
-    ///
-    /// In the pools of this crate, a page goes if all of its bytes belong to free buffers (so what buffers of 64 bytes
-    /// give back depends on how they lie), and not a second time before one of these has been lent again; whether it
-    /// was in memory is not asked. On Linux and Android that is `madvise(MADV_DONTNEED)`, on Windows
-    /// `DiscardVirtualMemory`; elsewhere nothing is given back. They return 0 as well when they are closed, and when
-    /// another thread is trimming them. What it costs is said at each of them. A pool of your own that does not say
-    /// otherwise gives nothing back.
-    ///
-    /// Not for a pool whose memory is registered with the kernel, as fixed buffers of io_uring are: the kernel
-    /// would go on to use the pages that were given back. Nor where the global allocator
-    /// takes its memory from hugetlbfs, whose pages are larger than those reckoned with here.
-    ///
-    /// ```
-    /// use poolbuf::{BufferPool, Pool};
-    ///
-    /// let pool: Box<dyn Pool> = Box::new(BufferPool::new(16_384, 0, 64)?);
-    /// let held: Vec<_> = (0..64).map(|_| pool.acquire()).collect::<Result<_, _>>()?;
-    /// let before = pool.stats().resident_bytes;
-    /// drop(held);
-    /// let given_back = pool.trim();
-    /// assert_eq!(pool.stats().resident_bytes, before - given_back);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    fn trim(&self) -> usize {
-        0
-    }
-
     /// Lends an empty buffer of the largest size that the pool has.
     ///
     /// # Errors
@@ -156,54 +127,13 @@ pub trait Pool: fmt::Debug + Send + Sync {
 
     /// Waits as [`acquire_timeout`](Pool::acquire_timeout) does, but holds up no thread: a future for any runtime. It
     /// can be dropped at any moment. A time limit is added by [`within`](Acquire::within), from the runtime's own
-    /// timers.
+    /// timers; [`into_owned`](Acquire::into_owned) makes it one that borrows nothing.
     ///
     /// Pools of your own that don't say otherwise do not wait: their future is ready at once with what
-    /// `acquire_for` says.
+    /// `acquire_for` says. One that waits returns [`Acquire::from_future`] here, and then waits in
+    /// [`acquire_timeout`](Pool::acquire_timeout) too.
     #[track_caller]
     fn acquire_async(&self, len: usize) -> Acquire<'_> {
-        Acquire::ready(self.acquire_for(len))
-    }
-
-    /// Waits as [`acquire_async`](Pool::acquire_async) does, by a future that borrows nothing: to be kept in a struct
-    /// that polls it, such as a `Stream` or a `Service`, or to be spawned. It is a handle of the pool as well, so it is
-    /// served even after all others are gone.
-    ///
-    /// Costs what `acquire_async` does, a count up and down, and an allocation of 8 bytes. Pools of your own that don't
-    /// say otherwise do not wait, as above.
-    ///
-    /// ```
-    /// use poolbuf::{Acquire, AcquireError, BufferPool, Pool, PooledBuf};
-    /// use std::future::Future;
-    /// use std::pin::Pin;
-    /// use std::sync::Arc;
-    /// use std::task::{Context, Poll, ready};
-    ///
-    /// /// Lends buffers one after the other, as `Stream` would.
-    /// struct Buffers {
-    ///     pool: Arc<dyn Pool>,
-    ///     next: Option<Acquire<'static>>,
-    /// }
-    ///
-    /// impl Buffers {
-    ///     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<PooledBuf, AcquireError>> {
-    ///         let next = self.next.get_or_insert_with(|| self.pool.acquire_owned(1024));
-    ///         let result = ready!(Pin::new(next).poll(context));
-    ///         self.next = None;
-    ///         Poll::Ready(result)
-    ///     }
-    /// }
-    ///
-    /// let mut buffers = Buffers { pool: Arc::new(BufferPool::new(1024, 1, 1)?), next: None };
-    /// let mut context = Context::from_waker(std::task::Waker::noop());
-    /// let Poll::Ready(first) = buffers.poll_next(&mut context) else { panic!("one is free") };
-    /// assert!(buffers.poll_next(&mut context).is_pending());
-    /// drop(first);
-    /// assert!(buffers.poll_next(&mut context).is_ready());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[track_caller]
-    fn acquire_owned(&self, len: usize) -> Acquire<'static> {
         Acquire::ready(self.acquire_for(len))
     }
 
@@ -255,42 +185,8 @@ pub trait Pool: fmt::Debug + Send + Sync {
         Ok(bufs)
     }
 
-    /// Waits until `count` buffers that can hold at least `len` bytes each can be lent, all at once, for at most
-    /// `timeout`; see [`acquire_many_async`](Pool::acquire_many_async) for how, and
-    /// [`acquire_timeout`](Pool::acquire_timeout) for how the thread waits.
-    ///
-    /// # Errors
-    ///
-    /// [`TimedOut`](AcquireError::TimedOut) and [`TooMany`](AcquireError::TooMany), the latter also when the max is
-    /// lowered below `count` meanwhile, and the others of [`acquire_timeout`](Pool::acquire_timeout).
-    ///
-    /// ```
-    /// use poolbuf::{BufferPool, Pool};
-    /// use std::time::Duration;
-    ///
-    /// let pool = BufferPool::new(1024, 0, 4)?;
-    /// let held = pool.acquire_many(3, 1024)?;
-    /// assert!(pool.acquire_many_timeout(2, 1024, Duration::from_millis(1)).is_err());
-    ///
-    /// std::thread::scope(|scope| {
-    ///     let waiting = scope.spawn(|| pool.acquire_many_timeout(4, 1024, Duration::MAX).map(drop));
-    ///     drop(held);
-    ///     waiting.join().unwrap()
-    /// })?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[track_caller]
-    fn acquire_many_timeout(
-        &self,
-        count: usize,
-        len: usize,
-        timeout: Duration,
-    ) -> Result<Vec<PooledBuf>, AcquireError> {
-        self.acquire_many_async(count, len).wait_timeout(timeout)
-    }
-
-    /// Waits as [`acquire_many_timeout`](Pool::acquire_many_timeout) does, but holds up no thread: a future for any
-    /// runtime, which can be dropped at any moment.
+    /// Waits until `count` buffers that can hold at least `len` bytes each can be lent, all at once: a future for any
+    /// runtime, which can be dropped at any moment. [`wait_timeout`](Acquire::wait_timeout) parks the thread instead.
     ///
     /// First come, first served, in one queue with the requests for single buffers. A request holds nothing until as
     /// many are free at once as it wants; then it gets all of them. What is free meanwhile is owed to the first in the
@@ -299,8 +195,23 @@ pub trait Pool: fmt::Debug + Send + Sync {
     /// served at all is asked at its first poll, and once more when the max is lowered. A request for none has its
     /// answer when it is made.
     ///
-    /// Pools of your own that don't say otherwise do not wait: their future is ready at once with what
-    /// `acquire_many` says.
+    /// Pools of your own that don't say otherwise do not wait for many, as above.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    /// use std::time::Duration;
+    ///
+    /// let pool = BufferPool::new(1024, 0, 4)?;
+    /// let held = pool.acquire_many(3, 1024)?;
+    /// assert!(pool.acquire_many_async(2, 1024).wait_timeout(Duration::from_millis(1)).is_err());
+    ///
+    /// std::thread::scope(|scope| {
+    ///     let waiting = scope.spawn(|| pool.acquire_many_async(4, 1024).wait_timeout(Duration::MAX).map(drop));
+    ///     drop(held);
+    ///     waiting.join().unwrap()
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     fn acquire_many_async(&self, count: usize, len: usize) -> Acquire<'_, Vec<PooledBuf>> {
         Acquire::ready(self.acquire_many(count, len))
@@ -337,35 +248,10 @@ pub trait Pool: fmt::Debug + Send + Sync {
         Ok(bufs.into_iter().collect())
     }
 
-    /// Waits until the buffers of a chain can be lent, all at once, for at most `timeout`; see
-    /// [`acquire_chain_async`](Pool::acquire_chain_async).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`acquire_many_timeout`](Pool::acquire_many_timeout).
-    #[track_caller]
-    fn acquire_chain_timeout(&self, len: usize, timeout: Duration) -> Result<PooledChain, AcquireError> {
-        self.acquire_chain_async(len).wait_timeout(timeout)
-    }
-
     /// Waits for a chain as [`acquire_many_async`](Pool::acquire_many_async) does for its buffers, which are all of the
-    /// pool's largest size.
+    /// pool's largest size. [`wait_timeout`](Acquire::wait_timeout) parks the thread.
     #[track_caller]
     fn acquire_chain_async(&self, len: usize) -> Acquire<'_, PooledChain> {
-        Acquire::ready(self.acquire_chain(len))
-    }
-
-    /// Waits as [`acquire_many_async`](Pool::acquire_many_async) does, by a future that borrows nothing; see
-    /// [`acquire_owned`](Pool::acquire_owned).
-    #[track_caller]
-    fn acquire_many_owned(&self, count: usize, len: usize) -> Acquire<'static, Vec<PooledBuf>> {
-        Acquire::ready(self.acquire_many(count, len))
-    }
-
-    /// Waits as [`acquire_chain_async`](Pool::acquire_chain_async) does, by a future that borrows nothing; see
-    /// [`acquire_owned`](Pool::acquire_owned).
-    #[track_caller]
-    fn acquire_chain_owned(&self, len: usize) -> Acquire<'static, PooledChain> {
         Acquire::ready(self.acquire_chain(len))
     }
 
@@ -386,6 +272,35 @@ pub trait Pool: fmt::Debug + Send + Sync {
     /// [tracks](crate::PoolConfig::track_holders) that; else only how many are out. Looks at every buffer of the pool.
     fn holders(&self) -> Holders {
         Holders::untracked(self.stats().in_use)
+    }
+
+    /// Gives the memory of free buffers back to the operating system, and returns how many bytes that were. What is
+    /// lent is not touched, and what is lent later takes up memory again when it is written, page by page.
+    ///
+    /// In the pools of this crate, a page goes if all of its bytes belong to free buffers (so what buffers of 64 bytes
+    /// give back depends on how they lie), and not a second time before one of these has been lent again; whether it
+    /// was in memory is not asked. On Linux and Android that is `madvise(MADV_DONTNEED)`, on Windows
+    /// `DiscardVirtualMemory`; elsewhere nothing is given back. They return 0 as well when they are closed, and when
+    /// another thread is trimming them. What it costs is said at each of them. A pool of your own that does not say
+    /// otherwise gives nothing back.
+    ///
+    /// Not for a pool whose memory is registered with the kernel, as fixed buffers of io_uring are: the kernel
+    /// would go on to use the pages that were given back. Nor where the global allocator
+    /// takes its memory from hugetlbfs, whose pages are larger than those reckoned with here.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    ///
+    /// let pool: Box<dyn Pool> = Box::new(BufferPool::new(16_384, 0, 64)?);
+    /// let held: Vec<_> = (0..64).map(|_| pool.acquire()).collect::<Result<_, _>>()?;
+    /// let before = pool.stats().resident_bytes;
+    /// drop(held);
+    /// let given_back = pool.trim();
+    /// assert_eq!(pool.stats().resident_bytes, before - given_back);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn trim(&self) -> usize {
+        0
     }
 }
 
@@ -420,20 +335,15 @@ forward! {
     fn stats(&self) -> PoolStats;
     fn name(&self) -> &str;
     fn close(&self) -> Holders;
-    fn trim(&self) -> usize;
     fn acquire(&self) -> Result<PooledBuf, AcquireError>;
     fn acquire_timeout(&self, len: usize, timeout: Duration) -> Result<PooledBuf, AcquireError>;
     fn acquire_async(&self, len: usize) -> Acquire<'_>;
-    fn acquire_owned(&self, len: usize) -> Acquire<'static>;
     fn acquire_many(&self, count: usize, len: usize) -> Result<Vec<PooledBuf>, AcquireError>;
-    fn acquire_many_timeout(&self, count: usize, len: usize, timeout: Duration) -> Result<Vec<PooledBuf>, AcquireError>;
     fn acquire_many_async(&self, count: usize, len: usize) -> Acquire<'_, Vec<PooledBuf>>;
-    fn acquire_many_owned(&self, count: usize, len: usize) -> Acquire<'static, Vec<PooledBuf>>;
     fn acquire_chain(&self, len: usize) -> Result<PooledChain, AcquireError>;
-    fn acquire_chain_timeout(&self, len: usize, timeout: Duration) -> Result<PooledChain, AcquireError>;
     fn acquire_chain_async(&self, len: usize) -> Acquire<'_, PooledChain>;
-    fn acquire_chain_owned(&self, len: usize) -> Acquire<'static, PooledChain>;
     fn capacity_for(&self, len: usize) -> Option<usize>;
     fn handle_for(&self, buf: &PooledBuf) -> Option<Box<dyn Send + Sync>>;
     fn holders(&self) -> Holders;
+    fn trim(&self) -> usize;
 }

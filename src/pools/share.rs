@@ -13,10 +13,11 @@ use crate::buf::chain::PooledChain;
 use crate::buf::guard::PooledBuf;
 use crate::buf::guard::front::{Front, Told};
 use crate::pools::pool::{Pool, in_buffers_of};
-use crate::report::error::AcquireError;
+use crate::report::error::acquire::AcquireError;
 use crate::report::holders::Holders;
+use crate::report::name::Name;
 use crate::report::stats::PoolStats;
-use crate::waiting::acquire::{Acquire, Lender, LenderRef, Request};
+use crate::waiting::acquire::{Acquire, Lender, Request};
 use crate::waiting::budget::{Budget, Exceeded};
 use crate::waiting::charge::{Charge, ChargeWait, refund};
 use crate::waiting::counts::Ending;
@@ -73,7 +74,7 @@ struct SharedShare<P> {
     fronts: [OnceLock<Arc<Front<Debit>>>; FRONTS],
     waiting: Mutex<Waiting>,
     /// What errors call it.
-    name: OnceLock<Arc<str>>,
+    name: OnceLock<Name>,
 }
 
 /// As many sizes as a `MultiSizePool` has by default, and some more; beyond that each loan allocates.
@@ -132,7 +133,7 @@ impl<P: Pool> Share<P> {
 }
 
 impl<P: Pool> SharedShare<P> {
-    fn name(&self) -> &Arc<str> {
+    fn name(&self) -> &Name {
         self.name.get_or_init(|| {
             let budget = self.account.budget.name();
             format!("{}, share of {budget}", self.pool.name()).into()
@@ -147,7 +148,7 @@ impl<P: Pool> SharedShare<P> {
 
     fn closed(&self) -> AcquireError {
         AcquireError::Closed {
-            pool: Arc::clone(self.name()),
+            pool: self.name().clone(),
         }
     }
 
@@ -156,7 +157,7 @@ impl<P: Pool> SharedShare<P> {
     fn over_budget(&self, bytes: u64, lent: usize, waits: bool) -> AcquireError {
         let budget = &self.account.budget;
         AcquireError::OverBudget {
-            pool: Arc::clone(self.name()),
+            pool: self.name().clone(),
             requested: usize::try_from(bytes).unwrap_or(usize::MAX),
             lent,
             budget: budget.limit(),
@@ -261,19 +262,23 @@ impl InPool {
 }
 
 impl<P: Pool + 'static> ShareRequest<P> {
-    fn lender(shared: &Arc<SharedShare<P>>) -> LenderRef<'static> {
-        LenderRef::Owned(Box::new(ShareRequest {
+    fn lender(shared: &Arc<SharedShare<P>>) -> Box<dyn Lender> {
+        Box::new(ShareRequest {
             shared: Arc::clone(shared),
             stage: Mutex::new(Stage::New),
             number: Mutex::new(None),
-        }))
+        })
     }
 
     fn in_pool(&self, request: &Request) -> InPool {
         let (pool, caller) = (&self.shared.pool, request.caller);
         match request.count {
-            1 => InPool::One(pool.acquire_owned(request.len).for_caller(caller)),
-            count => InPool::Many(pool.acquire_many_owned(count, request.len).for_caller(caller)),
+            1 => InPool::One(pool.acquire_async(request.len).into_owned().for_caller(caller)),
+            count => InPool::Many(
+                pool.acquire_many_async(count, request.len)
+                    .into_owned()
+                    .for_caller(caller),
+            ),
         }
     }
 
@@ -378,7 +383,7 @@ impl<P: Pool + 'static> ShareRequest<P> {
 }
 
 impl<P: Pool + 'static> Lender for ShareRequest<P> {
-    fn name(&self) -> &Arc<str> {
+    fn name(&self) -> &Name {
         self.shared.name()
     }
 
@@ -409,6 +414,10 @@ impl<P: Pool + 'static> Lender for ShareRequest<P> {
     fn leave(&self, _: &Request, _: Ticket, ending: Ending) -> Result<Loan, Option<AcquireError>> {
         ShareRequest::leave(self, ending)
     }
+
+    fn to_owned(&self) -> Box<dyn Lender> {
+        ShareRequest::lender(&self.shared)
+    }
 }
 
 impl<P: Pool + 'static> Pool for Share<P> {
@@ -433,31 +442,19 @@ impl<P: Pool + 'static> Pool for Share<P> {
     }
 
     fn acquire_async(&self, len: usize) -> Acquire<'_> {
-        self.acquire_owned(len)
-    }
-
-    fn acquire_owned(&self, len: usize) -> Acquire<'static> {
-        Acquire::new(ShareRequest::lender(&self.shared), 1, len)
+        Acquire::owning(ShareRequest::lender(&self.shared), 1, len)
     }
 
     fn acquire_many_async(&self, count: usize, len: usize) -> Acquire<'_, Vec<PooledBuf>> {
-        self.acquire_many_owned(count, len)
-    }
-
-    fn acquire_many_owned(&self, count: usize, len: usize) -> Acquire<'static, Vec<PooledBuf>> {
         match count {
             0 => Acquire::ready(self.acquire_many(0, len)),
-            _ => Acquire::new(ShareRequest::lender(&self.shared), count, len),
+            _ => Acquire::owning(ShareRequest::lender(&self.shared), count, len),
         }
     }
 
     fn acquire_chain_async(&self, len: usize) -> Acquire<'_, PooledChain> {
-        self.acquire_chain_owned(len)
-    }
-
-    fn acquire_chain_owned(&self, len: usize) -> Acquire<'static, PooledChain> {
         let (count, len) = in_buffers_of(self.max_len(), len);
-        Acquire::new(ShareRequest::lender(&self.shared), count, len)
+        Acquire::owning(ShareRequest::lender(&self.shared), count, len)
     }
 
     fn max_len(&self) -> usize {

@@ -2,11 +2,11 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::units::Bytes;
-use crate::report::stats::{average, percent, write_waits};
+use crate::report::name::Name;
+use crate::report::stats::{percent, write_waits};
 
 /// The figures of a [`Budget`](crate::Budget) at one moment, over all pools that share it.
 ///
@@ -31,7 +31,7 @@ use crate::report::stats::{average, percent, write_waits};
 #[non_exhaustive]
 pub struct BudgetStats {
     /// What the budget is called.
-    pub name: Arc<str>,
+    pub name: Name,
     /// Bytes that can be lent at most.
     pub limit: usize,
     /// Bytes that are lent now.
@@ -59,22 +59,15 @@ pub struct BudgetStats {
 
 impl BudgetStats {
     /// Bytes lent, in percent of the limit, rounded down; 0 for a budget of nothing.
-    #[must_use]
-    pub fn used_percent(&self) -> usize {
+    fn used_percent(&self) -> usize {
         percent(self.lent as u64, self.limit as u64, 100) as usize
-    }
-
-    /// How long a request that waited for bytes did so on average; 0 when none did.
-    #[must_use]
-    pub fn average_wait(&self) -> Duration {
-        average(self.waited, self.waits)
     }
 
     /// These figures with what was counted since `earlier` in place of what was counted since the budget was made.
     #[must_use]
     pub fn since(&self, earlier: &BudgetStats) -> BudgetStats {
         BudgetStats {
-            name: Arc::clone(&self.name),
+            name: self.name.clone(),
             refused: self.refused.saturating_sub(earlier.refused),
             waits: self.waits.saturating_sub(earlier.waits),
             granted: self.granted.saturating_sub(earlier.granted),

@@ -43,12 +43,13 @@ pub struct Holders {
     lines: Vec<Holder>,
 }
 
-/// The buffers that are out and were acquired by one line of code. Part of [`Holders`], where the example is.
-#[derive(Clone, Debug)]
+/// The buffers that are out and were acquired by one line of code. Part of [`Holders`], where the example is, and of
+/// [`HeldBy`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder {
     location: &'static Location<'static>,
     buffers: usize,
-    oldest: Duration,
+    age: Duration,
 }
 
 impl Holders {
@@ -90,10 +91,10 @@ fn group(holders: impl Iterator<Item = Holder>) -> Vec<Holder> {
     for holder in holders {
         let line = lines.entry(holder.location).or_insert(Holder { buffers: 0, ..holder });
         line.buffers += holder.buffers;
-        line.oldest = line.oldest.max(holder.oldest);
+        line.age = line.age.max(holder.age);
     }
     let mut lines: Vec<_> = lines.into_values().collect();
-    lines.sort_by_key(|line| (Reverse((line.buffers, line.oldest)), line.location));
+    lines.sort_by_key(|line| (Reverse((line.buffers, line.age)), line.location));
     lines
 }
 
@@ -112,8 +113,8 @@ impl Holder {
 
     /// How long ago it acquired the one of them that is out longest.
     #[must_use]
-    pub fn oldest(&self) -> Duration {
-        self.oldest
+    pub fn age(&self) -> Duration {
+        self.age
     }
 }
 
@@ -124,7 +125,7 @@ impl fmt::Display for Holder {
             "{} acquired at {}, the oldest {}",
             self.buffers,
             self.location,
-            Ago(self.oldest)
+            Ago(self.age)
         )
     }
 }
@@ -152,71 +153,53 @@ impl fmt::Display for Holders {
 /// many, and the one that has held one longest and how long. For all of them, and an example, see [`Holders`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeldBy {
-    most: &'static Location<'static>,
-    buffers: u32,
-    /// Milliseconds.
-    age: u32,
-    oldest: &'static Location<'static>,
+    most: Holder,
+    oldest: Holder,
 }
 
 impl HeldBy {
-    pub(crate) fn new(
-        (most, buffers): (&'static Location<'static>, usize),
-        (oldest, age): (&'static Location<'static>, Duration),
-    ) -> Self {
-        HeldBy {
-            most,
-            buffers: u32::try_from(buffers).unwrap_or(u32::MAX),
-            age: u32::try_from(age.as_millis()).unwrap_or(u32::MAX),
-            oldest,
-        }
-    }
-
-    /// What holds the buffers of two tiers.
-    pub(crate) fn and(self, other: HeldBy) -> HeldBy {
-        let (most, buffers) = if self.most == other.most {
-            (self.most, self.buffers.saturating_add(other.buffers))
-        } else if self.buffers >= other.buffers {
-            (self.most, self.buffers)
-        } else {
-            (other.most, other.buffers)
-        };
-        let older = if self.age >= other.age { self } else { other };
-        HeldBy { most, buffers, ..older }
-    }
-
     /// The line of code that holds most.
     #[must_use]
-    pub fn most(&self) -> &'static Location<'static> {
-        self.most
-    }
-
-    /// How many buffers that line holds.
-    #[must_use]
-    pub fn buffers(&self) -> usize {
-        self.buffers as usize
+    pub fn most(&self) -> &Holder {
+        &self.most
     }
 
     /// The line of code that has held a buffer longest.
     #[must_use]
-    pub fn oldest(&self) -> &'static Location<'static> {
-        self.oldest
+    pub fn oldest(&self) -> &Holder {
+        &self.oldest
     }
 
-    /// For how long, to the millisecond.
-    #[must_use]
-    pub fn age(&self) -> Duration {
-        Duration::from_millis(self.age.into())
+    /// What holds the buffers of two tiers.
+    pub(crate) fn and(self, other: HeldBy) -> HeldBy {
+        let most = if self.most.location == other.most.location {
+            Holder {
+                buffers: self.most.buffers + other.most.buffers,
+                age: self.most.age.max(other.most.age),
+                ..self.most
+            }
+        } else if self.most.buffers >= other.most.buffers {
+            self.most
+        } else {
+            other.most
+        };
+        let oldest = if self.oldest.age >= other.oldest.age {
+            self.oldest
+        } else {
+            other.oldest
+        };
+        HeldBy { most, oldest }
     }
 }
 
 impl fmt::Display for HeldBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of them acquired at {}, the oldest ", self.buffers, self.most)?;
-        if self.oldest != self.most {
-            write!(f, "at {} ", self.oldest)?;
+        let HeldBy { most, oldest } = self;
+        write!(f, "{} of them acquired at {}, the oldest ", most.buffers, most.location)?;
+        if oldest.location != most.location {
+            write!(f, "at {} ", oldest.location)?;
         }
-        write!(f, "{}", Ago(self.age()))
+        write!(f, "{}", Ago(oldest.age))
     }
 }
 
@@ -278,7 +261,7 @@ impl Tracker {
         let lines = group(entries.map(|entry| Holder {
             location: entry.caller,
             buffers: 1,
-            oldest: now.saturating_duration_since(entry.since),
+            age: now.saturating_duration_since(entry.since),
         }));
         Holders {
             outstanding: lines.iter().map(Holder::buffers).sum(),
@@ -305,11 +288,9 @@ impl Tracker {
 
     fn look(&self) -> Option<HeldBy> {
         let holders = self.holders();
-        let most = holders.lines.first()?;
-        let oldest = holders.lines.iter().max_by_key(|line| line.oldest)?;
-        Some(HeldBy::new(
-            (most.location, most.buffers),
-            (oldest.location, oldest.oldest),
-        ))
+        Some(HeldBy {
+            most: *holders.lines.first()?,
+            oldest: *holders.lines.iter().max_by_key(|line| line.age)?,
+        })
     }
 }

@@ -3,5 +3,7 @@
 
 pub(crate) mod budget_stats;
 pub(crate) mod error;
+pub(crate) mod health;
 pub(crate) mod holders;
+pub(crate) mod name;
 pub(crate) mod stats;

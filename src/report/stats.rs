@@ -2,10 +2,10 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::units::{Buffers, Bytes};
+use crate::report::name::Name;
 
 /// A pool's figures at one moment.
 ///
@@ -32,7 +32,7 @@ use crate::base::units::{Buffers, Bytes};
 #[non_exhaustive]
 pub struct PoolStats {
     /// What the pool is called.
-    pub name: Arc<str>,
+    pub name: Name,
     /// Bytes that a buffer holds; of a multi-size pool, the largest.
     pub buffer_size: usize,
     /// Buffers that can be lent at most, as it is now: see [`BufferPool::set_max`](crate::BufferPool::set_max).
@@ -102,95 +102,6 @@ pub struct PoolStats {
     pub tiers: Vec<PoolStats>,
 }
 
-/// What a pool's figures advise. The thresholds are those of the book chapter that the crate grew out of.
-///
-/// ```
-/// use poolbuf::{BufferPool, Health, Pool};
-///
-/// let pool = BufferPool::new(64, 0, 10)?;
-/// let _nine: Vec<_> = (0..9).map(|_| pool.acquire()).collect::<Result<_, _>>()?;
-/// assert_eq!(pool.stats().health(), Health::NearlyFull { used_percent: 90, raise_max_to: 12 });
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Health {
-    /// Nothing to change.
-    Normal,
-    /// The pool is closed: there is nothing to change any more.
-    Closed,
-    /// At least 90 % of `max` buffers are in use.
-    NearlyFull {
-        /// Buffers in use, in percent of `max`, rounded down.
-        used_percent: usize,
-        /// The `max` with which the most buffers ever in use would be three quarters.
-        raise_max_to: usize,
-    },
-    /// Requests wait, and no buffer comes back. Most likely those that wait hold buffers themselves, and wait for each
-    /// other, since each took one buffer and then waited for another; or else what holds the buffers keeps them for far
-    /// longer than usual. A larger `max` helps in neither case, nor does a larger [`Budget`](crate::Budget) where it is
-    /// bytes that they wait for.
-    ///
-    /// The criterion: the same request has been first in the queue, and nothing has come back, for at least 1 s and
-    /// for ten times as long as waits took on average; see [`PoolStats::stalled`].
-    HoldAndWait {
-        /// For how long, at least, no buffer has come back.
-        stalled: Duration,
-        /// Requests that wait.
-        waiting: usize,
-    },
-    /// Buffers are free, but owed to a request for many that is the first in line, and others wait behind it: the order
-    /// is that of arrival, so that small requests can't starve a large one.
-    FirstWantsMany {
-        /// Buffers that the first wants.
-        wanted: usize,
-        /// Buffers that can be lent now.
-        free: usize,
-        /// Requests that wait, the first included.
-        waiting: usize,
-    },
-    /// At least 1 % of all requests were refused, or waited in vain: timed out, or were abandoned.
-    Refusing {
-        /// Those, in hundredths of a percent of all requests, rounded down.
-        refused_basis_points: u64,
-        /// An `initial` with which no buffer would have had to be made late: the most ever in use.
-        raise_initial_to: usize,
-        /// Half again the present `max`: how many more were wanted than there were can't be known.
-        raise_max_to: usize,
-    },
-    /// As `Refusing`, but most of them lacked bytes of a [`Budget`](crate::Budget): more buffers would not help.
-    OverBudget {
-        /// Requests refused or in vain, in hundredths of a percent of all requests, rounded down.
-        refused_basis_points: u64,
-        /// Half again the present limit, in bytes: how much was wanted can't be known.
-        raise_budget_to: usize,
-    },
-    /// At least 1 % of all requests had to wait, for 1 ms or more on average.
-    Waiting {
-        /// How long they waited on average.
-        average: Duration,
-        /// Half again the present `max`: how many waited at once can't be known.
-        raise_max_to: usize,
-    },
-    /// As `Waiting`, but most of them waited for bytes of a [`Budget`](crate::Budget).
-    WaitingForBytes {
-        /// How long they waited on average.
-        average: Duration,
-        /// Half again the present limit, in bytes: how much was wanted can't be known.
-        raise_budget_to: usize,
-    },
-    /// A tier of a multi-size pool needs attention; the first one that does.
-    Tier {
-        /// Bytes a buffer of that tier.
-        buffer_size: usize,
-        /// What that tier's figures advise.
-        health: Box<Health>,
-    },
-}
-
-/// A pool that gets no buffer back for less time than that, while requests wait, is not said to be stalled.
-const STALLED: Duration = Duration::from_secs(1);
-
 impl PoolStats {
     /// Buffers in use, in percent of `max`, rounded down; 0 for a pool without buffers.
     #[must_use]
@@ -198,100 +109,10 @@ impl PoolStats {
         percent(self.in_use as u64, self.max as u64, 100) as usize
     }
 
-    /// Requests refused, in hundredths of a percent of all requests, those in vain included, rounded down; 0 before the
-    /// first.
+    /// How long a request that waited did so on average; 0 when none did.
     #[must_use]
-    pub fn refused_basis_points(&self) -> u64 {
-        percent(self.refused, self.requests(), 10_000)
-    }
-
-    /// Requests that were refused, timed out, or were abandoned.
-    fn unserved(&self) -> u64 {
-        let in_vain = self.timed_out.saturating_add(self.abandoned);
-        self.refused.saturating_add(in_vain)
-    }
-
-    fn requests(&self) -> u64 {
-        self.acquired.saturating_add(self.unserved())
-    }
-
-    /// What to change, with the number to set. A pool whose free buffers are owed to one request that wants many, and
-    /// one to which no buffer comes back while requests wait, is told so before all else. Then one that refuses at
-    /// least 1 % of its requests is told so first, then one that lets them wait for long, then one of whose `max` at
-    /// least 90 % are in use; of a multi-size pool each tier is asked. The last is about this moment and the others
-    /// about all the time since the pool was made: for what happened in between, ask the change
-    /// [`since`](PoolStats::since) an earlier snapshot. A closed pool gets no advice.
-    #[must_use]
-    pub fn health(&self) -> Health {
-        if self.closed {
-            return Health::Closed;
-        }
-        for tier in &self.tiers {
-            match tier.health() {
-                Health::Normal | Health::Closed => {}
-                health => {
-                    return Health::Tier {
-                        buffer_size: tier.buffer_size,
-                        health: Box::new(health),
-                    };
-                }
-            }
-        }
-        if !self.tiers.is_empty() {
-            return Health::Normal;
-        }
-        let free = self.max.saturating_sub(self.in_use);
-        if self.waiting > 1 && free > 0 && free < self.first_wants {
-            return Health::FirstWantsMany {
-                wanted: self.first_wants,
-                free,
-                waiting: self.waiting,
-            };
-        }
-        if self.waiting > 0 && self.stalled >= self.average_wait().saturating_mul(10).max(STALLED) {
-            return Health::HoldAndWait {
-                stalled: self.stalled,
-                waiting: self.waiting,
-            };
-        }
-        let comfortable = self.high_water.saturating_mul(4).div_ceil(3);
-        let half_again = |now: usize| now.saturating_add(now.div_ceil(2));
-        // If the max has been lowered, more was in use before.
-        let raise_max_to = half_again(self.max).max(self.high_water);
-        let (unserved, requests) = (self.unserved(), self.requests());
-        let lack_bytes = self.over_budget > unserved / 2;
-        let wait_for_bytes = self.waits_for_bytes > self.waits / 2;
-        let unserved = percent(unserved, requests, 10_000);
-        let long_waits = self.average_wait() >= Duration::from_millis(1) && percent(self.waits, requests, 100) >= 1;
-        if unserved >= 100 && lack_bytes {
-            Health::OverBudget {
-                refused_basis_points: unserved,
-                raise_budget_to: half_again(self.budget),
-            }
-        } else if unserved >= 100 {
-            Health::Refusing {
-                refused_basis_points: unserved,
-                raise_initial_to: self.high_water,
-                raise_max_to,
-            }
-        } else if long_waits && wait_for_bytes {
-            Health::WaitingForBytes {
-                average: self.average_wait(),
-                raise_budget_to: half_again(self.budget),
-            }
-        } else if long_waits {
-            Health::Waiting {
-                average: self.average_wait(),
-                raise_max_to,
-            }
-        } else if self.used_percent() >= 90 {
-            Health::NearlyFull {
-                used_percent: self.used_percent(),
-                raise_max_to: comfortable.max(self.max.saturating_add(1)),
-            }
-        } else {
-            Health::Normal
-        }
+    pub fn average_wait(&self) -> Duration {
+        average(self.waited, self.waits)
     }
 
     /// These figures with what was counted since `earlier` in place of what was counted since the pool was made; tier
@@ -311,29 +132,6 @@ impl PoolStats {
             tiers: tiers.collect(),
             ..self.since_alone(earlier)
         }
-    }
-
-    fn since_alone(&self, earlier: &PoolStats) -> PoolStats {
-        PoolStats {
-            name: Arc::clone(&self.name),
-            acquired: self.acquired.saturating_sub(earlier.acquired),
-            refused: self.refused.saturating_sub(earlier.refused),
-            over_budget: self.over_budget.saturating_sub(earlier.over_budget),
-            waits: self.waits.saturating_sub(earlier.waits),
-            handed_over: self.handed_over.saturating_sub(earlier.handed_over),
-            waited: self.waited.saturating_sub(earlier.waited),
-            timed_out: self.timed_out.saturating_sub(earlier.timed_out),
-            abandoned: self.abandoned.saturating_sub(earlier.abandoned),
-            waits_for_bytes: self.waits_for_bytes.saturating_sub(earlier.waits_for_bytes),
-            tiers: Vec::new(),
-            ..*self
-        }
-    }
-
-    /// How long a request that waited did so on average; 0 when none did.
-    #[must_use]
-    pub fn average_wait(&self) -> Duration {
-        average(self.waited, self.waits)
     }
 
     /// All figures as text of several lines, for an operator to paste.
@@ -393,8 +191,41 @@ impl PoolStats {
         text
     }
 
+    /// Requests refused, in hundredths of a percent of all requests, those in vain included, rounded down; 0 before the
+    /// first.
+    fn refused_basis_points(&self) -> u64 {
+        percent(self.refused, self.requests(), 10_000)
+    }
+
+    /// Requests that were refused, timed out, or were abandoned.
+    pub(crate) fn unserved(&self) -> u64 {
+        let in_vain = self.timed_out.saturating_add(self.abandoned);
+        self.refused.saturating_add(in_vain)
+    }
+
+    pub(crate) fn requests(&self) -> u64 {
+        self.acquired.saturating_add(self.unserved())
+    }
+
+    fn since_alone(&self, earlier: &PoolStats) -> PoolStats {
+        PoolStats {
+            name: self.name.clone(),
+            acquired: self.acquired.saturating_sub(earlier.acquired),
+            refused: self.refused.saturating_sub(earlier.refused),
+            over_budget: self.over_budget.saturating_sub(earlier.over_budget),
+            waits: self.waits.saturating_sub(earlier.waits),
+            handed_over: self.handed_over.saturating_sub(earlier.handed_over),
+            waited: self.waited.saturating_sub(earlier.waited),
+            timed_out: self.timed_out.saturating_sub(earlier.timed_out),
+            abandoned: self.abandoned.saturating_sub(earlier.abandoned),
+            waits_for_bytes: self.waits_for_bytes.saturating_sub(earlier.waits_for_bytes),
+            tiers: Vec::new(),
+            ..*self
+        }
+    }
+
     /// The figures of several pools as one: sums, and the parts as `tiers`.
-    pub(crate) fn sum_of(name: Arc<str>, tiers: Vec<PoolStats>) -> PoolStats {
+    pub(crate) fn sum_of(name: Name, tiers: Vec<PoolStats>) -> PoolStats {
         let mut sum = PoolStats {
             name,
             closed: tiers.iter().all(|tier| tier.closed),
@@ -486,94 +317,14 @@ impl fmt::Display for PoolStats {
     }
 }
 
-impl fmt::Display for Health {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Health::Normal => write!(f, "normal"),
-            Health::Closed => write!(f, "closed"),
-            Health::HoldAndWait { stalled, waiting } => write!(
-                f,
-                "no buffer came back for {stalled:.1?}, with {waiting} waiting: if those hold buffers, \
-                 they wait for each other; acquire many at once"
-            ),
-            Health::FirstWantsMany { wanted, free, waiting } => write!(
-                f,
-                "the first of {waiting} that wait wants {wanted} buffers, and {free} are free: the others wait for it; \
-                 ask for fewer at once, or take what is many from a pool of its own"
-            ),
-            Health::NearlyFull {
-                used_percent,
-                raise_max_to,
-            } => write!(f, "{used_percent}% in use: raise max to {raise_max_to}"),
-            Health::Refusing {
-                refused_basis_points,
-                raise_initial_to,
-                raise_max_to,
-            } => write!(
-                f,
-                "{}.{:02}% refused or in vain: raise initial to {raise_initial_to}, max to {raise_max_to}",
-                refused_basis_points / 100,
-                refused_basis_points % 100,
-            ),
-            Health::OverBudget {
-                refused_basis_points,
-                raise_budget_to,
-            } => write!(
-                f,
-                "{}.{:02}% refused or in vain, most for want of bytes: raise the budget to {raise_budget_to}",
-                refused_basis_points / 100,
-                refused_basis_points % 100,
-            ),
-            Health::Waiting { average, raise_max_to } => {
-                write!(f, "waits of {average:.1?} on average: raise max to {raise_max_to}")
-            }
-            Health::WaitingForBytes {
-                average,
-                raise_budget_to,
-            } => write!(
-                f,
-                "waits of {average:.1?} on average for bytes: raise the budget to {raise_budget_to}"
-            ),
-            Health::Tier { buffer_size, health } => write!(f, "tier of {}: {health}", Bytes(*buffer_size)),
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::time::Duration;
 
-    use super::{Health, PoolStats};
+    use crate::report::health::Health;
+    use crate::report::stats::PoolStats;
 
-    #[test]
-    fn who_waits_while_nothing_comes_back_is_told_of_holding_and_waiting() {
-        let stalled = |seconds, waited| PoolStats {
-            waiting: 4,
-            stalled: Duration::from_secs(seconds),
-            waits: 10,
-            waited: Duration::from_secs(waited),
-            ..stats(160, 160, 1000, 0)
-        };
-        let health = stalled(3, 0).health();
-        assert_eq!(
-            health,
-            Health::HoldAndWait {
-                stalled: Duration::from_secs(3),
-                waiting: 4
-            }
-        );
-        assert_eq!(
-            health.to_string(),
-            "no buffer came back for 3.0s, with 4 waiting: if those hold buffers, \
-             they wait for each other; acquire many at once"
-        );
-        // For less than a second, or where waits take long anyway.
-        for stats in [stalled(0, 0), stalled(3, 10)] {
-            assert!(!matches!(stats.health(), Health::HoldAndWait { .. }));
-        }
-    }
-
-    fn stats(max: usize, in_use: usize, acquired: u64, refused: u64) -> PoolStats {
+    pub(crate) fn stats(max: usize, in_use: usize, acquired: u64, refused: u64) -> PoolStats {
         PoolStats {
             name: "send pool".into(),
             max,
@@ -582,66 +333,6 @@ mod tests {
             acquired,
             refused,
             ..PoolStats::default()
-        }
-    }
-
-    #[test]
-    fn advice_begins_at_the_chapters_thresholds() {
-        assert_eq!(stats(1000, 899, 10_000, 0).health(), Health::Normal);
-        assert_eq!(
-            stats(1000, 900, 10_000, 0).health(),
-            Health::NearlyFull {
-                used_percent: 90,
-                raise_max_to: 1200
-            }
-        );
-        assert_eq!(stats(1000, 10, 9_901, 99).health(), Health::Normal);
-        assert_eq!(
-            stats(1000, 10, 9_900, 100).health(),
-            Health::Refusing {
-                refused_basis_points: 100,
-                raise_initial_to: 10,
-                raise_max_to: 1500
-            }
-        );
-    }
-
-    #[test]
-    fn a_max_below_what_was_in_use_is_never_advised() {
-        let lowered = PoolStats {
-            high_water: 100,
-            ..stats(10, 10, 1, 1)
-        };
-        assert_eq!(
-            lowered.health(),
-            Health::Refusing {
-                refused_basis_points: 5000,
-                raise_initial_to: 100,
-                raise_max_to: 100
-            }
-        );
-        let waits = PoolStats {
-            waits: 1,
-            waited: Duration::from_secs(1),
-            refused: 0,
-            ..lowered
-        };
-        assert!(matches!(waits.health(), Health::Waiting { raise_max_to: 100, .. }));
-    }
-
-    #[test]
-    fn the_advised_max_is_always_larger() {
-        for max in 1..50 {
-            for in_use in 0..=max {
-                for refused in [0, 1000] {
-                    match stats(max, in_use, 1, refused).health() {
-                        Health::NearlyFull { raise_max_to, .. } | Health::Refusing { raise_max_to, .. } => {
-                            assert!(raise_max_to > max)
-                        }
-                        _ => assert_eq!(refused, 0),
-                    }
-                }
-            }
         }
     }
 
@@ -666,27 +357,6 @@ mod tests {
         assert_eq!(
             waited.to_string(),
             "send pool: 85% of 2000 in use | refused 0.05% | high water 1700 | waits 12, 300.0µs avg | normal"
-        );
-    }
-
-    #[test]
-    fn requests_that_waited_in_vain_count_as_refused_and_long_waits_are_told() {
-        let waits = |acquired, waits, timed_out, millis| PoolStats {
-            waits,
-            timed_out,
-            waited: Duration::from_millis(millis),
-            ..stats(100, 10, acquired, 0)
-        };
-        assert_eq!(waits(990, 10, 9, 0).health(), Health::Normal);
-        assert!(matches!(waits(990, 10, 10, 0).health(), Health::Refusing { .. }));
-        assert_eq!(waits(1000, 9, 0, 900).health(), Health::Normal);
-        assert_eq!(waits(1000, 10, 0, 9).health(), Health::Normal);
-        assert_eq!(
-            waits(1000, 10, 0, 10).health(),
-            Health::Waiting {
-                average: Duration::from_millis(1),
-                raise_max_to: 150
-            }
         );
     }
 
@@ -750,18 +420,6 @@ mod tests {
         let tiered = PoolStats::sum_of("all".into(), vec![now.clone(), now.clone()]);
         let before = PoolStats::sum_of("all".into(), vec![then.clone(), then]);
         assert_eq!(tiered.since(&before).tiers, [since.clone(), since]);
-    }
-
-    #[test]
-    fn a_full_tier_is_named() {
-        let mut full = stats(10, 10, 10, 0);
-        full.buffer_size = 512;
-        let sum = PoolStats::sum_of("all".into(), vec![stats(1000, 1, 1, 0), full]);
-        assert_eq!((sum.max, sum.in_use), (1010, 11));
-        assert_eq!(
-            sum.health().to_string(),
-            "tier of 512 bytes: 100% in use: raise max to 14"
-        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::base::sync::{AtomicU64, Instant, Mutex, Ordering};
 use crate::report::budget_stats::BudgetStats;
+use crate::report::name::Name;
 use crate::waiting::after::{After, Kick};
 use crate::waiting::counts::{Clock, Ending, WaitCounts};
 use crate::waiting::places::Ticket;
@@ -76,7 +77,7 @@ struct SharedBudget {
     refused: AtomicU64,
     waits: WaitCounts,
     queue: Mutex<BudgetQueue>,
-    name: Arc<str>,
+    name: Name,
 }
 
 /// The requests that lack nothing but bytes, by number, in the order in which they came to that. Only the first may
@@ -139,7 +140,7 @@ impl Budget {
     /// A budget of so many bytes, and what statistics and metrics call it. Without a character, or with control
     /// characters, no pool can be made that shares it.
     #[must_use]
-    pub fn with_name(bytes: usize, name: impl Into<Arc<str>>) -> Self {
+    pub fn with_name(bytes: usize, name: impl Into<Name>) -> Self {
         Budget {
             shared: Arc::new(SharedBudget {
                 limit: (bytes as u64).min(LARGEST),
@@ -159,8 +160,7 @@ impl Budget {
     }
 
     /// Bytes that can be lent at most.
-    #[must_use]
-    pub fn limit(&self) -> usize {
+    pub(crate) fn limit(&self) -> usize {
         // At most what `new` was given.
         self.shared.limit as usize
     }
@@ -173,8 +173,7 @@ impl Budget {
     }
 
     /// Requests that lack nothing but bytes now, and wait for them: of each pool, or tier, the first in line at most.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.shared.queue.lock().asking.len()
     }
 
@@ -207,7 +206,7 @@ impl Budget {
         let shared = &*self.shared;
         let waits = &shared.waits;
         BudgetStats {
-            name: Arc::clone(&shared.name),
+            name: shared.name.clone(),
             limit: self.limit(),
             lent: self.lent(),
             // At most `limit`.

@@ -1,6 +1,8 @@
 //! A stream of frames, and of bytes that are none, cut anywhere and received into an arbitrary pool: its frames, and
 //! the error that ends them, are those of the whole.
 
+use std::io::Write;
+
 use arbitrary::{Arbitrary, Unstructured};
 use poolbuf::frames::{CARRIED, Extent, FrameError, Frames, Framing, LengthPrefix, Lines, ReceiveError};
 use poolbuf::{AcquireError, BufferPool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig};
@@ -64,21 +66,9 @@ impl Framing for Records {
         };
         match kind {
             255 => Err(FrameError::Empty),
-            254 => Ok(Some(Extent {
-                header: 0,
-                payload: 0,
-                trailer: 0,
-            })),
-            253 => Ok(Some(Extent {
-                header: 2,
-                payload: usize::MAX,
-                trailer: 2,
-            })),
-            kind => Ok(Some(Extent {
-                header: 2,
-                payload: len.into(),
-                trailer: usize::from(kind % 3),
-            })),
+            254 => Ok(Some(Extent::new(0, 0, 0))),
+            253 => Ok(Some(Extent::new(2, usize::MAX, 2))),
+            kind => Ok(Some(Extent::new(2, len.into(), usize::from(kind % 3)))),
         }
     }
 }
@@ -279,11 +269,11 @@ fn as_it_comes(setup: &Setup, pool: &dyn Pool, mut stream: &[u8], cuts: &[Cut]) 
         let piece = &stream[..stream.len().min(usize::from(cut.piece).max(1))];
         let received = if cut.by_value {
             let mut buf = frames.take().expect("it was acquired");
-            let received = buf.put_some(piece);
+            let received = buf.write(piece).expect("it has room");
             frames.put(buf).expect("it was taken");
             received
         } else {
-            buf.put_some(piece)
+            buf.write(piece).expect("it has room")
         };
         assert!(received > 0, "no room");
         stream = &stream[received..];

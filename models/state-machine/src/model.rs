@@ -240,10 +240,13 @@ impl Model {
     }
 
     fn too_many(&self, tier: usize, requested: usize) -> AcquireError {
+        let max = self.most_at_once(tier);
+        let by_budget = self.tiers[tier].setup.budget.filter(|_| max < self.tiers[tier].max);
         AcquireError::TooMany {
             pool: "".into(),
             requested,
-            max: self.most_at_once(tier),
+            max,
+            budget: by_budget.map_or(0, |budget| self.budgets[budget].limit),
         }
     }
 
@@ -911,7 +914,7 @@ impl TierModel {
 impl BudgetModel {
     fn new(budget: &Budget) -> Self {
         BudgetModel {
-            limit: budget.limit(),
+            limit: budget.stats().limit,
             lent: 0,
             queue: VecDeque::new(),
             high_water: 0,

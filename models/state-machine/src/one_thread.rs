@@ -254,7 +254,7 @@ impl Run {
                 let (count, len) = (count.buffers(), len.of(self.model.max_len(pool)));
                 // By either of the two ways.
                 let result = match len % 2 {
-                    0 => handle.acquire_many_timeout(count, len, Duration::ZERO),
+                    0 => handle.acquire_many_async(count, len).wait_timeout(Duration::ZERO),
                     _ => {
                         let many = handle.acquire_many_async(count, len);
                         at_once(many.within(future::ready(())))
@@ -467,7 +467,7 @@ impl Run {
             return;
         };
         // Of the tier that fits, and of the next if it was tried: of those with such a max.
-        let known = held_by.as_ref().map_or(0, |held_by| held_by.buffers());
+        let known = held_by.as_ref().map_or(0, |held_by| held_by.most().buffers());
         let tiers = &self.model.pools[pool].tiers;
         let one_or_two = tiers.chunks(1).chain(tiers.windows(2));
         assert!(one_or_two.into_iter().any(|asked| {
@@ -593,7 +593,7 @@ impl Run {
     /// Everything is back: each tier can lend as many as its max again, one after the other.
     fn assert_whole(mut self, pools: &[Option<Box<dyn AnyPool>>]) {
         for budget in &self.budgets {
-            assert_eq!((budget.lent(), budget.waiting()), (0, 0));
+            assert_eq!((budget.lent(), budget.stats().waiting), (0, 0));
         }
         for (number, pool) in pools.iter().enumerate() {
             let Some(pool) = pool else { continue };

@@ -19,7 +19,7 @@ impl<'p> Request<'p> {
     /// For one, which may keep a handle of the pool.
     pub(crate) fn one(pool: &'p dyn AnyPool, len: usize, owned: bool) -> Self {
         Request::One(match owned {
-            true => pool.acquire_owned(len),
+            true => pool.acquire_async(len).into_owned(),
             false => pool.acquire_async(len),
         })
     }
@@ -28,9 +28,9 @@ impl<'p> Request<'p> {
     pub(crate) fn many(pool: &'p dyn AnyPool, count: usize, len: usize, owned: bool) -> Self {
         let bytes = count.checked_mul(pool.max_len());
         match (bytes.filter(|_| len == pool.max_len()), owned) {
-            (Some(bytes), true) => Request::Chain(pool.acquire_chain_owned(bytes)),
+            (Some(bytes), true) => Request::Chain(pool.acquire_chain_async(bytes).into_owned()),
             (Some(bytes), false) => Request::Chain(pool.acquire_chain_async(bytes)),
-            (None, true) => Request::Many(pool.acquire_many_owned(count, len)),
+            (None, true) => Request::Many(pool.acquire_many_async(count, len).into_owned()),
             (None, false) => Request::Many(pool.acquire_many_async(count, len)),
         }
     }

@@ -165,7 +165,7 @@ impl fmt::Display for Setup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "handles go first: {}", self.handles_go_first)?;
         for (number, budget) in self.budgets().iter().enumerate() {
-            writeln!(f, "budget {number}: {}", budget.limit())?;
+            writeln!(f, "budget {number}: {}", budget.stats().limit)?;
         }
         for (number, tiers) in self.tiers().into_iter().enumerate() {
             let pool = &self.pools[number];

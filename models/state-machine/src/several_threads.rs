@@ -202,7 +202,7 @@ pub fn run(data: &[u8]) {
         }
     }
     for budget in &shared.budgets {
-        assert_eq!((budget.lent(), budget.waiting()), (0, 0));
+        assert_eq!((budget.lent(), budget.stats().waiting), (0, 0));
     }
     if let Some(pools) = &pools {
         assert_budgets_agree(&shared, pools);
@@ -369,7 +369,7 @@ impl<'a> Thread<'a> {
             self.apply(operation, &handles, &mut waiting);
             self.held.iter().for_each(Held::check);
             for budget in &self.shared.budgets {
-                assert!(budget.lent() <= budget.limit());
+                assert!(budget.lent() <= budget.stats().limit);
             }
         }
         for one in waiting {
@@ -418,7 +418,7 @@ impl<'a> Thread<'a> {
                 let (pool, handle) = find(pool);
                 let (count, len) = (count.buffers(), len.of(handle.max_len()));
                 let timeout = Duration::from_micros(micros.into());
-                let result = handle.acquire_many_timeout(count, len, timeout);
+                let result = handle.acquire_many_async(count, len).wait_timeout(timeout);
                 self.lent(pool, count, len, handle, result);
             }
             Operation::Request { pool, len } if waiting.len() < REQUESTS => {
@@ -571,7 +571,7 @@ impl<'a> Thread<'a> {
                 assert!(self.shared.closed[pool].load(Ordering::Relaxed));
             }
             Err(AcquireError::OverBudget { requested, budget, .. }) => {
-                let mut limits = self.shared.budgets.iter().map(Budget::limit);
+                let mut limits = self.shared.budgets.iter().map(|budget| budget.stats().limit);
                 assert!(requested <= budget && limits.any(|limit| limit == budget));
             }
             Err(_) => {}

@@ -149,27 +149,4 @@ impl PooledBuf {
         // SAFETY: the socket does what is asked of it, or else it would not be marked.
         unsafe { self.receive_datagram(S::LARGEST, |spare| socket.recv_from(spare)) }
     }
-
-    /// Copies the next datagram, which the socket keeps.
-    ///
-    /// # Errors
-    ///
-    /// As for [`recv`](PooledBuf::recv).
-    #[inline]
-    pub fn peek(&mut self, socket: &UdpSocket) -> io::Result<usize> {
-        let peek = |spare: &mut [u8]| Ok((socket.peek(spare)?, ()));
-        // SAFETY: hands the bytes to a system call, which has written what it returns.
-        Ok(unsafe { self.receive_datagram(UdpSocket::LARGEST, peek) }?.0)
-    }
-
-    /// Copies the next datagram, which the socket keeps, and says from where it is.
-    ///
-    /// # Errors
-    ///
-    /// As for [`recv`](PooledBuf::recv).
-    #[inline]
-    pub fn peek_from(&mut self, socket: &UdpSocket) -> io::Result<(usize, SocketAddr)> {
-        // SAFETY: hands the bytes to a system call, which has written what it returns.
-        unsafe { self.receive_datagram(UdpSocket::LARGEST, |spare| socket.peek_from(spare)) }
-    }
 }

@@ -9,7 +9,7 @@ use crate::buf::guard::words::{Lengths, Place};
 use crate::buf::guard::{NO_SLOT, PooledBuf};
 use crate::free_list::Slot;
 use crate::memory::layout::{BUFFER_SIZE_LIMIT, is_beyond_limit};
-use crate::report::error::CapacityError;
+use crate::report::error::capacity::CapacityError;
 
 /// A guard over memory of no pool, which is freed when the guard is dropped: no copy. The bytes of the `Vec` count as
 /// written, and its spare capacity can be written too.
@@ -25,7 +25,7 @@ use crate::report::error::CapacityError;
 /// let mut buf = PooledBuf::try_from(vec![1, 2, 3])?;
 /// assert_eq!(buf, [1, 2, 3]);
 /// buf.truncate(1);
-/// buf.push(7)?;
+/// buf.extend_from_slice(&[7])?;
 /// assert_eq!(buf, [1, 7]);
 /// # Ok::<(), poolbuf::CapacityError>(())
 /// ```

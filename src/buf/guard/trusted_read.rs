@@ -26,9 +26,9 @@ use std::sync::Arc;
 /// opens a file of a network file system with `O_DIRECT`: after an error in its middle, a read reports what came before
 /// that, and what came behind stays in the buffer.
 ///
-/// What is not marked goes into [`read_from_any`](crate::PooledBuf::read_from_any), and if it is a type of another
-/// crate that is known to do what is asked for here, into
-/// [`read_from_unchecked`](crate::PooledBuf::read_from_unchecked).
+/// What is not marked goes into [`read_from_any`](crate::PooledBuf::read_from_any). A type of another crate that is
+/// known to do what is asked for here is wrapped in one of yours that is marked, as below; or, if it takes bytes that
+/// are not initialised, its call goes into [`fill_with`](crate::PooledBuf::fill_with).
 ///
 /// # Safety
 ///
@@ -85,7 +85,7 @@ use std::sync::Arc;
     label = "is not a `TrustedRead`",
     note = "`read_from_any` takes any reader: it zeroes what earlier holders left in the buffer before the reader sees it",
     note = "a type of yours that writes what it reports and nothing else can be marked: `unsafe impl TrustedRead for …`; \
-            one of another crate goes into the unsafe `read_from_unchecked`"
+            wrap one of another crate in a type of yours"
 )]
 pub unsafe trait TrustedRead: Read {}
 

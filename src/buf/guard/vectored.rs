@@ -4,9 +4,9 @@ use std::array;
 use std::io::{self, IoSliceMut};
 
 use crate::buf::guard::PooledBuf;
-use crate::buf::guard::receiving::{HandedOut, claims_too_much, has_written_nothing, uninterrupted};
+use crate::buf::guard::handed_out::{HandedOut, claims_too_much, has_written_nothing, uninterrupted};
 use crate::buf::guard::trusted_read::TrustedRead;
-use crate::report::error::CapacityError;
+use crate::report::error::capacity::CapacityError;
 
 /// Buffers that a `readv` or `writev` is given at once: an array on the stack, and far below the limit of every system.
 pub(crate) const AT_ONCE: usize = 16;

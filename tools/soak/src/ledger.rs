@@ -357,7 +357,7 @@ impl Ledger {
         assert!(lent <= most, "{name} lends {lent} buffers of {most}");
         if let Some(account) = &self.features.account {
             let bytes = account.lent.fetch_add(tier.size, Relaxed) + tier.size;
-            let limit = account.budget.limit();
+            let limit = account.budget.stats().limit;
             assert!(bytes <= limit, "{bytes} bytes are lent of a budget of {limit}");
         }
         Loan {
@@ -421,7 +421,7 @@ impl Ledger {
                 waiting,
                 ..
             } => {
-                let limit = features.account.as_ref().map(|it| it.budget.limit());
+                let limit = features.account.as_ref().map(|it| it.budget.stats().limit);
                 let lacks = waiting > 0 || lent + requested > budget;
                 refuses && limit == Some(budget) && lent <= budget && lacks
             }

@@ -1,10 +1,8 @@
 //! A pool on a [`Recycler`]: boxes of its own, which it lends as guards.
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
-
 use parking_lot::Mutex;
-use poolbuf::{AcquireError, Holders, Pool, PoolStats, PooledBuf, Recycle, Recycler};
+use poolbuf::{AcquireError, Holders, Name, Pool, PoolStats, PooledBuf, Recycle, Recycler};
 
 /// See the module. It does not wait.
 #[derive(Clone, Debug)]
@@ -13,7 +11,7 @@ pub(crate) struct RecycledPool {
 }
 
 struct Store {
-    name: Arc<str>,
+    name: Name,
     size: usize,
     max: usize,
     state: Mutex<State>,
@@ -43,7 +41,7 @@ impl RecycledPool {
     pub(crate) fn new(size: usize, max: usize) -> Self {
         RecycledPool {
             recycler: Recycler::new(Store {
-                name: Arc::from("recycled pool"),
+                name: "recycled pool".into(),
                 size,
                 max,
                 state: Mutex::default(),
@@ -59,7 +57,7 @@ impl RecycledPool {
 impl Pool for RecycledPool {
     fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError> {
         let store = self.recycler.get_ref();
-        let pool = Arc::clone(&store.name);
+        let pool = store.name.clone();
         if len > store.size {
             return Err(AcquireError::TooLarge {
                 pool,
@@ -112,7 +110,7 @@ impl Pool for RecycledPool {
         let store = self.recycler.get_ref();
         let state = store.state.lock();
         let mut stats = PoolStats::default();
-        stats.name = Arc::clone(&store.name);
+        stats.name = store.name.clone();
         stats.buffer_size = store.size;
         stats.max = store.max;
         stats.in_use = state.in_use;

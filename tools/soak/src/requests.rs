@@ -70,7 +70,7 @@ pub(crate) fn request_many(entry: &Entry, len: usize, count: usize, how: How, ra
     let result = if may_be_chain && random.once_in(3) {
         let chain = match how {
             How::Now => pool.acquire_chain(bytes),
-            How::Within(limit) if random.once_in(2) => pool.acquire_chain_timeout(bytes, limit),
+            How::Within(limit) if random.once_in(2) => pool.acquire_chain_async(bytes).wait_timeout(limit),
             How::Within(limit) => drive_within(limit, |until| acquire_chain(entry, bytes, random).within(until)),
             How::Polled => drive(acquire_chain(entry, bytes, random), Signal::wait),
         };
@@ -78,7 +78,7 @@ pub(crate) fn request_many(entry: &Entry, len: usize, count: usize, how: How, ra
     } else {
         match how {
             How::Now => pool.acquire_many(count, len),
-            How::Within(limit) if random.once_in(2) => pool.acquire_many_timeout(count, len, limit),
+            How::Within(limit) if random.once_in(2) => pool.acquire_many_async(count, len).wait_timeout(limit),
             How::Within(limit) => drive_within(limit, |until| acquire_many(entry, count, len, random).within(until)),
             How::Polled => drive(acquire_many(entry, count, len, random), Signal::wait),
         }
@@ -100,7 +100,7 @@ fn drive_within<F: Future>(limit: Duration, begin: impl FnOnce(Until) -> F) -> F
 fn acquire<'a>(entry: &'a Entry, len: usize, random: &mut Random) -> Acquire<'a> {
     match random.once_in(2) {
         true => entry.pool.acquire_async(len),
-        false => entry.pool.acquire_owned(len),
+        false => entry.pool.acquire_async(len).into_owned(),
     }
 }
 
@@ -108,7 +108,7 @@ fn acquire<'a>(entry: &'a Entry, len: usize, random: &mut Random) -> Acquire<'a>
 fn acquire_many<'a>(entry: &'a Entry, count: usize, len: usize, random: &mut Random) -> Acquire<'a, Vec<PooledBuf>> {
     match random.once_in(2) {
         true => entry.pool.acquire_many_async(count, len),
-        false => entry.pool.acquire_many_owned(count, len),
+        false => entry.pool.acquire_many_async(count, len).into_owned(),
     }
 }
 
@@ -116,7 +116,7 @@ fn acquire_many<'a>(entry: &'a Entry, count: usize, len: usize, random: &mut Ran
 fn acquire_chain<'a>(entry: &'a Entry, bytes: usize, random: &mut Random) -> Acquire<'a, PooledChain> {
     match random.once_in(2) {
         true => entry.pool.acquire_chain_async(bytes),
-        false => entry.pool.acquire_chain_owned(bytes),
+        false => entry.pool.acquire_chain_async(bytes).into_owned(),
     }
 }
 

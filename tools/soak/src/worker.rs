@@ -276,7 +276,7 @@ impl<'a> Worker<'a> {
         assert!(tracked || holders.lines().is_empty(), "{name}: {holders}");
         assert!(!tracked || holders.outstanding() <= most, "{name}");
         let budget = &self.common.shelf.account.budget;
-        assert!(budget.lent() <= budget.limit(), "{budget:?}");
+        assert!(budget.lent() <= budget.stats().limit, "{budget:?}");
     }
 
     /// Puts a new pool on the shelf, and asks it first.

@@ -2,16 +2,15 @@
 //! since a peak that is over says little.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use poolbuf::PoolStats;
+use poolbuf::{Name, PoolStats};
 use poolbuf_support::numbers::thousands;
 
 /// What to change about a pool, or a tier of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
-    pub(crate) pool: Arc<str>,
+    pub(crate) pool: Name,
     pub(crate) advice: Advice,
 }
 
@@ -83,7 +82,7 @@ impl Trends {
         let mut findings = Vec::new();
         for trend in self.trends.iter().filter(|trend| trend.snapshots > 1) {
             findings.extend(trend.advice().into_iter().map(|advice| Finding {
-                pool: Arc::clone(&trend.last.1.name),
+                pool: trend.last.1.name.clone(),
                 advice,
             }));
         }

@@ -48,11 +48,7 @@ impl Framing for Wire {
 
     fn locate(&self, received: &[u8], _seen: usize) -> Result<Option<Extent>, FrameError> {
         let len = frame_len(received)?;
-        Ok(len.map(|len| Extent {
-            header: HEADER,
-            payload: len - HEADER,
-            trailer: 0,
-        }))
+        Ok(len.map(|len| Extent::new(HEADER, len - HEADER, 0)))
     }
 }
 

@@ -1,16 +1,18 @@
 //! Several guards, written and read as one buffer.
 #![forbid(unsafe_code)]
 
-use std::collections::{VecDeque, vec_deque};
-use std::fmt;
-use std::io::{self, BufRead, IoSlice, Read, Write};
+pub(crate) mod into_buffers;
+mod traits;
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Read, Write};
 use std::mem;
 
 use crate::base::units::Bytes;
 use crate::buf::guard::PooledBuf;
 use crate::buf::guard::trusted_read::TrustedRead;
 use crate::buf::guard::vectored;
-use crate::report::error::CapacityError;
+use crate::report::error::capacity::CapacityError;
 
 /// Several buffers of a pool, written and read as one: for a message that is larger than any buffer
 /// of the pool.
@@ -75,13 +77,6 @@ impl PooledChain {
         self.len == 0
     }
 
-    /// Bytes that can still be added.
-    #[inline]
-    #[must_use]
-    pub fn spare_len(&self) -> usize {
-        self.spare
-    }
-
     /// Bytes that its buffers hold in all, each its [`capacity`](PooledBuf::capacity): at least what was asked for, and
     /// less once some have gone back. Never less than `len()` and `spare_len()` together; more, where some were
     /// consumed, or can't be written since a later buffer has bytes. Looks at each of them.
@@ -92,17 +87,24 @@ impl PooledChain {
         whole.sum()
     }
 
-    /// The first piece; empty if there is none.
+    /// Bytes that can still be added.
     #[inline]
-    pub(crate) fn first_chunk(&self) -> &[u8] {
-        // If there are bytes, the first buffer has some.
-        self.bufs.front().map_or(&[], |front| &front[self.read..])
+    #[must_use]
+    pub fn spare_len(&self) -> usize {
+        self.spare
     }
 
-    /// How many buffers it has.
-    #[must_use]
-    pub fn buffers(&self) -> usize {
-        self.bufs.len()
+    /// Copies `bytes` behind those written so far.
+    ///
+    /// # Errors
+    ///
+    /// [`CapacityError`] when they do not all fit; then nothing is written.
+    pub fn extend_from_slice(&mut self, bytes: &[u8]) -> Result<(), CapacityError> {
+        if bytes.len() > self.spare {
+            return Err(self.no_room(bytes.len()));
+        }
+        self.put_some(bytes);
+        Ok(())
     }
 
     /// The bytes written so far, in pieces: none is empty.
@@ -124,59 +126,77 @@ impl PooledChain {
         first.into_iter().chain(behind)
     }
 
-    /// Fills `slices` with the first pieces, for a `write_vectored` of your own, and returns how
-    /// many there are; what that has written is then [consumed](PooledChain::consume).
+    /// All bytes in a vector, for what needs them in one piece. Costs an allocation and a copy.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut all = Vec::with_capacity(self.len());
+        self.chunks().for_each(|chunk| all.extend_from_slice(chunk));
+        all
+    }
+
+    /// Copies as many of the first bytes as `target` takes, without consuming them, and returns how
+    /// many that were: a header that may lie across two buffers.
     ///
     /// ```
     /// use poolbuf::{BufferPool, Pool};
-    /// use std::io::{IoSlice, Write};
     ///
-    /// let mut chain = BufferPool::new(8, 0, 2)?.acquire_chain(16)?;
-    /// chain.extend_from_slice(b"hello, world")?;
-    /// let mut socket = Vec::new();
-    /// let mut slices = [IoSlice::new(&[]); 16];
-    /// let filled = chain.io_slices(&mut slices);
-    /// let written = socket.write_vectored(&slices[..filled])?;
-    /// chain.consume(written);
-    /// assert_eq!((&socket[..], chain.buffers()), (&b"hello, world"[..], 1));
+    /// let mut chain = BufferPool::new(3, 0, 4)?.acquire_chain(12)?;
+    /// chain.extend_from_slice(&[0, 0, 0, 5, b'h', b'e', b'l', b'l', b'o'])?;
+    /// let mut length = [0; 4];
+    /// assert_eq!(chain.copy_to(&mut length), 4);
+    /// assert_eq!(u32::from_be_bytes(length), 5);
+    /// chain.consume(4);
+    /// assert_eq!(chain, b"hello");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let mut filled = 0;
-        for (slice, chunk) in slices.iter_mut().zip(self.chunks()) {
-            *slice = IoSlice::new(chunk);
-            filled += 1;
+    pub fn copy_to(&self, target: &mut [u8]) -> usize {
+        let mut copied = 0;
+        for chunk in self.chunks() {
+            let left = &mut target[copied..];
+            let here = chunk.len().min(left.len());
+            left[..here].copy_from_slice(&chunk[..here]);
+            copied += here;
         }
-        filled
+        copied
     }
 
-    /// Copies `bytes` behind those written so far.
-    ///
-    /// # Errors
-    ///
-    /// [`CapacityError`] when they do not all fit; then nothing is written.
-    pub fn extend_from_slice(&mut self, bytes: &[u8]) -> Result<(), CapacityError> {
-        if bytes.len() > self.spare {
-            return Err(self.no_room(bytes.len()));
+    /// Removes the first `bytes` bytes, or all when there are no more. Nothing is copied. A buffer
+    /// all of whose bytes are removed goes back to its pool, unless it is the one that is
+    /// written to.
+    #[inline]
+    pub fn consume(&mut self, bytes: usize) {
+        // The most frequent: some bytes of the first buffer.
+        if bytes < self.first_chunk().len() {
+            self.read += bytes;
+        } else {
+            self.consume_buffers(bytes);
         }
-        self.put_some(bytes);
-        Ok(())
     }
 
-    /// Copies as many of `bytes` as fit behind those written so far, and returns how many that
-    /// were.
-    pub fn put_some(&mut self, bytes: &[u8]) -> usize {
-        let mut written = 0;
-        while written < bytes.len() {
-            let next = self.next();
-            let Some(buf) = self.buf_mut(next) else {
+    /// Keeps the first `len` bytes; nothing changes when there are no more than that. The buffers
+    /// stay.
+    pub fn truncate(&mut self, len: usize) {
+        self.settle();
+        while self.len > len {
+            let Some(buf) = self.bufs.get_mut(self.tail) else {
                 break;
             };
-            let more = buf.put_some(&bytes[written..]);
-            self.grew(next, more);
-            written += more;
+            let less = buf.len().min(self.len - len);
+            let before = buf.spare_len();
+            buf.truncate(buf.len() - less);
+            // Not always more: an empty one no longer begins in its headroom.
+            self.spare = self.spare + buf.spare_len() - before;
+            self.len -= less;
+            if buf.is_empty() && self.tail > 0 {
+                self.tail -= 1;
+                self.spare += self.bufs[self.tail].spare_len();
+            }
         }
-        written
+    }
+
+    /// Counts no byte as written any more. The buffers stay.
+    pub fn clear(&mut self) {
+        self.truncate(0);
     }
 
     /// Reads once from `reader`, behind the bytes written so far, into as many buffers at once as
@@ -274,115 +294,36 @@ impl PooledChain {
         Ok(())
     }
 
-    /// Copies as many of the first bytes as `target` takes, without consuming them, and returns how
-    /// many that were: a header that may lie across two buffers.
+    /// Fills `slices` with the first pieces, for a `write_vectored` of your own, and returns how
+    /// many there are; what that has written is then [consumed](PooledChain::consume).
     ///
     /// ```
     /// use poolbuf::{BufferPool, Pool};
+    /// use std::io::{IoSlice, Write};
     ///
-    /// let mut chain = BufferPool::new(3, 0, 4)?.acquire_chain(12)?;
-    /// chain.extend_from_slice(&[0, 0, 0, 5, b'h', b'e', b'l', b'l', b'o'])?;
-    /// let mut length = [0; 4];
-    /// assert_eq!(chain.copy_to(&mut length), 4);
-    /// assert_eq!(u32::from_be_bytes(length), 5);
-    /// chain.consume(4);
-    /// assert_eq!(chain, b"hello");
+    /// let mut chain = BufferPool::new(8, 0, 2)?.acquire_chain(16)?;
+    /// chain.extend_from_slice(b"hello, world")?;
+    /// let mut socket = Vec::new();
+    /// let mut slices = [IoSlice::new(&[]); 16];
+    /// let filled = chain.io_slices(&mut slices);
+    /// let written = socket.write_vectored(&slices[..filled])?;
+    /// chain.consume(written);
+    /// assert_eq!((&socket[..], chain.buffers()), (&b"hello, world"[..], 1));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn copy_to(&self, target: &mut [u8]) -> usize {
-        let mut copied = 0;
-        for chunk in self.chunks() {
-            let left = &mut target[copied..];
-            let here = chunk.len().min(left.len());
-            left[..here].copy_from_slice(&chunk[..here]);
-            copied += here;
+    pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut filled = 0;
+        for (slice, chunk) in slices.iter_mut().zip(self.chunks()) {
+            *slice = IoSlice::new(chunk);
+            filled += 1;
         }
-        copied
+        filled
     }
 
-    /// All bytes in a vector, for what needs them in one piece. Costs an allocation and a copy.
+    /// How many buffers it has.
     #[must_use]
-    pub fn to_vec(&self) -> Vec<u8> {
-        let mut all = Vec::with_capacity(self.len());
-        self.chunks().for_each(|chunk| all.extend_from_slice(chunk));
-        all
-    }
-
-    /// Removes the first `bytes` bytes, or all when there are no more. Nothing is copied. A buffer
-    /// all of whose bytes are removed goes back to its pool, unless it is the one that is
-    /// written to.
-    #[inline]
-    pub fn consume(&mut self, bytes: usize) {
-        // The most frequent: some bytes of the first buffer.
-        if bytes < self.first_chunk().len() {
-            self.read += bytes;
-        } else {
-            self.consume_buffers(bytes);
-        }
-    }
-
-    /// Consumes all of the first buffer's bytes, and perhaps more.
-    fn consume_buffers(&mut self, bytes: usize) {
-        self.settle();
-        let mut left = bytes.min(self.len);
-        self.len -= left;
-        // Buffers all of whose bytes are consumed, but for the tail.
-        let mut done = 0;
-        while done < self.tail && self.bufs[done].len() <= left {
-            left -= self.bufs[done].len();
-            done += 1;
-        }
-        self.tail -= done;
-        if let (1.., Some(front)) = (left, self.bufs.get_mut(done)) {
-            let before = front.spare_len();
-            front.consume(left);
-            // Another number only if it is empty now, and so the tail.
-            self.spare = self.spare + front.spare_len() - before;
-        }
-        // Last, since what takes them back may panic: `Recycle::recycle`.
-        match done {
-            // The most frequent, for which `drain` is slow.
-            1 => drop(self.bufs.pop_front()),
-            _ => drop(self.bufs.drain(..done)),
-        }
-    }
-
-    /// Consumes in the first buffer what is consumed here: before anything is done to that buffer
-    /// but adding to it.
-    #[inline]
-    fn settle(&mut self) {
-        let read = mem::take(&mut self.read);
-        if let (1.., Some(front)) = (read, self.bufs.front_mut()) {
-            // Not all of it, so it has as many bytes to spare as before.
-            front.consume(read);
-            self.len -= read;
-        }
-    }
-
-    /// Keeps the first `len` bytes; nothing changes when there are no more than that. The buffers
-    /// stay.
-    pub fn truncate(&mut self, len: usize) {
-        self.settle();
-        while self.len > len {
-            let Some(buf) = self.bufs.get_mut(self.tail) else {
-                break;
-            };
-            let less = buf.len().min(self.len - len);
-            let before = buf.spare_len();
-            buf.truncate(buf.len() - less);
-            // Not always more: an empty one no longer begins in its headroom.
-            self.spare = self.spare + buf.spare_len() - before;
-            self.len -= less;
-            if buf.is_empty() && self.tail > 0 {
-                self.tail -= 1;
-                self.spare += self.bufs[self.tail].spare_len();
-            }
-        }
-    }
-
-    /// Counts no byte as written any more. The buffers stay.
-    pub fn clear(&mut self) {
-        self.truncate(0);
+    pub fn buffers(&self) -> usize {
+        self.bufs.len()
     }
 
     /// Adds a buffer: what it has been written comes behind all bytes so far, and what it has to
@@ -450,6 +391,67 @@ impl PooledChain {
         rest
     }
 
+    /// The first piece; empty if there is none.
+    #[inline]
+    pub(crate) fn first_chunk(&self) -> &[u8] {
+        // If there are bytes, the first buffer has some.
+        self.bufs.front().map_or(&[], |front| &front[self.read..])
+    }
+
+    /// Copies as many of `bytes` as fit behind those written so far, and returns how many that
+    /// were.
+    pub(crate) fn put_some(&mut self, bytes: &[u8]) -> usize {
+        let mut written = 0;
+        while written < bytes.len() {
+            let next = self.next();
+            let Some(buf) = self.buf_mut(next) else {
+                break;
+            };
+            let more = buf.put_some(&bytes[written..]);
+            self.grew(next, more);
+            written += more;
+        }
+        written
+    }
+
+    /// Consumes all of the first buffer's bytes, and perhaps more.
+    fn consume_buffers(&mut self, bytes: usize) {
+        self.settle();
+        let mut left = bytes.min(self.len);
+        self.len -= left;
+        // Buffers all of whose bytes are consumed, but for the tail.
+        let mut done = 0;
+        while done < self.tail && self.bufs[done].len() <= left {
+            left -= self.bufs[done].len();
+            done += 1;
+        }
+        self.tail -= done;
+        if let (1.., Some(front)) = (left, self.bufs.get_mut(done)) {
+            let before = front.spare_len();
+            front.consume(left);
+            // Another number only if it is empty now, and so the tail.
+            self.spare = self.spare + front.spare_len() - before;
+        }
+        // Last, since what takes them back may panic: `Recycle::recycle`.
+        match done {
+            // The most frequent, for which `drain` is slow.
+            1 => drop(self.bufs.pop_front()),
+            _ => drop(self.bufs.drain(..done)),
+        }
+    }
+
+    /// Consumes in the first buffer what is consumed here: before anything is done to that buffer
+    /// but adding to it.
+    #[inline]
+    fn settle(&mut self) {
+        let read = mem::take(&mut self.read);
+        if let (1.., Some(front)) = (read, self.bufs.front_mut()) {
+            // Not all of it, so it has as many bytes to spare as before.
+            front.consume(read);
+            self.len -= read;
+        }
+    }
+
     /// Which buffer is written to next: none if there are not so many.
     pub(crate) fn next(&self) -> usize {
         // Those behind the tail are empty, and each holds something.
@@ -475,128 +477,5 @@ impl PooledChain {
     #[cold]
     fn no_room(&self, bytes: usize) -> CapacityError {
         CapacityError::behind(bytes, self.spare, 0, self.capacity())
-    }
-}
-
-/// A chain of one.
-impl From<PooledBuf> for PooledChain {
-    fn from(buf: PooledBuf) -> PooledChain {
-        let mut chain = PooledChain::default();
-        chain.push(buf);
-        chain
-    }
-}
-
-/// As [`push`](PooledChain::push) for each.
-impl FromIterator<PooledBuf> for PooledChain {
-    fn from_iter<I: IntoIterator<Item = PooledBuf>>(bufs: I) -> PooledChain {
-        let mut chain = PooledChain::default();
-        chain.extend(bufs);
-        chain
-    }
-}
-
-/// As [`push`](PooledChain::push) for each.
-impl Extend<PooledBuf> for PooledChain {
-    fn extend<I: IntoIterator<Item = PooledBuf>>(&mut self, bufs: I) {
-        let bufs = bufs.into_iter();
-        self.bufs.reserve(bufs.size_hint().0);
-        bufs.for_each(|buf| self.push(buf));
-    }
-}
-
-/// Its buffers, from the first to the last.
-impl IntoIterator for PooledChain {
-    type Item = PooledBuf;
-    type IntoIter = vec_deque::IntoIter<PooledBuf>;
-
-    fn into_iter(mut self) -> Self::IntoIter {
-        self.settle();
-        self.bufs.into_iter()
-    }
-}
-
-/// Copies the bytes out, and consumes them.
-impl Read for PooledChain {
-    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
-        let copied = self.copy_to(target);
-        PooledChain::consume(self, copied);
-        Ok(copied)
-    }
-}
-
-/// Its pieces, one after the other.
-impl BufRead for PooledChain {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        Ok(self.first_chunk())
-    }
-
-    fn consume(&mut self, bytes: usize) {
-        PooledChain::consume(self, bytes);
-    }
-}
-
-/// Writes behind the bytes written so far what fits, as the [guard](PooledBuf) does: `write` says
-/// how much that was, and 0 for a full chain. `write_all`, and so `write!` and [`io::copy`], writes
-/// what fits and then fails with a [`CapacityError`], as an [`io::Error`] of the kind
-/// [`WriteZero`](io::ErrorKind::WriteZero), if that is not all. For all or nothing there is
-/// [`extend_from_slice`](PooledChain::extend_from_slice).
-impl Write for PooledChain {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(self.put_some(bytes))
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let whole = self.extend_from_slice(bytes);
-        if whole.is_err() {
-            self.put_some(bytes);
-        }
-        Ok(whole?)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Of the bytes, however they are cut into pieces.
-impl PartialEq<[u8]> for PooledChain {
-    fn eq(&self, other: &[u8]) -> bool {
-        let mut rest = other;
-        self.len() == other.len()
-            && self.chunks().all(|chunk| {
-                let (here, behind) = rest.split_at(chunk.len());
-                rest = behind;
-                chunk == here
-            })
-    }
-}
-
-impl PartialEq<&[u8]> for PooledChain {
-    fn eq(&self, other: &&[u8]) -> bool {
-        *self == **other
-    }
-}
-
-impl<const N: usize> PartialEq<[u8; N]> for PooledChain {
-    fn eq(&self, other: &[u8; N]) -> bool {
-        *self == other[..]
-    }
-}
-
-impl<const N: usize> PartialEq<&[u8; N]> for PooledChain {
-    fn eq(&self, other: &&[u8; N]) -> bool {
-        *self == other[..]
-    }
-}
-
-/// The numbers; never the bytes, which may be secret.
-impl fmt::Debug for PooledChain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PooledChain")
-            .field("len", &self.len())
-            .field("buffers", &self.bufs.len())
-            .field("capacity", &self.capacity())
-            .finish_non_exhaustive()
     }
 }
