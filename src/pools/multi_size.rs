@@ -9,7 +9,6 @@ use std::task::{Poll, Waker};
 use crate::base::units::Bytes;
 use crate::buf::chain::PooledChain;
 use crate::buf::guard::PooledBuf;
-use crate::engine::acquire::Taken;
 use crate::engine::config::{PoolConfig, check_name};
 use crate::engine::line::Line;
 use crate::engine::refusal::Refusal;
@@ -278,7 +277,6 @@ impl MultiSizePool {
 
     /// What serves requests for more than the largest tier has.
     #[cold]
-    #[inline(never)]
     fn beyond_tiers(&self, len: usize) -> Result<&Share<Heap>, AcquireError> {
         self.shared.heap.as_ref().ok_or_else(|| self.too_large(len))
     }
@@ -288,14 +286,15 @@ impl MultiSizePool {
         self.shared.heap.as_ref().filter(|_| len > self.max_len())
     }
 
-    /// Takes a buffer for a request that the fast path of its tier could not serve.
+    /// Serves a request that the fast path of its tier could not serve.
     #[cold]
     #[inline(never)]
-    fn take_slow(&self, len: usize, caller: Caller) -> Result<Taken<'_, Magazines>, AcquireError> {
+    fn acquire_slow(&self, len: usize, caller: Caller) -> Result<PooledBuf, AcquireError> {
         let Some((home, next)) = self.serving(len) else {
-            return Err(self.too_large(len));
+            return self.beyond_tiers(len)?.acquire_for(len);
         };
-        from_either(home, next, 1, |tier| tier.handle.try_take(caller))
+        let taken = from_either(home, next, 1, |tier| tier.handle.try_take(caller))?;
+        Ok(taken.lend())
     }
 }
 
@@ -378,15 +377,11 @@ impl Pool for MultiSizePool {
     fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError> {
         let sizes = &self.shared.buffer_sizes;
         let home = sizes.iter().position(|size| len <= *size);
-        let Some(home) = home.and_then(|home| self.tiers().get(home)) else {
-            return self.beyond_tiers(len)?.acquire_for(len);
-        };
-        // The guard is made in one place, as in the core's `acquire_for`.
-        let taken = match home.handle.take_fast() {
-            Some(taken) => taken,
-            None => self.take_slow(len, Location::caller())?,
-        };
-        Ok(taken.lend())
+        let home = home.and_then(|home| self.tiers().get(home));
+        match home.and_then(|home| home.handle.take_fast()) {
+            Some(taken) => Ok(taken.lend()),
+            None => self.acquire_slow(len, Location::caller()),
+        }
     }
 
     #[inline]
