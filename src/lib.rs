@@ -37,7 +37,7 @@
 //! | a limit for several pools | [`Budget`] |
 //! | a stream as frames | [`frames`] |
 //! | statistics | [`PoolStats`], and its advice, [`Health`]; [`BudgetStats`]; [`Holders`] names the lines that hold buffers |
-//! | errors | [`AcquireError`], [`CapacityError`], [`ConfigError`] with [`ConfigProblem`], [`ResizeError`] |
+//! | errors | [`AcquireError`], [`CapacityError`], [`ConfigError`] with [`ConfigProblem`], [`ResizeError`], [`SplitError`] |
 //! | memory | [`MemoryRegion`], for registering all buffers with the kernel |
 //! | more | the [`guide`]: [sizing](guide::sizing), [waiting](guide::waiting), [how it works](guide::how_it_works), … |
 //!
@@ -108,7 +108,7 @@ pub use pools::lock_free::LockFreePool;
 pub use pools::multi_size::{MultiSizeConfig, MultiSizePool, Overflow};
 pub use pools::pool::Pool;
 pub use report::budget_stats::BudgetStats;
-pub use report::error::{AcquireError, CapacityError, ConfigError, ConfigProblem, ResizeError};
+pub use report::error::{AcquireError, CapacityError, ConfigError, ConfigProblem, ResizeError, SplitError};
 pub use report::holders::{HeldBy, Holder, Holders};
 pub use report::stats::{Health, PoolStats};
 pub use waiting::acquire::Acquire;

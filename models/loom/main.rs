@@ -27,6 +27,7 @@ mod many;
 mod pools;
 mod requests;
 mod resizing;
+mod splitting;
 mod tiers;
 mod trimming;
 mod waiting;

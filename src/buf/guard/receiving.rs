@@ -355,7 +355,7 @@ impl PooledBuf {
     /// Costs nothing where they are not wiped. Where they are, none is an earlier holder's, most often; those that are
     /// have to be zeroed to become this holder's, whose bytes are what is wiped.
     #[inline]
-    fn expose(&mut self, end: u32) {
+    pub(super) fn expose(&mut self, end: u32) {
         // SAFETY: `from_parts` was promised that the lender lives until the release.
         match unsafe { self.header.as_ref() }.wipe {
             Wipe::Never if end > self.dirty() => self.set_dirty(end),
@@ -376,7 +376,7 @@ impl PooledBuf {
     #[inline]
     fn initialise(&mut self) {
         // SAFETY: `from_parts` was promised that the lender lives until the release.
-        if !unsafe { self.header.as_ref() }.initialised {
+        if !unsafe { self.header.as_ref() }.initialised() {
             self.make_own(self.room());
         }
     }
