@@ -310,7 +310,10 @@ fn parts_are_chained_and_frozen_as_other_guards_are() {
 
 /// Keeps what came back.
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<(Box<[u8]>, usize)>>>);
+struct Kept(Arc<Mutex<Vec<Memory>>>);
+
+/// And how much of it is dirty.
+type Memory = (Box<[u8]>, usize);
 
 impl Recycle for Kept {
     fn recycle(&self, memory: Box<[u8]>, dirty: usize) {
