@@ -37,7 +37,7 @@
 //! | a limit for several pools | [`Budget`] |
 //! | a stream as frames | [`frames`] |
 //! | statistics | [`PoolStats`], and its advice, [`Health`]; [`BudgetStats`]; [`Holders`] names the lines that hold buffers |
-//! | errors | [`AcquireError`], [`CapacityError`], [`ConfigError`] with [`ConfigProblem`], [`ResizeError`] |
+//! | errors | [`AcquireError`], [`CapacityError`], [`ConfigError`] with [`ConfigProblem`], [`ResizeError`], [`SplitError`] |
 //! | memory | [`MemoryRegion`], for registering all buffers with the kernel |
 //! | more | the [`guide`]: [sizing](guide::sizing), [waiting](guide::waiting), [how it works](guide::how_it_works), … |
 //!
@@ -115,6 +115,7 @@ pub use report::error::acquire::AcquireError;
 pub use report::error::capacity::CapacityError;
 pub use report::error::config::{ConfigError, ConfigProblem};
 pub use report::error::resize::ResizeError;
+pub use report::error::split::SplitError;
 pub use report::health::Health;
 pub use report::holders::{HeldBy, Holder, Holders};
 pub use report::name::Name;

@@ -28,6 +28,7 @@ mod pools;
 mod requests;
 mod resizing;
 mod share;
+mod splitting;
 mod tiers;
 mod trimming;
 mod waiting;

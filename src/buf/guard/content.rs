@@ -26,7 +26,8 @@ impl PooledBuf {
     /// [`spare_len`](PooledBuf::spare_len), and what was [consumed](PooledBuf::consume) before the data, together.
     ///
     /// The [headroom](crate::PoolConfig::headroom) does not count, but for what was [prepended](PooledBuf::prepend)
-    /// into it, as long as the data begin there. Without headroom it never changes.
+    /// into it, as long as the data begin there. Without headroom it never changes, but by
+    /// [splitting](PooledBuf::split_to): that of a part is what the part can hold.
     ///
     /// ```
     /// use poolbuf::{BufferPool, Pool, PoolConfig};

@@ -27,8 +27,8 @@ pub(crate) struct ReleaseHeader {
     pub(super) release: Release,
     /// Bytes before each buffer's first byte that belong to the buffer too.
     pub(super) headroom: u32,
-    /// Whether all bytes of all buffers are initialised.
-    pub(super) initialised: bool,
+    /// What is true of all that it lends: [`UNINITIALISED`], [`PARTS`].
+    flags: u8,
     /// What becomes of the bytes at the release.
     pub(super) wipe: Wipe,
     /// From this header to the one that a guard points to while a writer has its bytes: 1 from the first, 0 from the
@@ -38,6 +38,11 @@ pub(crate) struct ReleaseHeader {
     /// second where such reports are trusted, else 0.
     back_on_report: u8,
 }
+
+/// The bytes may not be initialised.
+const UNINITIALISED: u8 = 1;
+/// They are the parts of one buffer, and the lender is what these share.
+const PARTS: u8 = 2;
 
 /// Takes back what a guard was made from. The words of the guard as they are, so that its drop is a few loads and this
 /// call: what they say together is worked out by who wants to know. What is to be wiped ends at
@@ -50,7 +55,7 @@ impl ReleaseHeaders {
         let settled = ReleaseHeader {
             release,
             headroom,
-            initialised: true,
+            flags: 0,
             wipe,
             on_handed_out: 1,
             back_on_report: 0,
@@ -64,24 +69,55 @@ impl ReleaseHeaders {
         ReleaseHeaders { settled, handed_out }
     }
 
-    /// Lenders in front of `behind`, whose buffers they are.
-    pub(super) fn in_front_of(behind: &ReleaseHeader, release: Release) -> Self {
-        let headers = ReleaseHeaders::new(release, behind.headroom, behind.wipe);
-        match behind.initialised {
-            true => headers,
-            false => headers.of_uninitialised(),
-        }
+    /// The same, of memory that may not be initialised.
+    pub(super) const fn of_uninitialised(self) -> Self {
+        self.with_flags(UNINITIALISED)
     }
 
-    /// The same, of memory that may not be initialised.
-    pub(super) const fn of_uninitialised(mut self) -> Self {
-        self.settled.initialised = false;
-        self.handed_out.initialised = false;
+    /// A lender in front of that one, whose buffers it takes back by `release`.
+    pub(super) fn in_front_of(behind: &ReleaseHeader, release: Release) -> Self {
+        let headers = ReleaseHeaders::new(release, behind.headroom, behind.wipe);
+        headers.with_flags(behind.flags & UNINITIALISED)
+    }
+
+    /// A lender of the parts of a buffer that `whole` has lent, which takes them back by `release`. None has headroom.
+    pub(super) fn of_parts(whole: &ReleaseHeader, release: Release) -> Self {
+        let headers = ReleaseHeaders::new(release, 0, whole.wipe);
+        headers.with_flags(whole.flags & UNINITIALISED | PARTS)
+    }
+
+    const fn with_flags(mut self, flags: u8) -> Self {
+        self.settled.flags = flags;
+        self.handed_out.flags = flags;
         self
     }
 }
 
 impl ReleaseHeader {
+    /// Whether all bytes of all buffers are initialised.
+    #[inline(always)]
+    pub(super) fn initialised(&self) -> bool {
+        self.flags & UNINITIALISED == 0
+    }
+
+    /// Whether what it lends are the parts of one buffer: then the lender was made by
+    /// [`of_parts`](ReleaseHeaders::of_parts).
+    #[inline]
+    pub(super) fn lends_parts(&self) -> bool {
+        self.flags & PARTS != 0
+    }
+
+    /// Both headers of the lender, which lie where its first one does.
+    ///
+    /// # Safety
+    ///
+    /// As for `when_handed_out`.
+    #[inline]
+    pub(super) unsafe fn both(header: NonNull<Self>) -> NonNull<ReleaseHeaders> {
+        // SAFETY: the header lives, as our caller says; and it is the second of two where the number is 0.
+        unsafe { header.sub(1 - usize::from(header.as_ref().on_handed_out)).cast() }
+    }
+
     /// The header to point at when bytes are handed out. It belongs to the same lender.
     ///
     /// # Safety

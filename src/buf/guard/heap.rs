@@ -41,6 +41,18 @@ impl TryFrom<Vec<u8>> for PooledBuf {
                 BUFFER_SIZE_LIMIT,
             ));
         }
+        Ok(PooledBuf::over(memory))
+    }
+}
+
+impl PooledBuf {
+    /// A guard that has no memory at all. Costs no allocation.
+    pub(super) fn of_nothing() -> PooledBuf {
+        PooledBuf::over(Vec::new())
+    }
+
+    /// A guard over `memory`, whose capacity is within the limit.
+    fn over(memory: Vec<u8>) -> PooledBuf {
         let mut memory = ManuallyDrop::new(memory);
         // Both at most `BUFFER_SIZE_LIMIT`, a `u32`.
         let (len, capacity) = (memory.len() as u32, memory.capacity() as u32);
@@ -54,7 +66,7 @@ impl TryFrom<Vec<u8>> for PooledBuf {
         };
         // Initialised, since the `Vec` said so.
         buf.grow_to(len);
-        Ok(buf)
+        buf
     }
 }
 

@@ -15,6 +15,7 @@ mod handed_out;
 pub(crate) mod header;
 mod heap;
 mod layout;
+mod split;
 mod traits;
 pub(crate) mod trusted_read;
 pub(crate) mod vectored;
@@ -89,6 +90,9 @@ use crate::report::error::capacity::CapacityError;
 /// `consume`, [`truncate`](PooledBuf::truncate) or [`clear`](PooledBuf::clear) begins at the buffer's first byte again,
 /// with all of its capacity to spare.
 ///
+/// It is cut in two, each a guard of its own over the same buffer, by [`split_to`](PooledBuf::split_to) and
+/// [`split_off`](PooledBuf::split_off).
+///
 /// `std::mem::forget` on a guard is safe, but the pool can't lend that buffer again, and its memory stays
 /// reserved for as long as the process lives.
 #[repr(C)]
@@ -160,22 +164,27 @@ impl PooledBuf {
         if head == 0 {
             return;
         }
-        let consumed = self.place.consumed() as usize;
-        // SAFETY: where the data begin behind the buffer's first byte, `consumed` bytes before are the guard's own;
-        // where they begin before it, they go on up to there at least: `room` is larger than the buffer's size.
-        unsafe {
-            let first = match consumed {
-                0 => self.data().add(head.wrapping_neg() as usize),
-                consumed => self.data().sub(consumed),
-            };
-            self.begin_at(first, 0, self.lengths.len());
-        }
+        // SAFETY: it is there.
+        unsafe { self.begin_at(self.first_byte(), 0, self.lengths.len()) };
     }
 
     /// The first byte of the data.
     #[inline(always)]
     fn data(&self) -> NonNull<u8> {
         self.data.get()
+    }
+
+    /// The buffer's first byte.
+    #[inline(always)]
+    fn first_byte(&self) -> NonNull<u8> {
+        // SAFETY: where the data begin behind the buffer's first byte, `consumed` bytes before are the guard's own;
+        // where they begin before it, they go on up to there at least: `room` is larger than the buffer's size.
+        unsafe {
+            match self.place.consumed() {
+                0 => self.data().add(self.place.head().wrapping_neg() as usize),
+                consumed => self.data().sub(consumed as usize),
+            }
+        }
     }
 
     /// Bytes from the data's first up to the end of the buffer.

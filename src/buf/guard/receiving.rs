@@ -361,7 +361,7 @@ impl PooledBuf {
     #[inline]
     pub(super) fn initialise(&mut self) {
         // SAFETY: `from_parts` was promised that the lender lives until the release.
-        if !unsafe { self.header.as_ref() }.initialised {
+        if !unsafe { self.header.as_ref() }.initialised() {
             self.make_own(self.room());
         }
     }

@@ -9,3 +9,4 @@ pub(crate) mod acquire;
 pub(crate) mod capacity;
 pub(crate) mod config;
 pub(crate) mod resize;
+pub(crate) mod split;
