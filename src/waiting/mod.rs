@@ -7,12 +7,15 @@
 //!
 //! Several words say that requests wait, where looking at the queue would cost a lock:
 //!
-//! | what | changes under the lock of | is read without that lock by | and may be stale, since |
+//! | word | changed under | read without | stale |
 //! |---|---|---|---|
-//! | the [`Demand`](crate::free_list::Demand) of a free list | the line, and the list held | `pop`: refuses | it is set after a look that could not serve the first, in the same hold of the list |
-//! | | | `push`: tells the one that completes what is wanted | it is read while the list is locked |
-//! | gates of magazines: shut | the pool's registry | their owners | see [`magazines`](crate::free_list::magazines) |
-//! | lowest bit of a budget's word | the budget's queue | whatever charges or gives back bytes | it is in the same word as the bytes, so it never is |
+//! | [`Demand`](crate::free_list::Demand) of a free list | line, and list held | by `pop` | may be: *a* |
+//! | the same | the same | by `push`, under the list's lock | never |
+//! | gate of a magazine, shut | registry | by its owner | may be: *b* |
+//! | lowest bit of a budget's word | queue of the budget | by who charges or refunds | never: *c* |
+//!
+//! *a*: it is set in the hold of the list in which a look could not serve the first. *b*: see
+//! [`magazines`](crate::free_list::magazines). *c*: it is in one word with the bytes.
 //!
 //! *Which lock comes first:* line, registry of magazines, free list, queue of a budget. Never two lines, and no line
 //! under a budget: what a budget has bytes for is looked at [after](after) all have been let go.

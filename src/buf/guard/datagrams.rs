@@ -134,9 +134,8 @@ impl PooledBuf {
     /// [`WriteZero`](io::ErrorKind::WriteZero), when nothing more fits. In each case nothing counts as written.
     #[inline]
     pub fn recv<S: TrustedRecv>(&mut self, socket: &S) -> io::Result<usize> {
-        let recv = |spare: &mut [u8]| Ok((socket.recv(spare)?, ()));
         // SAFETY: the socket does what is asked of it, or else it would not be marked.
-        Ok(unsafe { self.receive_datagram(S::LARGEST, recv) }?.0)
+        unsafe { self.receive_datagram(S::LARGEST, |spare| socket.recv(spare)) }
     }
 
     /// Receives one datagram, and says from where.

@@ -35,15 +35,11 @@ impl PooledBuf {
         #[cfg(windows)]
         use std::os::windows::fs::FileExt;
 
-        let read = |spare: &mut [u8]| {
-            #[cfg(unix)]
-            let bytes = file.read_at(spare, offset)?;
-            #[cfg(windows)]
-            let bytes = file.seek_read(spare, offset)?;
-            Ok((bytes, ()))
-        };
+        #[cfg(unix)]
+        let read = |spare: &mut [u8]| file.read_at(spare, offset);
+        #[cfg(windows)]
+        let read = |spare: &mut [u8]| file.seek_read(spare, offset);
         // SAFETY: hands the bytes to a system call, which does what `TrustedRead for File` says.
-        let received = unsafe { self.receive_bytes(read) };
-        Ok(received?.0)
+        unsafe { self.receive_bytes(read) }
     }
 }

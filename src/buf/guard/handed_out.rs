@@ -106,9 +106,9 @@ impl<'a> HandedOut<'a> {
     ///
     /// That of the report; [`InvalidData`](io::ErrorKind::InvalidData) when it is of more bytes than these.
     #[inline]
-    pub(super) fn reported<T>(self, report: io::Result<(usize, T)>) -> io::Result<(usize, T)> {
+    pub(super) fn reported<R: Report>(self, report: io::Result<R>) -> io::Result<R> {
         match &report {
-            Ok((bytes, _)) => self.received(*bytes).map_err(claims_too_much)?,
+            Ok(report) => self.received(report.bytes()).map_err(claims_too_much)?,
             Err(error) if has_written_nothing(error) => self.untouched(),
             Err(_) => drop(self),
         }
@@ -145,6 +145,27 @@ impl Drop for HandedOut<'_> {
     #[inline]
     fn drop(&mut self) {
         self.buf.mark_dirty(self.end);
+    }
+}
+
+/// What a receive reports.
+pub(super) trait Report {
+    /// How many bytes came.
+    fn bytes(&self) -> usize;
+}
+
+impl Report for usize {
+    #[inline]
+    fn bytes(&self) -> usize {
+        *self
+    }
+}
+
+/// And from where.
+impl<A> Report for (usize, A) {
+    #[inline]
+    fn bytes(&self) -> usize {
+        self.0
     }
 }
 

@@ -20,7 +20,7 @@ use std::mem::MaybeUninit;
 use std::slice;
 
 use crate::base::wipe::Wipe;
-use crate::buf::guard::handed_out::{HandedOut, claims_too_much, uninterrupted};
+use crate::buf::guard::handed_out::{HandedOut, Report, claims_too_much, uninterrupted};
 use crate::buf::guard::header::ReleaseHeader;
 use crate::buf::guard::trusted_read::TrustedRead;
 use crate::buf::guard::words::Lengths;
@@ -63,8 +63,7 @@ impl PooledBuf {
     #[inline]
     pub fn read_from(&mut self, reader: &mut (impl TrustedRead + ?Sized)) -> io::Result<usize> {
         // SAFETY: the reader does what is asked of it, or else it would not be marked.
-        let received = unsafe { self.receive_bytes(|spare| Ok((reader.read(spare)?, ()))) };
-        Ok(received?.0)
+        unsafe { self.receive_bytes(|spare| reader.read(spare)) }
     }
 
     /// As [`read_from`](PooledBuf::read_from), from any reader.
@@ -151,7 +150,7 @@ impl PooledBuf {
         let mut out = HandedOut::to_stream(self)?;
         // SAFETY: only `fill` gets them, of which our caller says that it writes bytes and reports how many.
         let report = fill(unsafe { out.uninit() });
-        Ok(out.reported(report.map(|bytes| (bytes, ())))?.0)
+        out.reported(report)
     }
 
     /// As [`fill_with`](PooledBuf::fill_with), for one datagram of at most `most` bytes: for `recvmsg`, `recvmmsg`, and
@@ -202,7 +201,7 @@ impl PooledBuf {
         let mut out = HandedOut::to_datagrams(self, most)?;
         // SAFETY: only `recv` gets them, of which our caller says that it writes bytes and reports how many.
         let report = recv(unsafe { out.uninit() });
-        Ok(out.reported(report.map(|bytes| (bytes, ())))?.0)
+        out.reported(report)
     }
 
     /// All the bytes that can still be added, for writing into; [`commit`](PooledBuf::commit) then says
@@ -372,10 +371,10 @@ impl PooledBuf {
     ///
     /// `read` does what [`TrustedRead`] asks for.
     #[inline]
-    pub(super) unsafe fn receive_bytes<T>(
+    pub(super) unsafe fn receive_bytes(
         &mut self,
-        mut read: impl FnMut(&mut [u8]) -> io::Result<(usize, T)>,
-    ) -> io::Result<(usize, T)> {
+        mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         uninterrupted(|| {
             let mut out = HandedOut::to_stream(self)?;
             // SAFETY: only `read` gets them, which our caller says does what `TrustedRead` asks for.
@@ -390,11 +389,11 @@ impl PooledBuf {
     ///
     /// `recv` does what [`TrustedRecv`](crate::TrustedRecv) asks for.
     #[inline]
-    pub(super) unsafe fn receive_datagram<T>(
+    pub(super) unsafe fn receive_datagram<R: Report>(
         &mut self,
         most: usize,
-        mut recv: impl FnMut(&mut [u8]) -> io::Result<(usize, T)>,
-    ) -> io::Result<(usize, T)> {
+        mut recv: impl FnMut(&mut [u8]) -> io::Result<R>,
+    ) -> io::Result<R> {
         uninterrupted(|| {
             let mut out = HandedOut::to_datagrams(self, most)?;
             // SAFETY: only `recv` gets them, which our caller says does what `TrustedRecv` asks for.
