@@ -62,6 +62,7 @@ methods! {
     fn acquire_async(len: usize = LEN) -> Acquire<'_>;
     fn acquire_many(count: usize = COUNT, len: usize = LEN) -> Result<Vec<PooledBuf>, AcquireError>;
     fn acquire_many_async(count: usize = COUNT, len: usize = LEN) -> Acquire<'_, Vec<PooledBuf>>;
+    fn acquire_more(count: usize = COUNT, len: usize = LEN) -> Result<Vec<PooledBuf>, AcquireError>;
     fn acquire_chain(len: usize = LEN) -> Result<PooledChain, AcquireError>;
     fn acquire_chain_async(len: usize = LEN) -> Acquire<'_, PooledChain>;
     fn max_len() -> usize;

@@ -19,6 +19,7 @@ mod budget;
 mod closing;
 mod explore;
 mod freezing;
+mod growing;
 mod ledger;
 mod lending;
 mod lock_free;

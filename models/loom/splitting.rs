@@ -1,5 +1,5 @@
-//! Buffers that are split in parts, which threads use and drop: each goes back once, with the last of them, when what all
-//! have done has happened.
+//! Buffers that are split in parts, which threads use and drop: each goes back once, with the last of them, when what
+//! all have done has happened.
 
 use loom::thread;
 use poolbuf::{BufferPool, Pool, PoolConfig, PooledBuf, Wipe};
@@ -50,7 +50,7 @@ fn wiped_by_the_last(pool: BufferPool) {
         }),
     ];
     drop(middle);
-    others.map(|other| other.join().unwrap());
+    others.into_iter().for_each(|other| other.join().unwrap());
     let mut next = pool.acquire().unwrap();
     // SAFETY: nothing is written.
     let raw = unsafe { next.spare_capacity_mut() };
@@ -97,6 +97,6 @@ fn lock_free_pool_parts_dropped_beside_the_last_handle() {
         let front = back.split_to(8).unwrap();
         let others = [thread::spawn(move || drop(front)), thread::spawn(move || drop(back))];
         drop(pool);
-        others.map(|other| other.join().unwrap());
+        others.into_iter().for_each(|other| other.join().unwrap());
     });
 }

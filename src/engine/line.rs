@@ -16,9 +16,9 @@
 //!
 //! Had R left between the two steps of U, then U would have found nobody to serve, and its buffer would be free.
 //!
-//! *What keeps the stocks there.* The line knows those of its tiers by pointer, and uses one only while it is locked and
-//! a request is linked there, or was under the same lock. A stock is part of a core, whose last handle closes it, under
-//! the lock of the line, and that unlinks all; so it is there until the lock is let go.
+//! *What keeps the stocks there.* The line knows those of its tiers by pointer, and uses one only while it is locked
+//! and a request is linked there, or was under the same lock. A stock is part of a core, whose last handle closes it,
+//! under the lock of the line, and that unlinks all; so it is there until the lock is let go.
 
 use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
@@ -26,8 +26,10 @@ use std::sync::{Arc, Weak};
 use crossbeam_utils::CachePadded;
 
 use crate::base::sync::{Mutex, MutexGuard, Ordering};
+use crate::buf::guard::PooledBuf;
 use crate::engine::stock::Stock;
 use crate::free_list::{Demand, FreeList, Held, Slot};
+use crate::report::holders::Caller;
 use crate::waiting::after::After;
 use crate::waiting::budget::LookAgain;
 use crate::waiting::loan::Loan;
@@ -135,6 +137,37 @@ impl<F: FreeList> LockedLine<F> {
         self.queue.grant(first, tier, loan, others, after);
         self.queue.count_handed_on(tier);
         Ok(())
+    }
+
+    /// Takes `count` buffers of a tier past the requests that wait there, if so many are free, and adds them to `out`,
+    /// which has room; returns whether it did. They are charged.
+    ///
+    /// The demand stays. That fewer are free is no news to it: it says how many the first wants, or that it lacks
+    /// bytes, and then it is looked at when some come back.
+    ///
+    /// # Safety
+    ///
+    /// As for `serve`.
+    pub(super) unsafe fn take_past(
+        &mut self,
+        stock: NonNull<Stock<F>>,
+        count: u32,
+        caller: Caller,
+        out: &mut Vec<PooledBuf>,
+    ) -> bool {
+        // SAFETY: as our caller says.
+        let (alive, lending) = unsafe { (stock.as_ref(), Stock::lending(stock)) };
+        let mut held = alive.free_list.hold();
+        let enough = held.allowed() >= count;
+        if enough {
+            out.extend((0..count).map(|_| {
+                let slot = held.take();
+                alive.track(&slot, caller);
+                // SAFETY: just taken, charged and tracked.
+                unsafe { lending.lend(slot) }
+            }));
+        }
+        enough
     }
 
     /// Looks at all of these tiers, one after the other: at the smaller one first, which serves a request that both

@@ -13,7 +13,7 @@
 //! | `handle` | a handle; making a pool, cloning, closing |
 //! | `stats`, `refusal` | what a pool says, of itself and to who is refused |
 //! | `acquire`, `many` | lending without waiting |
-//! | `wait`, `resize` | waiting; changing the max |
+//! | `wait`, `more`, `resize` | waiting; lending past those who wait; changing the max |
 
 pub(crate) mod config;
 
@@ -21,6 +21,7 @@ pub(crate) mod acquire;
 pub(crate) mod handle;
 pub(crate) mod line;
 mod many;
+mod more;
 mod pool_core;
 pub(crate) mod refusal;
 mod release;

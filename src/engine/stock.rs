@@ -29,8 +29,8 @@ pub(super) struct Stock<F: FreeList> {
     pub(super) witness: Witness,
 }
 
-/// How buffers are lent. *Plain* loans are noted nowhere, neither by a budget nor by a tracker: the free list's fast path,
-/// which knows of neither, may make them.
+/// How buffers are lent. *Plain* loans are noted nowhere, neither by a budget nor by a tracker: the free list's fast
+/// path, which knows of neither, may make them.
 #[derive(Clone, Copy)]
 pub(super) struct Loans {
     /// Requests for fewer bytes may have a plain loan: all that the buffers can hold, or none. One number, so that the

@@ -219,8 +219,9 @@ pub(crate) trait Held {
 }
 
 /// The side of a list where buffers are put back. Another thread may free the list as soon as the last of them
-/// is back: before the call that put it back returns. So what is passed to such a call refers to atomics and locks alone, of which
-/// the compiler does not assume that they outlive the call, as it does of what a reference to plain bytes refers to.
+/// is back: before the call that put it back returns. So what is passed to such a call refers to atomics and locks
+/// alone, of which the compiler does not assume that they outlive the call, as it does of what a reference to plain
+/// bytes refers to.
 pub(crate) trait ReleaseSide: Copy {
     /// Does what `push` does if that takes a few instructions only; else the buffer is the caller's still.
     fn push_fast(self, slot: Slot) -> Result<(), Slot>;

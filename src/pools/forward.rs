@@ -82,6 +82,14 @@ macro_rules! public_pool {
                 self.handle.acquire_many(count, len, caller)
             }
 
+            fn acquire_more(
+                &self,
+                count: usize,
+                len: usize,
+            ) -> Result<Vec<$crate::buf::guard::PooledBuf>, $crate::report::error::acquire::AcquireError> {
+                self.handle.acquire_more(count, len, std::panic::Location::caller())
+            }
+
             fn acquire_many_async(
                 &self,
                 count: usize,

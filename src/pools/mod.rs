@@ -4,6 +4,7 @@
 pub(crate) mod aligned;
 pub(crate) mod buffer;
 mod forward;
+mod grow;
 pub(crate) mod heap;
 pub(crate) mod lock_free;
 pub(crate) mod multi_size;

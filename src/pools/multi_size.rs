@@ -147,8 +147,8 @@ impl MultiSizeConfig {
         self
     }
 
-    /// Serves requests for more bytes than the largest tier has by memory of the [`Heap`] of exactly that length, charged
-    /// to `budget`. Without this they are refused as too large.
+    /// Serves requests for more bytes than the largest tier has by memory of the [`Heap`] of exactly that length,
+    /// charged to `budget`. Without this they are refused as too large.
     ///
     /// ```
     /// use poolbuf::{AcquireError, Budget, MultiSizeConfig, MultiSizePool, Pool, PoolConfig};
@@ -439,6 +439,14 @@ impl Pool for MultiSizePool {
             return Ok(bufs);
         }
         from_either(home, next, many, |tier| tier.handle.try_acquire_many(many, caller))
+    }
+
+    /// Of the tier that fits alone.
+    fn acquire_more(&self, count: usize, len: usize) -> Result<Vec<PooledBuf>, AcquireError> {
+        match self.serving(len) {
+            Some((home, _)) => home.acquire_more(count, len),
+            None => self.beyond_tiers(len)?.acquire_more(count, len),
+        }
     }
 
     /// Of the tiers that [`MultiSizeConfig::overflow`] allows, whichever can lend all first does.

@@ -217,6 +217,22 @@ pub trait Pool: fmt::Debug + Send + Sync {
         Acquire::ready(self.acquire_many(count, len))
     }
 
+    /// As [`acquire_many`](Pool::acquire_many), for who holds some buffers already and needs more to finish: what is
+    /// free is lent past the requests that wait. They hold nothing, and can go on waiting; if who holds could get no
+    /// more while anybody waits, then nobody would finish. See [`PooledChain::try_grow`].
+    ///
+    /// Bound what one client may hold by a [`Share`](crate::Share), or those that wait could starve. Costs what
+    /// `acquire_many` does; while requests wait, a lock more. Pools of your own that don't say otherwise refuse while
+    /// requests wait, if `acquire_many` does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`acquire_many`](Pool::acquire_many).
+    #[track_caller]
+    fn acquire_more(&self, count: usize, len: usize) -> Result<Vec<PooledBuf>, AcquireError> {
+        self.acquire_many(count, len)
+    }
+
     /// Lends buffers that can hold at least `len` bytes together, all or none, to be written and read as one. Never
     /// waits. For messages that are larger than any buffer of the pool; at least one buffer.
     ///
@@ -340,6 +356,7 @@ forward! {
     fn acquire_async(&self, len: usize) -> Acquire<'_>;
     fn acquire_many(&self, count: usize, len: usize) -> Result<Vec<PooledBuf>, AcquireError>;
     fn acquire_many_async(&self, count: usize, len: usize) -> Acquire<'_, Vec<PooledBuf>>;
+    fn acquire_more(&self, count: usize, len: usize) -> Result<Vec<PooledBuf>, AcquireError>;
     fn acquire_chain(&self, len: usize) -> Result<PooledChain, AcquireError>;
     fn acquire_chain_async(&self, len: usize) -> Acquire<'_, PooledChain>;
     fn capacity_for(&self, len: usize) -> Option<usize>;

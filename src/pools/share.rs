@@ -27,27 +27,28 @@ use crate::waiting::waker::UserWaker;
 
 /// A handle of a pool whose loans are charged to a [`Budget`] first: to that of a peer, a tenant, a route.
 ///
-/// It bounds how much of the pool one of several may hold, so that a client that promises and does not send, or does not
-/// read, uses up its own share and nobody else's. A request waits for its share in the share's own queue, and comes to
-/// the pool only then: who is over its limit stands in nobody's way. (It holds the share's bytes while it waits for the
-/// pool. That keeps them from other requests of the same share alone.) Several handles, of several pools too, can be
-/// charged to one budget.
+/// It bounds how much of the pool one of several may hold, so that a client that promises and does not send, or does
+/// not read, uses up its own share and nobody else's. A request waits for its share in the share's own queue, and comes
+/// to the pool only then: who is over its limit stands in nobody's way. (It holds the share's bytes while it waits for
+/// the pool. That keeps them from other requests of the same share alone.) Several handles, of several pools too, can
+/// be charged to one budget.
 ///
 /// A buffer is charged with all of its bytes, as a pool's own budget charges it. On a
-/// [`MultiSizePool`](crate::MultiSizePool) that may lend from the next larger tier, a request needs a share that has room
-/// for that one; what it does not use goes back at once.
+/// [`MultiSizePool`](crate::MultiSizePool) that may lend from the next larger tier, a request needs a share that has
+/// room for that one; what it does not use goes back at once.
 ///
-/// *A reserved minimum* is the same thing the other way round: charge all ordinary handles to one budget that is smaller
-/// than the pool, and what is left is there for the handle that is not charged, for control messages say.
+/// *A reserved minimum* is the same thing the other way round: charge all ordinary handles to one budget that is
+/// smaller than the pool, and what is left is there for the handle that is not charged, for control messages say.
 ///
 /// [`close`](Pool::close) closes this handle and its clones alone. Figures, [`holders`](Pool::holders) and
 /// [`trim`](Pool::trim) are the pool's; what the share lends is told by [`Budget::stats`]. A request that the share can
 /// never serve is refused as [`OverBudget`](AcquireError::OverBudget), waiting or not.
 ///
 /// *Cost.* To make one: an allocation of some 250 bytes, and another of 100 at its first loan (of each size); so each
-/// connection can have its own. A loan pays for two atomic updates of the budget and three of counts beside what the pool
-/// costs, and one that can wait for two allocations: `cargo bench --bench extras` prints it. Who uses no share pays
-/// nothing. A pool of your own pays for an allocation at each loan, since this does not know how long its lenders live.
+/// connection can have its own. A loan pays for two atomic updates of the budget and three of counts beside what the
+/// pool costs, and one that can wait for two allocations: `cargo bench --bench extras` prints it. Who uses no share
+/// pays nothing. A pool of your own pays for an allocation at each loan, since this does not know how long its lenders
+/// live.
 ///
 /// ```
 /// use poolbuf::{AcquireError, Budget, BufferPool, Pool, Share};
@@ -108,8 +109,8 @@ struct Waiting {
 }
 
 impl<P: Pool> Share<P> {
-    /// A handle of `pool` whose loans are charged to `budget` first, before the pool's own. An `Arc<dyn Pool>` is a pool
-    /// too.
+    /// A handle of `pool` whose loans are charged to `budget` first, before the pool's own. An `Arc<dyn Pool>` is a
+    /// pool too.
     pub fn new(pool: P, budget: &Budget) -> Self {
         Share {
             shared: Arc::new(SharedShare {
@@ -169,16 +170,19 @@ impl<P: Pool> SharedShare<P> {
         }
     }
 
-    /// Charges a request that does not wait.
-    fn charge(&self, count: usize, len: usize) -> Result<Option<Charge>, AcquireError> {
+    /// Charges a request that does not wait, by `by`. Nothing for one that is larger than all buffers: the pool says
+    /// so.
+    fn charge(
+        &self,
+        count: usize,
+        len: usize,
+        by: impl FnOnce(&Budget, u64) -> Result<Charge, Exceeded>,
+    ) -> Result<Charge, AcquireError> {
         if self.waiting.lock().closed {
             return Err(self.closed());
         }
-        let Some(bytes) = self.bytes_of(count, len) else {
-            return Ok(None);
-        };
-        let charged = Charge::try_new(&self.account.budget, bytes);
-        charged.map(Some).map_err(|Exceeded { lent, wanted }| {
+        let bytes = self.bytes_of(count, len).unwrap_or(0);
+        by(&self.account.budget, bytes).map_err(|Exceeded { lent, wanted }| {
             self.account.budget.count_refused();
             self.over_budget(bytes, lent, wanted)
         })
@@ -422,23 +426,22 @@ impl<P: Pool + 'static> Lender for ShareRequest<P> {
 
 impl<P: Pool + 'static> Pool for Share<P> {
     fn acquire_for(&self, len: usize) -> Result<PooledBuf, AcquireError> {
-        let shared = &*self.shared;
-        let charge = shared.charge(1, len)?;
-        let buf = shared.pool.acquire_for(len)?;
-        match charge {
-            Some(mut charge) => shared.lend(buf, &mut charge),
-            None => Ok(buf),
-        }
+        let mut charge = self.shared.charge(1, len, Charge::try_new)?;
+        let buf = self.shared.pool.acquire_for(len)?;
+        self.shared.lend(buf, &mut charge)
     }
 
     fn acquire_many(&self, count: usize, len: usize) -> Result<Vec<PooledBuf>, AcquireError> {
-        let shared = &*self.shared;
-        let charge = shared.charge(count, len)?;
-        let bufs = shared.pool.acquire_many(count, len)?;
-        match charge {
-            Some(charge) => shared.lend_all(bufs, charge),
-            None => Ok(bufs),
-        }
+        let charge = self.shared.charge(count, len, Charge::try_new)?;
+        let bufs = self.shared.pool.acquire_many(count, len)?;
+        self.shared.lend_all(bufs, charge)
+    }
+
+    /// Past those that wait for the share, too.
+    fn acquire_more(&self, count: usize, len: usize) -> Result<Vec<PooledBuf>, AcquireError> {
+        let charge = self.shared.charge(count, len, Charge::past)?;
+        let bufs = self.shared.pool.acquire_more(count, len)?;
+        self.shared.lend_all(bufs, charge)
     }
 
     fn acquire_async(&self, len: usize) -> Acquire<'_> {

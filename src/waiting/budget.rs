@@ -224,8 +224,17 @@ impl Budget {
     /// Counts `bytes` as lent for buffers that are looked for afterwards, unless that is too much or other requests
     /// wait. It is followed by `note_lent` or by `refund`.
     pub(crate) fn charge_ahead(&self, bytes: u64) -> Result<(), Exceeded> {
+        self.charge_if(bytes, |state| state & WANTED == 0)
+    }
+
+    /// The same, whoever waits: for who holds some already.
+    pub(crate) fn charge_past(&self, bytes: u64) -> Result<(), Exceeded> {
+        self.charge_if(bytes, |_| true)
+    }
+
+    fn charge_if(&self, bytes: u64, may: impl Fn(u64) -> bool) -> Result<(), Exceeded> {
         let shared = &*self.shared;
-        let fits = |state| state & WANTED == 0 && self.fits(state, bytes);
+        let fits = |state| may(state) && self.fits(state, bytes);
         let charged = shared
             .state
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {

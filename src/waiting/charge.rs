@@ -27,7 +27,15 @@ impl Charge {
         Ok(Charge { budget, bytes })
     }
 
-    /// Takes as many as `bytes` out of it, or all: they are lent now, and stay charged until [`refund`] gives them back.
+    /// The same, whoever waits: for who holds some already.
+    pub(crate) fn past(budget: &Budget, bytes: u64) -> Result<Self, Exceeded> {
+        budget.charge_past(bytes)?;
+        let budget = budget.clone();
+        Ok(Charge { budget, bytes })
+    }
+
+    /// Takes as many as `bytes` out of it, or all: they are lent now, and stay charged until [`refund`] gives them
+    /// back.
     pub(crate) fn take(&mut self, bytes: u64) -> u64 {
         let taken = bytes.min(self.bytes);
         self.bytes -= taken;

@@ -1,8 +1,8 @@
 //! Makes the folders of inputs in which cargo-fuzz looks for its corpus, and back again the files that are kept:
 //!
 //! ```text
-//! cargo run -p poolbuf-state-machine --example corpus -- unpack    fuzz/corpus/TARGET.txt into files in fuzz/corpus/TARGET/
-//! cargo run -p poolbuf-state-machine --example corpus -- pack      and back, where there is such a folder, which is removed
+//! cargo run -p poolbuf-state-machine --example corpus -- unpack    fuzz/corpus/TARGET.txt into fuzz/corpus/TARGET/
+//! cargo run -p poolbuf-state-machine --example corpus -- pack      and back, if there is such a folder; removes it
 //! ```
 
 use std::error::Error;

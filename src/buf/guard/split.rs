@@ -26,9 +26,9 @@ impl PooledBuf {
     /// [reclaimed](PooledBuf::try_reclaim). A part is split again as any guard is.
     ///
     /// *The buffer goes back when its last part is dropped*, on whatever thread: then it is wiped, no longer among the
-    /// [holders](crate::Pool::holders), and refunded to a [budget](crate::Budget). So a small part that is kept for long
-    /// keeps a large buffer, and a secret in a part that was dropped stays in memory until then; copy what is to be
-    /// kept, by [`to_vec`](slice::to_vec), and overwrite what is to be gone, by
+    /// [holders](crate::Pool::holders), and refunded to a [budget](crate::Budget). So a small part that is kept for
+    /// long keeps a large buffer, and a secret in a part that was dropped stays in memory until then; copy what is to
+    /// be kept, by [`to_vec`](slice::to_vec), and overwrite what is to be gone, by
     /// [`as_mut_slice`](PooledBuf::as_mut_slice). A part that would have neither bytes nor room (the first 0 bytes, or
     /// all of a full guard) is no part: it keeps nothing, and the other stays as it was.
     ///

@@ -77,7 +77,8 @@ impl Kind {
     }
 }
 
-/// Builds the program that cargo knows by `target`, and returns where it is. Cargo tells on standard error how far it is.
+/// Builds the program that cargo knows by `target`, and returns where it is. Cargo tells on standard error how far it
+/// is.
 fn build(target: [&str; 4], name: &str) -> Result<PathBuf, BuildError> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // Under cargo that is where the package is now; it may have been built elsewhere.
