@@ -70,7 +70,8 @@ impl<F: FreeList> PoolHandle<F> {
             },
             layout.headroom,
             config.wipe,
-        );
+        )
+        .waited_for(release::is_wanted::<F>);
         let core = Box::new(PoolCore {
             stock: Stock {
                 header,

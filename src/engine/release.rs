@@ -11,6 +11,7 @@ use crate::buf::guard::words::{Lengths, Place};
 use crate::engine::pool_core::PoolCore;
 use crate::free_list::{FreeList, NotTaken, ReleaseSide, Slot};
 use crate::waiting::after::After;
+use crate::waiting::budget::Budget;
 
 /// Takes a guard's buffer back, as it is.
 ///
@@ -130,4 +131,18 @@ unsafe fn release_slow<F: FreeList>(core: NonNull<PoolCore<F>>, slot: Slot) {
     unsafe { line.take_back(alive.stock.tier, slot, &mut after) };
     drop(line);
     after.settle();
+}
+
+/// Whether requests wait that a buffer of this core could serve: in its line, or for bytes of its budget.
+///
+/// # Safety
+///
+/// The header is that of a core, a buffer of which is out.
+pub(super) unsafe fn is_wanted<F: FreeList>(header: NonNull<ReleaseHeader>) -> bool {
+    // SAFETY: the core is alive because the buffer is out.
+    let core = unsafe { header.cast::<PoolCore<F>>().as_ref() };
+    let stock = &core.stock;
+    // The demand may be that of a request that has been served: the line knows.
+    stock.free_list.is_wanted() && core.line.lock().queue.first(stock.tier).is_some()
+        || stock.budget.as_ref().is_some_and(Budget::is_wanted)
 }

@@ -98,6 +98,10 @@ impl Told for Debit {
         self.account.lent.fetch_sub(1, Ordering::Relaxed);
         refund(&self.account.budget, self.bytes);
     }
+
+    fn is_wanted(&self) -> bool {
+        self.account.budget.is_wanted()
+    }
 }
 
 /// Requests that wait, to be woken when the share is closed.

@@ -261,6 +261,11 @@ impl Budget {
         }
     }
 
+    /// Whether a request waits for bytes.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.shared.state.load(Ordering::Relaxed) & WANTED != 0
+    }
+
     /// Counts a request that was refused for want of bytes.
     pub(crate) fn count_refused(&self) {
         self.shared.refused.fetch_add(1, Ordering::Relaxed);

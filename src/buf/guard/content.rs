@@ -3,6 +3,7 @@
 use std::ptr::NonNull;
 use std::slice;
 
+use crate::buf::guard::header::ReleaseHeader;
 use crate::buf::guard::{NO_SLOT, PooledBuf};
 use crate::free_list::Slot;
 use crate::report::error::capacity::CapacityError;
@@ -266,6 +267,43 @@ impl PooledBuf {
         // SAFETY: `from_parts` was promised that the lender lives until the release.
         let before = unsafe { self.header.as_ref() }.headroom;
         before.wrapping_add(self.place.head()) as usize
+    }
+
+    /// Whether requests wait that this buffer could serve if it came back: for a buffer of its pool (on a
+    /// [`MultiSizePool`](crate::MultiSizePool), of its tier), or for bytes of a budget that it is charged to. Never for
+    /// memory that is of no pool and no budget.
+    ///
+    /// For who holds a buffer for a client that does not read: while nobody waits, it may as well keep it; when
+    /// somebody does, it copies the rest to the [heap](crate::Heap) and lets go. It may be out of date when it returns.
+    /// Costs a load or two, and a lock where requests do wait.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Heap, Pool, PooledBuf};
+    ///
+    /// let pool = BufferPool::new(1024, 0, 1)?;
+    /// let mut answer = pool.acquire()?;
+    /// answer.extend_from_slice(b"what is not read")?;
+    /// assert!(!answer.is_wanted());
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let waiting = pool.clone();
+    /// let other = tokio::spawn(async move { waiting.acquire_async(1024).await.map(drop) });
+    /// tokio::task::yield_now().await;
+    /// assert!(answer.is_wanted());
+    /// let mut rest = Heap.acquire_for(answer.len())?;
+    /// rest.extend_from_slice(&answer)?;
+    /// answer = rest; // the pool's buffer goes back
+    /// other.await??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// assert_eq!((&answer[..], answer.is_wanted()), (&b"what is not read"[..], false));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        // SAFETY: `from_parts` was promised that the lender lives until the release, which has not been.
+        unsafe { ReleaseHeader::is_wanted(self.header) }
     }
 
     /// Which of its pool's buffers it is, from 0 on: see [`MemoryRegion`](crate::MemoryRegion). `None` for memory that

@@ -20,6 +20,9 @@ use crate::free_list::Slot;
 pub(crate) trait Told: Send + Sync + 'static {
     /// A guard was released, and its buffer is back.
     fn released(&self);
+
+    /// Whether requests wait for what comes back then.
+    fn is_wanted(&self) -> bool;
 }
 
 /// See the module. The headers come first, so a guard's pointer to them is one to the whole.
@@ -55,7 +58,7 @@ impl<T: Told> Front<T> {
         // SAFETY: the lender lives until the release.
         let behind = unsafe { buf.header.as_ref() };
         Arc::new(Front {
-            headers: ReleaseHeaders::in_front_of(behind, release::<T>),
+            headers: ReleaseHeaders::in_front_of(behind, release::<T>).waited_for(is_wanted::<T>),
             behind: buf.header,
             keeps,
             told,
@@ -101,4 +104,16 @@ unsafe fn release<T: Told>(
     // SAFETY: the lender behind lives, since the buffer is out; and the words are its guard's, as our caller says.
     unsafe { (front.behind.as_ref().release)(front.behind, data, place, lengths, slot) };
     front.told.released();
+}
+
+/// Whether what is told, or the lender behind, has something for requests that wait.
+///
+/// # Safety
+///
+/// The header is the first of a `Front<T>`, and a guard that points to it is not released.
+unsafe fn is_wanted<T: Told>(header: NonNull<ReleaseHeader>) -> bool {
+    // SAFETY: the guard's count keeps it alive.
+    let front = unsafe { header.cast::<Front<T>>().as_ref() };
+    // SAFETY: the lender behind lives, since the buffer is out.
+    front.told.is_wanted() || unsafe { ReleaseHeader::is_wanted(front.behind) }
 }

@@ -25,6 +25,7 @@ pub(crate) struct ReleaseHeaders {
 /// One of the two.
 pub(crate) struct ReleaseHeader {
     pub(super) release: Release,
+    pub(super) is_wanted: IsWanted,
     /// Bytes before each buffer's first byte that belong to the buffer too.
     pub(super) headroom: u32,
     /// What is true of all that it lends: [`UNINITIALISED`], [`PARTS`].
@@ -49,11 +50,20 @@ const PARTS: u8 = 2;
 /// [`Lengths::written_end`]; what is to be hidden from the next holder is said by [`Slot::used`].
 pub(crate) type Release = unsafe fn(NonNull<ReleaseHeader>, NonNull<u8>, Place, Lengths, Slot);
 
+/// Whether requests wait that a buffer of this lender could serve. Called with its first header.
+pub(crate) type IsWanted = unsafe fn(NonNull<ReleaseHeader>) -> bool;
+
+/// Of a lender for which none waits.
+unsafe fn never(_: NonNull<ReleaseHeader>) -> bool {
+    false
+}
+
 impl ReleaseHeaders {
     /// A lender that takes buffers back by `release`, with the pointer to this as the pointer to its first header.
     pub(crate) const fn new(release: Release, headroom: u32, wipe: Wipe) -> Self {
         let settled = ReleaseHeader {
             release,
+            is_wanted: never,
             headroom,
             flags: 0,
             wipe,
@@ -67,6 +77,13 @@ impl ReleaseHeaders {
             ..settled
         };
         ReleaseHeaders { settled, handed_out }
+    }
+
+    /// The same, whose buffers may be waited for.
+    pub(crate) const fn waited_for(mut self, is_wanted: IsWanted) -> Self {
+        self.settled.is_wanted = is_wanted;
+        self.handed_out.is_wanted = is_wanted;
+        self
     }
 
     /// The same, of memory that may not be initialised.
@@ -105,6 +122,19 @@ impl ReleaseHeader {
     #[inline]
     pub(super) fn lends_parts(&self) -> bool {
         self.flags & PARTS != 0
+    }
+
+    /// Whether requests wait that a buffer of its lender could serve.
+    ///
+    /// # Safety
+    ///
+    /// As for `when_handed_out`; and a guard that points to it is not released.
+    pub(super) unsafe fn is_wanted(header: NonNull<Self>) -> bool {
+        // SAFETY: the lender lives, as our caller says.
+        unsafe {
+            let first = Self::both(header).cast::<ReleaseHeader>();
+            (first.as_ref().is_wanted)(first)
+        }
     }
 
     /// Both headers of the lender, which lie where its first one does.

@@ -199,7 +199,7 @@ impl PooledBuf {
         let slot = Slot::from_word(self.slot);
         let mut record = vec_for(1).map_err(|OutOfMemory { bytes }| SplitError::OutOfMemory { bytes })?;
         record.push(Shared {
-            headers: ReleaseHeaders::of_parts(lender, release_part),
+            headers: ReleaseHeaders::of_parts(lender, release_part).waited_for(whole_is_wanted),
             parts: AtomicU32::new(2),
             written: AtomicU32::new(self.lengths.written_end(self.place)),
             dirty: AtomicU32::new(slot.dirty()),
@@ -322,4 +322,14 @@ unsafe fn release_part(header: NonNull<ReleaseHeader>, data: NonNull<u8>, place:
             (whole.header.as_ref().release)(whole.header, whole.memory, place, lengths, slot);
         }
     }
+}
+
+/// Whether requests wait that the whole buffer could serve.
+///
+/// # Safety
+///
+/// The header is the first of a record, one of whose parts is not released.
+unsafe fn whole_is_wanted(header: NonNull<ReleaseHeader>) -> bool {
+    // SAFETY: it lives while that part is counted, and so does the lender of the whole.
+    unsafe { ReleaseHeader::is_wanted(header.cast::<Shared>().as_ref().header) }
 }
