@@ -1,7 +1,7 @@
-//! An HTTP server (hyper) that takes uploads into chains of pooled buffers: as many as the body needs, acquired at once
-//! before any of it is read, and sent back to the client as they are, without a copy. An upload that finds too few
-//! buffers waits, and is told to come again (503 with `Retry-After`) when it has waited for too long. `GET /metrics` is
-//! for Prometheus.
+//! An HTTP server (hyper) that takes uploads into chains of pooled buffers, which grow as the body comes, and sends them
+//! back to the client as they are, without a copy. What a client announces is a promise: one that sends nothing holds
+//! nothing, and one that stops in the middle is cut off. An upload waits for its first buffer, and is told to come again
+//! (503 with `Retry-After`) when it has waited for too long, or can't get more. `GET /metrics` is for Prometheus.
 //!
 //! ```text
 //! cargo run --example http_upload                      uploads of its own
@@ -29,7 +29,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use poolbuf::{AcquireError, BufferPool, Pool, PoolConfig};
+use poolbuf::{AcquireError, BufferPool, Pool, PoolConfig, PooledChain};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -37,9 +37,11 @@ use tokio_accept::accept;
 
 const SIZE: usize = 16 * 1024;
 const BUFFERS: usize = 64;
-/// How long an upload waits for its buffers.
-const PATIENCE: Duration = Duration::from_millis(500);
-/// How long a connection may last: a client that is slow would hold its buffers for ever.
+/// How long an upload waits for its first buffer: longer than others may hold theirs without going on.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a client that has begun its body may send nothing more of it.
+const PAUSE: Duration = Duration::from_secs(2);
+/// How long a connection may last.
 const CONNECTION: Duration = Duration::from_secs(60);
 
 /// A body in pieces: of an upload, one for each buffer, which goes back when its piece has been sent.
@@ -90,21 +92,32 @@ impl Server {
     /// The body, received into pooled buffers; the error is what the client is told.
     async fn upload(&self, mut body: Incoming) -> Result<VecDeque<Bytes>, StatusCode> {
         let len = body.size_hint().exact().ok_or(StatusCode::LENGTH_REQUIRED)?;
-        // All buffers or none: uploads that took them one by one could wait for each other for ever.
-        let wait = self.0.acquire_chain_async(usize::try_from(len).unwrap_or(usize::MAX));
-        let chain = wait.within(sleep(PATIENCE)).await;
-        let mut received = chain.map_err(|error| match error {
-            AcquireError::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            _ => StatusCode::SERVICE_UNAVAILABLE,
-        })?;
-        while let Some(frame) = body.frame().await {
+        if len > (BUFFERS * SIZE) as u64 {
+            return Err(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        let mut received = PooledChain::default();
+        // Until its first byte it holds nothing, and may take its time.
+        let mut next = body.frame().await;
+        while let Some(frame) = next {
             let frame = frame.map_err(|_| StatusCode::BAD_REQUEST)?;
             // Trailers are of no interest here.
             let data = frame.into_data().unwrap_or_default();
-            let fits = received.extend_from_slice(&data);
-            fits.map_err(|_| StatusCode::BAD_REQUEST)?;
+            let grown = self.grow(&mut received, data.len()).await;
+            grown.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+            let _ = received.extend_from_slice(&data); // there is room
+            let in_time = timeout(PAUSE, body.frame()).await;
+            next = in_time.map_err(|_| StatusCode::REQUEST_TIMEOUT)?;
         }
         Ok(received.freeze().into())
+    }
+
+    /// Room for `len` more bytes. The first buffer may be waited for; who holds some gets others at once, or not at all:
+    /// two that waited for each other's would wait for ever.
+    async fn grow(&self, received: &mut PooledChain, len: usize) -> Result<(), AcquireError> {
+        if received.buffers() == 0 {
+            *received = self.0.acquire_chain_async(len).within(sleep(PATIENCE)).await?;
+        }
+        received.try_grow(&self.0, len)
     }
 }
 
@@ -138,7 +151,8 @@ async fn ask(server: SocketAddr, start: String, body: &[u8]) -> io::Result<(Stri
     Ok((String::from_utf8_lossy(&answer).into_owned(), body))
 }
 
-/// Uploads that fit, one that has to come again, one that is too long, and a look at the metrics.
+/// Uploads that fit, also beside clients that promise and do not send; one that has to come again, one that is too long,
+/// and a look at the metrics.
 async fn try_all(server: SocketAddr, pool: &BufferPool) -> Result<(), Box<dyn Error>> {
     let put = |len| format!("PUT / HTTP/1.1\r\nContent-Length: {len}");
     for len in [0, 1, SIZE, SIZE + 1, BUFFERS * SIZE] {
@@ -146,6 +160,16 @@ async fn try_all(server: SocketAddr, pool: &BufferPool) -> Result<(), Box<dyn Er
         let (head, answer) = ask(server, put(len), &body).await?;
         assert!(head.starts_with("HTTP/1.1 200 ") && answer == body, "{head}");
     }
+    let mut promises = Vec::new();
+    for _ in 0..100 {
+        let mut socket = TcpStream::connect(server).await?;
+        let head = put(BUFFERS * SIZE) + "\r\nHost: localhost\r\n\r\n";
+        socket.write_all(head.as_bytes()).await?;
+        promises.push(socket);
+    }
+    let (head, answer) = ask(server, put(5), b"hello").await?;
+    assert!(head.starts_with("HTTP/1.1 200 ") && answer == b"hello", "{head}");
+    drop(promises);
     let held = pool.acquire_many(BUFFERS, SIZE)?;
     let (head, _) = ask(server, put(5), b"hello").await?;
     assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("\r\nretry-after: 1\r\n"));
