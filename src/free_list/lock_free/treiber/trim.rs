@@ -7,6 +7,16 @@
 //! What was given back before and has not been taken since lies at the bottom. How many those still are is told by the
 //! high water, which is set anew when a trim begins: for each buffer that was in use beyond what was then, one was
 //! taken from there.
+//!
+//! An example. Of a stack of six indices 5 and 0 are in use; from the top down lie 2, 4, 1 and 3. A window spans three,
+//! and nothing was given back before.
+//!
+//! 1. `begin_trim` notes that two are in use, and sets the high water to that. The four others count as given back.
+//! 2. The window 0 to 2: of it 1 and 2 are free, and are given back. The stack is thawed, and a thread takes 2: three are
+//!    in use now, and that is the high water.
+//! 3. The window 3 to 5: of it 3 and 4 are free, and are given back. The order is as it was: 4, 1, 3.
+//! 4. The next trim finds the high water at three, one more than two: one buffer was taken of the four. So the lowest
+//!    three are left as they are, whichever these are.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
