@@ -555,3 +555,47 @@ fn a_recycler_that_panics_leaves_the_chain_as_if_it_had_not() {
     assert_eq!((chain.buffers(), panics.0.1.load(Ordering::Relaxed)), (4, 0));
     panics.0.0.store(false, Ordering::Relaxed);
 }
+
+/// A chain of buffers that hold these pieces, each with a byte to spare.
+fn of_pieces(pieces: &[&[u8]]) -> PooledChain {
+    let pieces = pieces.iter().map(|piece| {
+        let pool = BufferPool::new(piece.len() + 1, 0, 1).unwrap();
+        let mut buf = pool.acquire().unwrap();
+        buf.extend_from_slice(piece).unwrap();
+        buf
+    });
+    pieces.collect()
+}
+
+#[test]
+fn chains_are_equal_by_their_bytes_however_these_are_cut() {
+    let cut = |pieces: &[&[u8]]| of_pieces(pieces);
+    let all = [
+        cut(&[b"hello, world"]),
+        cut(&[b"hell", b"o, ", b"world"]),
+        cut(&[b"h", b"ello, worl", b"d"]),
+        {
+            let mut consumed = cut(&[b"..", b"..hello", b", world"]);
+            consumed.consume(4);
+            consumed
+        },
+    ];
+    let other = [
+        cut(&[]),
+        cut(&[b"hell", b"o, worl"]),
+        cut(&[b"hell", b"o, world", b"!"]),
+        cut(&[b"hell", b"o, xorld"]),
+        cut(&[b"hello, worl", b"x"]),
+    ];
+    for chain in &all {
+        all.iter().for_each(|same| assert_eq!(chain, same));
+        for other in &other {
+            assert!(chain != other && other != chain, "{:?}", other.to_vec());
+            assert!(*chain != other.to_vec() && other.to_vec() != *chain);
+        }
+        assert_eq!(chain, &b"hello, world".to_vec());
+        assert_eq!(b"hello, world".to_vec(), *chain);
+        assert!(*chain == "hello, world" && b"hello, world"[..] == *chain);
+    }
+    assert_eq!(cut(&[]), cut(&[]));
+}
