@@ -590,8 +590,10 @@ fn chains_are_equal_by_their_bytes_however_these_are_cut() {
     for chain in &all {
         all.iter().for_each(|same| assert_eq!(chain, same));
         for other in &other {
-            assert!(chain != other && other != chain, "{:?}", other.to_vec());
-            assert!(*chain != other.to_vec() && other.to_vec() != *chain);
+            assert_ne!(chain, other, "{:?}", other.to_vec());
+            assert_ne!(other, chain);
+            assert_ne!(*chain, other.to_vec());
+            assert_ne!(other.to_vec(), *chain);
         }
         assert_eq!(chain, &b"hello, world".to_vec());
         assert_eq!(b"hello, world".to_vec(), *chain);
