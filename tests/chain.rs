@@ -1,6 +1,7 @@
 //! Chains: what is lent, what is refused, and what bad readers and writers can do. That they do what a vector would is
 //! tested in `models/state-machine`.
 
+use std::fs::{self, File};
 use std::future::{Future, ready};
 use std::io::{self, BufRead, IoSlice, IoSliceMut, Read, Write};
 use std::mem;
@@ -743,4 +744,27 @@ fn the_first_buffer_as_bytes_is_not_copied_and_a_few_bytes_keep_none() {
     let rest = chain.copy_to_bytes(4);
     assert_eq!((&rest[..], chain.spare_len()), (&b"ABCD"[..], SIZE));
     assert!(catch_unwind(AssertUnwindSafe(|| chain.copy_to_bytes(1))).is_err());
+}
+
+#[test]
+fn a_chain_reads_a_file_from_a_position_until_it_is_full_or_the_file_ends() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let (file, whole) = (File::open(path).unwrap(), fs::read(path).unwrap());
+    let pool = BufferPool::new(SIZE, 0, 3).unwrap();
+    let mut chain = pool.acquire_chain(3 * SIZE).unwrap();
+    chain.extend_from_slice(b"kept").unwrap();
+    for offset in [1, 5, 5 + SIZE as u64] {
+        chain.read_at(&file, offset).unwrap();
+    }
+    assert_eq!(chain, [b"kept", &whole[1..3 * SIZE - 3]].concat());
+    assert_eq!(chain.read_at(&file, 0).unwrap_err().kind(), io::ErrorKind::WriteZero);
+
+    chain.clear();
+    let end = whole.len() as u64;
+    assert_eq!(chain.read_at(&file, end - 3).unwrap(), 3);
+    assert_eq!(chain.read_at(&file, end).unwrap(), 0);
+    assert_eq!(
+        (&chain.to_vec()[..], chain.spare_len()),
+        (&whole[whole.len() - 3..], 3 * SIZE - 3)
+    );
 }

@@ -5,6 +5,7 @@ pub(crate) mod into_buffers;
 mod traits;
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::mem;
 
@@ -306,6 +307,36 @@ impl PooledChain {
             return Err(self.no_room(1).into());
         };
         let bytes = buf.read_from_any(reader)?;
+        self.grew(next, bytes);
+        Ok(bytes)
+    }
+
+    /// Reads once from `file`, from byte `offset` on, behind the bytes written so far, into one buffer: the first that
+    /// has bytes to spare. All else is as for [`PooledBuf::read_at`].
+    ///
+    /// # Errors
+    ///
+    /// As for that.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    /// use std::fs::File;
+    ///
+    /// let manifest = File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))?;
+    /// let mut chain = BufferPool::new(4, 0, 2)?.acquire_chain(8)?;
+    /// while chain.spare_len() > 0 {
+    ///     let offset = 1 + chain.len() as u64;
+    ///     assert!(chain.read_at(&manifest, offset)? > 0);
+    /// }
+    /// assert_eq!(chain, b"package]");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read_at(&mut self, file: &File, offset: u64) -> io::Result<usize> {
+        let next = self.next();
+        let Some(buf) = self.bufs.get_mut(next) else {
+            return Err(self.no_room(1).into());
+        };
+        let bytes = buf.read_at(file, offset)?;
         self.grew(next, bytes);
         Ok(bytes)
     }
