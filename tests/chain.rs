@@ -1,6 +1,7 @@
 //! Chains: what is lent, what is refused, and what bad readers and writers can do. That they do what a vector would is
 //! tested in `models/state-machine`.
 
+use std::fs::{self, File};
 use std::future::{Future, ready};
 use std::io::{self, BufRead, IoSlice, IoSliceMut, Read, Write};
 use std::mem;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes};
 use poolbuf::{
     AcquireError, Budget, BufferPool, LockFreePool, MultiSizeConfig, MultiSizePool, Pool, PoolConfig, PooledBuf,
-    PooledChain, Recycle, Recycler, TrustedRead,
+    PooledChain, Recycle, Recycler, SplitError, TrustedRead,
 };
 
 /// Bytes a buffer.
@@ -554,4 +555,216 @@ fn a_recycler_that_panics_leaves_the_chain_as_if_it_had_not() {
     chain.clear();
     assert_eq!((chain.buffers(), panics.0.1.load(Ordering::Relaxed)), (4, 0));
     panics.0.0.store(false, Ordering::Relaxed);
+}
+
+/// A chain of buffers that hold these pieces, each with a byte to spare.
+fn of_pieces(pieces: &[&[u8]]) -> PooledChain {
+    let pieces = pieces.iter().map(|piece| {
+        let pool = BufferPool::new(piece.len() + 1, 0, 1).unwrap();
+        let mut buf = pool.acquire().unwrap();
+        buf.extend_from_slice(piece).unwrap();
+        buf
+    });
+    pieces.collect()
+}
+
+#[test]
+fn chains_are_equal_by_their_bytes_however_these_are_cut() {
+    let cut = |pieces: &[&[u8]]| of_pieces(pieces);
+    let all = [
+        cut(&[b"hello, world"]),
+        cut(&[b"hell", b"o, ", b"world"]),
+        cut(&[b"h", b"ello, worl", b"d"]),
+        {
+            let mut consumed = cut(&[b"..", b"..hello", b", world"]);
+            consumed.consume(4);
+            consumed
+        },
+    ];
+    let other = [
+        cut(&[]),
+        cut(&[b"hell", b"o, worl"]),
+        cut(&[b"hell", b"o, world", b"!"]),
+        cut(&[b"hell", b"o, xorld"]),
+        cut(&[b"hello, worl", b"x"]),
+    ];
+    for chain in &all {
+        all.iter().for_each(|same| assert_eq!(chain, same));
+        for other in &other {
+            assert_ne!(chain, other, "{:?}", other.to_vec());
+            assert_ne!(other, chain);
+            assert_ne!(*chain, other.to_vec());
+            assert_ne!(other.to_vec(), *chain);
+        }
+        assert_eq!(chain, &b"hello, world".to_vec());
+        assert_eq!(b"hello, world".to_vec(), *chain);
+        assert!(*chain == "hello, world" && b"hello, world"[..] == *chain);
+    }
+    assert_eq!(cut(&[]), cut(&[]));
+}
+
+/// Each split of chains that are cut and consumed in each way, beside a vector, and what is written behind it.
+#[test]
+fn a_chain_splits_at_each_byte_and_keeps_what_it_had_to_spare() {
+    for filled in 0..=3 * SIZE {
+        for consumed in 0..=filled {
+            for at in 0..=filled - consumed {
+                let pool = BufferPool::new(SIZE, 0, 3).unwrap();
+                let mut rest = pool.acquire_chain(3 * SIZE).unwrap();
+                let mut model: Vec<u8> = (0..filled as u8).collect();
+                rest.extend_from_slice(&model).unwrap();
+                rest.consume(consumed);
+                model.drain(..consumed);
+                let spare = rest.spare_len();
+
+                let first = rest.split_to(at).unwrap();
+                let behind = model.split_off(at);
+                let case = format!("{filled}, {consumed}, {at}");
+                assert_eq!((first.len(), rest.len()), (at, behind.len()), "{case}");
+                assert_eq!(first, model, "{case}");
+                assert_eq!(rest, behind, "{case}");
+                assert_eq!((first.spare_len(), rest.spare_len()), (0, spare), "{case}");
+                assert!(first.chunks().chain(rest.chunks()).all(|chunk| !chunk.is_empty()));
+
+                // What it had to spare can be written, and nothing of the first is changed by it.
+                let more = vec![b'!'; spare];
+                rest.extend_from_slice(&more).unwrap();
+                assert!(rest.extend_from_slice(b"!").is_err());
+                assert_eq!(rest, [behind, more].concat(), "{case}");
+                assert_eq!(first, model, "{case}");
+                drop(rest);
+                assert_eq!(first, model, "{case}");
+                drop(first);
+                assert_eq!(pool.stats().in_use, 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_chain_is_split_without_a_copy_and_whole_buffers_move() {
+    let pool = BufferPool::new(SIZE, 0, 3).unwrap();
+    let mut rest = pool.acquire_chain(3 * SIZE).unwrap();
+    rest.extend_from_slice(b"hello, world").unwrap();
+    let start = |chunk: &[u8]| chunk.as_ptr() as usize;
+    let before: Vec<_> = rest.chunks().map(start).collect();
+    let first = rest.split_to(SIZE + 2).unwrap();
+    assert_eq!(first.chunks().map(start).collect::<Vec<_>>(), before);
+    assert_eq!(rest.chunks().map(start).collect::<Vec<_>>(), [before[1] + 2]);
+    drop(first);
+    // The whole one is back.
+    assert_eq!(pool.stats().in_use, 2);
+
+    for at in [3, usize::MAX] {
+        assert_eq!(rest.split_to(at).unwrap_err(), SplitError::TooShort { at, len: 2 });
+    }
+    assert_eq!(rest, b"ld");
+    assert_eq!(rest.split_to(0).unwrap().buffers(), 0);
+}
+
+#[test]
+fn slices_of_the_first_bytes_end_there() {
+    let mut chain = of_pieces(&[b"..hell", b"o, ", b"world"]);
+    chain.consume(2);
+    let all = chain.to_vec();
+    for most in 0..=all.len() + 1 {
+        for at_once in 0..=4 {
+            let mut slices = vec![IoSlice::new(&[]); at_once];
+            let filled = chain.io_slices_at_most(most, &mut slices);
+            assert!(slices[..filled].iter().all(|slice| !slice.is_empty()));
+            let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+            let fits: usize = chain.chunks().take(at_once).map(<[u8]>::len).sum();
+            assert_eq!(bytes, all[..most.min(fits)], "{most}, {at_once}");
+        }
+    }
+}
+
+#[test]
+fn pieces_are_changed_in_place_and_none_that_was_consumed() {
+    let mut chain = of_pieces(&[b"..HE", b"L", b"LO"]);
+    chain.consume(2);
+    let pieces: Vec<usize> = chain.chunks().map(<[u8]>::len).collect();
+    assert_eq!(chain.chunks_mut().map(|chunk| chunk.len()).collect::<Vec<_>>(), pieces);
+    chain.chunks_mut().for_each(<[u8]>::make_ascii_lowercase);
+    assert_eq!(chain, b"hello");
+    chain.clear();
+    assert_eq!(chain.chunks_mut().count(), 0);
+    assert_eq!(PooledChain::default().chunks_mut().count(), 0);
+}
+
+#[test]
+fn what_is_prepended_comes_first_and_leaves_as_much_to_spare() {
+    let pool = BufferPool::with_config(PoolConfig::new(SIZE).max(2).headroom(4)).unwrap();
+    for filled in 0..=2 * SIZE {
+        for consumed in 0..=filled {
+            let mut chain = pool.acquire_chain(2 * SIZE).unwrap();
+            let mut model = vec![7; filled];
+            chain.extend_from_slice(&model).unwrap();
+            chain.consume(consumed);
+            model.drain(..consumed);
+            let spare = chain.spare_len();
+            let error = chain.prepend(&[1; 4 + SIZE + 1]).unwrap_err();
+            assert_eq!(error.requested, 4 + SIZE + 1);
+            assert_eq!((&chain.to_vec(), chain.spare_len()), (&model, spare));
+            let free = error.spare;
+            assert!(free >= 4, "the pool's headroom is there: {free}");
+            chain.prepend(&vec![1; free]).unwrap();
+            assert!(chain.prepend(b"!").is_err());
+            model.splice(..0, vec![1; free]);
+            assert_eq!(chain, model, "{filled}, {consumed}");
+            assert_eq!(chain.spare_len(), spare, "{filled}, {consumed}");
+            let more = vec![9; spare];
+            chain.extend_from_slice(&more).unwrap();
+            assert_eq!(chain, [model, more].concat());
+            chain.consume(usize::MAX);
+            assert!(chain.is_empty());
+        }
+    }
+    let mut none = PooledChain::default();
+    assert!(none.prepend(b"").is_ok() && none.prepend(b"x").is_err());
+}
+
+#[test]
+fn the_first_buffer_as_bytes_is_not_copied_and_a_few_bytes_keep_none() {
+    let pool = BufferPool::new(SIZE, 0, 3).unwrap();
+    let mut chain = pool.acquire_chain(3 * SIZE).unwrap();
+    chain.extend_from_slice(b"01234567abcdefghABCD").unwrap();
+    let address = chain.chunk().as_ptr();
+    let first = chain.copy_to_bytes(SIZE);
+    assert_eq!((first.as_ptr(), &first[..]), (address, &b"01234567"[..]));
+    assert_eq!((chain.len(), chain.buffers(), pool.stats().in_use), (12, 2, 3));
+    drop(first);
+    assert_eq!(pool.stats().in_use, 2);
+
+    // The last byte of a buffer is copied, or else it would keep it.
+    chain.consume(SIZE - 1);
+    let last = chain.copy_to_bytes(1);
+    assert_eq!((&last[..], pool.stats().in_use), (&b"h"[..], 1));
+    // And so is what is in the buffer that is written to, which stays.
+    let rest = chain.copy_to_bytes(4);
+    assert_eq!((&rest[..], chain.spare_len()), (&b"ABCD"[..], SIZE));
+    assert!(catch_unwind(AssertUnwindSafe(|| chain.copy_to_bytes(1))).is_err());
+}
+
+#[test]
+fn a_chain_reads_a_file_from_a_position_until_it_is_full_or_the_file_ends() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let (file, whole) = (File::open(path).unwrap(), fs::read(path).unwrap());
+    let pool = BufferPool::new(SIZE, 0, 3).unwrap();
+    let mut chain = pool.acquire_chain(3 * SIZE).unwrap();
+    chain.extend_from_slice(b"kept").unwrap();
+    for offset in [1, 5, 5 + SIZE as u64] {
+        chain.read_at(&file, offset).unwrap();
+    }
+    assert_eq!(chain, [b"kept", &whole[1..3 * SIZE - 3]].concat());
+    assert_eq!(chain.read_at(&file, 0).unwrap_err().kind(), io::ErrorKind::WriteZero);
+
+    chain.clear();
+    let end = whole.len() as u64;
+    assert_eq!(chain.read_at(&file, end - 3).unwrap(), 3);
+    assert_eq!(chain.read_at(&file, end).unwrap(), 0);
+    assert_eq!(
+        (&chain.to_vec()[..], chain.spare_len()),
+        (&whole[whole.len() - 3..], 3 * SIZE - 3)
+    );
 }

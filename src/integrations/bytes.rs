@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 
 use bytes::buf::UninitSlice;
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::buf::chain::PooledChain;
 use crate::buf::guard::PooledBuf;
@@ -223,6 +223,10 @@ impl PooledChain {
 /// With the feature `bytes`: reads the bytes written so far, and takes away what was read; a buffer goes back as soon
 /// as all of it was. `chunks_vectored` fills as many slices as it is given.
 ///
+/// `copy_to_bytes` of exactly the first piece copies nothing, where that fills half of its buffer or more and is not
+/// the one that is written to: the buffer goes back with the last clone, as after [`freeze`](PooledBuf::freeze). All
+/// else is copied, so that a few bytes keep no buffer.
+///
 /// ```
 /// use bytes::Buf;
 /// use poolbuf::{BufferPool, Pool};
@@ -248,6 +252,19 @@ impl Buf for PooledChain {
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         self.io_slices(slices)
+    }
+
+    /// # Panics
+    ///
+    /// If there are fewer bytes than that, as the trait has it.
+    fn copy_to_bytes(&mut self, len: usize) -> Bytes {
+        assert!(len <= self.len(), "{len} bytes are not there: {} are", self.len());
+        if let Some(first) = self.take_first_of(len) {
+            return first.freeze();
+        }
+        let mut copy = BytesMut::with_capacity(len);
+        copy.put(self.take(len));
+        copy.freeze()
     }
 
     /// # Panics

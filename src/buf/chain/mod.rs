@@ -5,6 +5,7 @@ pub(crate) mod into_buffers;
 mod traits;
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::mem;
 
@@ -13,6 +14,7 @@ use crate::buf::guard::PooledBuf;
 use crate::buf::guard::trusted_read::TrustedRead;
 use crate::buf::guard::vectored;
 use crate::report::error::capacity::CapacityError;
+use crate::report::error::split::SplitError;
 
 /// Several buffers of a pool, written and read as one: for a message that is larger than any buffer
 /// of the pool.
@@ -107,6 +109,38 @@ impl PooledChain {
         Ok(())
     }
 
+    /// Copies `bytes` before those written so far, into the room that the first buffer has in front: what the pool
+    /// [keeps before each buffer](crate::PoolConfig::headroom), and what was consumed of it. All else stays where it
+    /// is. See [`PooledBuf::prepend`].
+    ///
+    /// # Errors
+    ///
+    /// [`CapacityError`] when they do not all fit; then nothing is written.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool, PoolConfig};
+    ///
+    /// let pool = BufferPool::with_config(PoolConfig::new(8).max(2).headroom(4))?;
+    /// let mut frame = pool.acquire_chain(12)?;
+    /// frame.extend_from_slice(b"hello, world")?;
+    /// let length = frame.len() as u32;
+    /// frame.prepend(&length.to_be_bytes())?;
+    /// assert_eq!(frame, b"\0\0\0\x0chello, world");
+    /// assert!(frame.prepend(b"!").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn prepend(&mut self, bytes: &[u8]) -> Result<(), CapacityError> {
+        self.settle();
+        match self.bufs.front_mut() {
+            // As much as before is to spare behind them.
+            Some(front) => front.prepend(bytes)?,
+            None if bytes.is_empty() => {}
+            None => return Err(CapacityError::in_front(bytes.len(), 0, 0)),
+        }
+        self.len += bytes.len();
+        Ok(())
+    }
+
     /// The bytes written so far, in pieces: none is empty.
     ///
     /// ```
@@ -124,6 +158,23 @@ impl PooledChain {
         let behind = self.bufs.range(behind).map(|buf| &**buf);
         let first = (!self.is_empty()).then(|| self.first_chunk());
         first.into_iter().chain(behind)
+    }
+
+    /// The [`chunks`](PooledChain::chunks), for change: to unmask or decrypt what was received.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    ///
+    /// let mut chain = BufferPool::new(3, 0, 2)?.acquire_chain(6)?;
+    /// chain.extend_from_slice(b"HELLO")?;
+    /// chain.chunks_mut().flatten().for_each(|byte| *byte ^= 0x20);
+    /// assert_eq!(chain, b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn chunks_mut(&mut self) -> impl Iterator<Item = &mut [u8]> {
+        self.settle();
+        let with_bytes = if self.is_empty() { 0..0 } else { 0..self.tail + 1 };
+        self.bufs.range_mut(with_bytes).map(PooledBuf::as_mut_slice)
     }
 
     /// All bytes in a vector, for what needs them in one piece. Costs an allocation and a copy.
@@ -260,6 +311,36 @@ impl PooledChain {
         Ok(bytes)
     }
 
+    /// Reads once from `file`, from byte `offset` on, behind the bytes written so far, into one buffer: the first that
+    /// has bytes to spare. All else is as for [`PooledBuf::read_at`].
+    ///
+    /// # Errors
+    ///
+    /// As for that.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    /// use std::fs::File;
+    ///
+    /// let manifest = File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))?;
+    /// let mut chain = BufferPool::new(4, 0, 2)?.acquire_chain(8)?;
+    /// while chain.spare_len() > 0 {
+    ///     let offset = 1 + chain.len() as u64;
+    ///     assert!(chain.read_at(&manifest, offset)? > 0);
+    /// }
+    /// assert_eq!(chain, b"package]");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read_at(&mut self, file: &File, offset: u64) -> io::Result<usize> {
+        let next = self.next();
+        let Some(buf) = self.bufs.get_mut(next) else {
+            return Err(self.no_room(1).into());
+        };
+        let bytes = buf.read_at(file, offset)?;
+        self.grew(next, bytes);
+        Ok(bytes)
+    }
+
     /// Writes all bytes to `writer`, many buffers at once, and consumes what was written. An
     /// interrupted write is tried again.
     ///
@@ -312,9 +393,36 @@ impl PooledChain {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let mut filled = 0;
+        self.io_slices_at_most(usize::MAX, slices)
+    }
+
+    /// As [`io_slices`](PooledChain::io_slices), but of no more than the first `most` bytes: a frame at the front, or
+    /// what a window of flow control lets through.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    /// use std::io::{IoSlice, Write};
+    ///
+    /// let mut chain = BufferPool::new(8, 0, 2)?.acquire_chain(16)?;
+    /// chain.extend_from_slice(b"hello, world")?;
+    /// let mut socket = Vec::new();
+    /// let mut slices = [IoSlice::new(&[]); 16];
+    /// let filled = chain.io_slices_at_most(10, &mut slices);
+    /// let written = socket.write_vectored(&slices[..filled])?;
+    /// chain.consume(written);
+    /// assert_eq!(socket, b"hello, wor");
+    /// assert_eq!(chain, b"ld");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn io_slices_at_most<'a>(&'a self, most: usize, slices: &mut [IoSlice<'a>]) -> usize {
+        let (mut filled, mut left) = (0, most);
         for (slice, chunk) in slices.iter_mut().zip(self.chunks()) {
+            if left == 0 {
+                break;
+            }
+            let chunk = &chunk[..chunk.len().min(left)];
             *slice = IoSlice::new(chunk);
+            left -= chunk.len();
             filled += 1;
         }
         filled
@@ -380,8 +488,62 @@ impl PooledChain {
         Some(buf)
     }
 
+    /// Splits the first `at` bytes off, and returns them as a chain of their own: a message at the front of a receive,
+    /// for another thread. Nothing is copied. Whole buffers move; the one in which byte `at` lies is
+    /// [split](PooledBuf::split_to), and goes back with the last of its two parts.
+    ///
+    /// The chain keeps what is behind these bytes, and all that it had to spare: so a buffer all of whose bytes are
+    /// asked for is split too, if it is the one that is written to.
+    ///
+    /// *Cost.* An allocation of the list of the buffers that move; and what the split of a guard costs.
+    ///
+    /// # Errors
+    ///
+    /// [`SplitError`] when there are fewer bytes, or no memory; then nothing changes.
+    ///
+    /// ```
+    /// use poolbuf::{BufferPool, Pool};
+    ///
+    /// let pool = BufferPool::new(8, 0, 2)?;
+    /// let mut received = pool.acquire_chain(16)?;
+    /// received.extend_from_slice(b"first frame|2nd ")?;
+    /// let first = received.split_to(12)?;
+    /// assert_eq!(first, b"first frame|");
+    /// assert_eq!(received, b"2nd ");
+    /// drop(first);
+    /// // The second buffer is that of both.
+    /// assert_eq!(pool.stats().in_use, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn split_to(&mut self, at: usize) -> Result<PooledChain, SplitError> {
+        let len = self.len();
+        if at > len {
+            return Err(SplitError::TooShort { at, len });
+        }
+        self.settle();
+        // Buffers that move, and bytes of the one behind them that do.
+        let (mut whole, mut left) = (0, at);
+        while let (1.., Some(buf)) = (left, self.bufs.get(whole)) {
+            let is_written_to = whole == self.tail && buf.spare_len() > 0;
+            if left < buf.len() || is_written_to {
+                break;
+            }
+            left -= buf.len();
+            whole += 1;
+        }
+        let part = match self.bufs.get_mut(whole) {
+            Some(buf) if left > 0 => Some(buf.split_to(left)?),
+            _ => None,
+        };
+        let first = self.bufs.drain(..whole).chain(part).collect();
+        // One behind the tail if that had nothing to spare, and moved.
+        self.tail = self.tail.saturating_sub(whole);
+        self.len -= at;
+        Ok(first)
+    }
+
     /// Keeps the first `buffers` buffers, and returns a chain of all others; an empty one when
-    /// there are no more. Nothing is copied.
+    /// there are no more. Nothing is copied. At a byte, there is [`split_to`](PooledChain::split_to).
     #[must_use = "what is split off goes back to the pool when it is dropped"]
     pub fn split_off(&mut self, buffers: usize) -> PooledChain {
         self.settle();
@@ -389,6 +551,15 @@ impl PooledChain {
         let rest: PooledChain = rest.into_iter().collect();
         *self = mem::take(&mut self.bufs).into_iter().collect();
         rest
+    }
+
+    /// Takes the first buffer out if it has so many bytes, half of its capacity or more, and is not the one that is
+    /// written to.
+    #[cfg(feature = "bytes")]
+    pub(crate) fn take_first_of(&mut self, len: usize) -> Option<PooledBuf> {
+        let front = self.bufs.front()?;
+        let fits = self.tail > 0 && len == self.first_chunk().len() && len >= front.capacity().div_ceil(2);
+        if fits { self.pop_front() } else { None }
     }
 
     /// The first piece; empty if there is none.

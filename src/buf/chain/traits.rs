@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io::{self, BufRead, Read, Write};
+use std::iter;
 
 use crate::buf::chain::PooledChain;
 use crate::buf::chain::into_buffers::IntoBuffers;
@@ -89,35 +90,76 @@ impl Write for PooledChain {
     }
 }
 
-/// Of the bytes, however they are cut into pieces.
-impl PartialEq<[u8]> for PooledChain {
-    fn eq(&self, other: &[u8]) -> bool {
-        let mut rest = other;
-        self.len() == other.len()
-            && self.chunks().all(|chunk| {
-                let (here, behind) = rest.split_at(chunk.len());
-                rest = behind;
-                chunk == here
-            })
+/// Of the bytes, however each is cut into pieces. Nothing is copied.
+///
+/// ```
+/// use poolbuf::{BufferPool, Pool};
+///
+/// let mut request = BufferPool::new(3, 0, 4)?.acquire_chain(12)?;
+/// let mut echo = BufferPool::new(8, 0, 2)?.acquire_chain(12)?;
+/// request.extend_from_slice(b"hello, world")?;
+/// echo.extend_from_slice(b"hello, world")?;
+/// assert_eq!(request, echo);
+/// assert_eq!(request, b"hello, world".to_vec());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl PartialEq for PooledChain {
+    fn eq(&self, other: &PooledChain) -> bool {
+        self.len() == other.len() && self.begins_with(other.chunks())
     }
 }
 
-impl PartialEq<&[u8]> for PooledChain {
-    fn eq(&self, other: &&[u8]) -> bool {
-        *self == **other
+impl Eq for PooledChain {}
+
+impl PooledChain {
+    /// Whether its first bytes are those of `pieces`, which have no more than it has.
+    fn begins_with<'a>(&self, pieces: impl Iterator<Item = &'a [u8]>) -> bool {
+        let mut own = self.chunks();
+        let mut rest: &[u8] = &[];
+        for mut piece in pieces {
+            while !piece.is_empty() {
+                if rest.is_empty() {
+                    let Some(next) = own.next() else { return false };
+                    rest = next;
+                }
+                let both = piece.len().min(rest.len());
+                let (here, behind) = piece.split_at(both);
+                if here != &rest[..both] {
+                    return false;
+                }
+                (piece, rest) = (behind, &rest[both..]);
+            }
+        }
+        true
     }
 }
 
-impl<const N: usize> PartialEq<[u8; N]> for PooledChain {
-    fn eq(&self, other: &[u8; N]) -> bool {
-        *self == other[..]
-    }
+/// Equality with what `AsRef` makes bytes of, both ways.
+macro_rules! equals {
+    ($($other:ty $(, const $n:ident)?;)*) => {$(
+        impl $(<const $n: usize>)? PartialEq<$other> for PooledChain {
+            fn eq(&self, other: &$other) -> bool {
+                let other: &[u8] = other.as_ref();
+                self.len() == other.len() && self.begins_with(iter::once(other))
+            }
+        }
+
+        impl $(<const $n: usize>)? PartialEq<PooledChain> for $other {
+            fn eq(&self, other: &PooledChain) -> bool {
+                other == self
+            }
+        }
+    )*};
 }
 
-impl<const N: usize> PartialEq<&[u8; N]> for PooledChain {
-    fn eq(&self, other: &&[u8; N]) -> bool {
-        *self == other[..]
-    }
+equals! {
+    [u8];
+    &[u8];
+    [u8; N], const N;
+    &[u8; N], const N;
+    Vec<u8>;
+    str;
+    &str;
 }
 
 /// The numbers; never the bytes, which may be secret.
