@@ -1,7 +1,7 @@
-//! An HTTP server (hyper) that takes uploads into chains of pooled buffers, which grow as the body comes, and sends them
-//! back to the client as they are, without a copy. What a client announces is a promise: one that sends nothing holds
-//! nothing, and one that stops in the middle is cut off. An upload waits for its first buffer, and is told to come again
-//! (503 with `Retry-After`) when it has waited for too long, or can't get more. `GET /metrics` is for Prometheus.
+//! An HTTP server (hyper) that takes uploads into chains of pooled buffers, which grow as the body comes, and sends
+//! them back to the client as they are, without a copy. What a client announces is a promise: one that sends nothing
+//! holds nothing, and one that stops is cut off. An upload waits for its first buffer, and is told to come again (503
+//! with `Retry-After`) when that takes too long, or it can't get more. `GET /metrics` is for Prometheus.
 //!
 //! ```text
 //! cargo run --example http_upload                      uploads of its own
@@ -111,8 +111,7 @@ impl Server {
         Ok(received.freeze().into())
     }
 
-    /// Room for `len` more bytes. The first buffer may be waited for; who holds some gets others at once, or not at all:
-    /// two that waited for each other's would wait for ever.
+    /// Room for `len` more bytes. Who holds some waits for none: two that waited for each other's would do so for ever.
     async fn grow(&self, received: &mut PooledChain, len: usize) -> Result<(), AcquireError> {
         if received.buffers() == 0 {
             *received = self.0.acquire_chain_async(len).within(sleep(PATIENCE)).await?;
@@ -151,8 +150,8 @@ async fn ask(server: SocketAddr, start: String, body: &[u8]) -> io::Result<(Stri
     Ok((String::from_utf8_lossy(&answer).into_owned(), body))
 }
 
-/// Uploads that fit, also beside clients that promise and do not send; one that has to come again, one that is too long,
-/// and a look at the metrics.
+/// Uploads that fit, also beside clients that promise and do not send; one that has to come again, one that is too
+/// long, and a look at the metrics.
 async fn try_all(server: SocketAddr, pool: &BufferPool) -> Result<(), Box<dyn Error>> {
     let put = |len| format!("PUT / HTTP/1.1\r\nContent-Length: {len}");
     for len in [0, 1, SIZE, SIZE + 1, BUFFERS * SIZE] {

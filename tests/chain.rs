@@ -508,7 +508,7 @@ fn a_recycler_that_panics_leaves_the_chain_as_if_it_had_not() {
         (|chain| drop(chain.read(&mut [0; SIZE + 2])), SIZE + 2, 1),
         (|chain| drop(chain.write_to(&mut Vec::new())), 3 * SIZE, 2),
         (|chain| drop(chain.pop_front()), FIRST, 1),
-        (|chain| drop(chain.split_off(0)), 3 * SIZE, 3),
+        (|chain| drop(chain.split_off_buffers(0)), 3 * SIZE, 3),
         (|chain| drop(mem::take(chain)), 3 * SIZE, 3),
         (|chain| *chain = PooledChain::default(), 3 * SIZE, 3),
         (|chain| mem::take(chain).into_iter().for_each(drop), 3 * SIZE, 3),

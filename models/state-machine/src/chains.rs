@@ -307,7 +307,7 @@ fn apply(step: Step, pool: &BufferPool, source: &mut Source, chain: &mut PooledC
         Step::SplitOff(buffers, keep) => {
             let buffers = buffers.get();
             let before = chain.buffers();
-            let rest = chain.split_off(buffers);
+            let rest = chain.split_off_buffers(buffers);
             assert_eq!(chain.buffers(), buffers.min(before));
             assert_eq!(chain.buffers() + rest.buffers(), before);
             assert_eq!(chain.len() + rest.len(), model.len());

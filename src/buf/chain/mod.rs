@@ -545,7 +545,7 @@ impl PooledChain {
     /// Keeps the first `buffers` buffers, and returns a chain of all others; an empty one when
     /// there are no more. Nothing is copied. At a byte, there is [`split_to`](PooledChain::split_to).
     #[must_use = "what is split off goes back to the pool when it is dropped"]
-    pub fn split_off(&mut self, buffers: usize) -> PooledChain {
+    pub fn split_off_buffers(&mut self, buffers: usize) -> PooledChain {
         self.settle();
         let rest = self.bufs.split_off(buffers.min(self.bufs.len()));
         let rest: PooledChain = rest.into_iter().collect();

@@ -12,8 +12,8 @@
 //! and nothing was given back before.
 //!
 //! 1. `begin_trim` notes that two are in use, and sets the high water to that. The four others count as given back.
-//! 2. The window 0 to 2: of it 1 and 2 are free, and are given back. The stack is thawed, and a thread takes 2: three are
-//!    in use now, and that is the high water.
+//! 2. The window 0 to 2: of it 1 and 2 are free, and are given back. The stack is thawed, and a thread takes 2: three
+//!    are in use now, and that is the high water.
 //! 3. The window 3 to 5: of it 3 and 4 are free, and are given back. The order is as it was: 4, 1, 3.
 //! 4. The next trim finds the high water at three, one more than two: one buffer was taken of the four. So the lowest
 //!    three are left as they are, whichever these are.
