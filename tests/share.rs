@@ -158,6 +158,19 @@ fn what_a_share_can_never_serve_is_said_at_once() {
             Err(AcquireError::TooLarge { .. })
         ));
         assert!(matches!(share.acquire_many(5, 1), Err(AcquireError::OverBudget { .. })));
+        let held = share.acquire().unwrap();
+        for count in [2, usize::MAX / 512, usize::MAX] {
+            assert!(matches!(
+                share.acquire_many(count, 512),
+                Err(AcquireError::OverBudget { lent: 512, .. })
+            ));
+            assert!(matches!(
+                share.acquire_more(count, 512),
+                Err(AcquireError::OverBudget { lent: 512, .. })
+            ));
+            assert!(share.acquire_many_async(count, 512).wait_timeout(limit).is_err());
+        }
+        drop(held);
         assert_eq!(share.acquire_many(0, 1).unwrap().len(), 0);
         assert!(share.acquire_chain(1).is_ok());
         pool.close();

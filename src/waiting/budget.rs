@@ -238,7 +238,7 @@ impl Budget {
         let charged = shared
             .state
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
-                fits(state).then_some(state + (bytes << 1))
+                fits(state).then(|| state + (bytes << 1))
             });
         charged.map(drop).map_err(|state| Exceeded {
             lent: lent(state) as usize,
@@ -246,9 +246,10 @@ impl Budget {
         })
     }
 
-    /// Both are below 2^62: a request for more than the limit has been refused.
+    /// Whatever `bytes` is: a share is asked for any number of buffers.
     fn fits(&self, state: u64, bytes: u64) -> bool {
-        lent(state) + bytes <= self.shared.limit
+        // Never more is lent than the limit.
+        bytes <= self.shared.limit - lent(state)
     }
 
     /// What was charged is lent: keeps the high-water mark. The last of several charges sees the bytes of the others,
