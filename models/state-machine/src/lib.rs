@@ -1,7 +1,8 @@
 //! Arbitrary operations on arbitrary pools, decoded from bytes. `one_thread` compares the pools with a model of them
 //! after each operation: beside what the crate's `tests/model.rs` does, waiting in the order of arrival, in one or two
 //! tiers, for one or for many, with a place in the line or without; budgets of several pools and tiers; changes of max,
-//! trimming, closing of pools and of single tiers, handles that go before their guards, and guards as `Bytes`.
+//! trimming, closing of pools and of single tiers, handles that go before their guards, guards as `Bytes`, and guards that
+//! are split in any order and reclaimed.
 //! `several_threads` has no model; it checks what must be so whatever the others do. `chains` compares a chain with a
 //! queue of bytes. `frames` cuts a stream anywhere, and compares the frames with those of the whole.
 //!

@@ -16,7 +16,7 @@ use crate::any_pool::AnyPool;
 use crate::bell::Bell;
 use crate::held::{Held, Stamps, Unwritten};
 use crate::model::{Model, plain};
-use crate::operation::{Contended, Operation, choose};
+use crate::operation::{Contended, Length, Operation, choose};
 use crate::own_memory::OwnMemory;
 use crate::request::Request;
 use crate::setup::Setup;
@@ -90,6 +90,8 @@ struct Run {
     /// As if by `std::mem::forget`; but they are remembered until all is over, since each would keep its pool's
     /// memory for as long as the process lives.
     forgotten: Vec<(Lender, ManuallyDrop<PooledBuf>)>,
+    /// Buffers that were split: the tier of each, and how many parts of it are left.
+    split: Vec<(usize, usize)>,
     stamps: Stamps,
 }
 
@@ -97,14 +99,19 @@ struct Run {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lender {
     Tier(usize),
-    OwnMemory { capacity: usize, dirty: usize },
+    /// What shares the buffer of that number, of those that were split.
+    Split(usize),
+    OwnMemory {
+        capacity: usize,
+        dirty: usize,
+    },
 }
 
 impl Lender {
     /// Of a guard of whose bytes so many count as dirty.
     fn with_dirty(self, dirty: usize) -> Self {
         match self {
-            Lender::Tier(_) => self,
+            Lender::Tier(_) | Lender::Split(_) => self,
             Lender::OwnMemory { capacity, .. } => Lender::OwnMemory { capacity, dirty },
         }
     }
@@ -137,6 +144,7 @@ impl Run {
             held: Vec::new(),
             frozen: Vec::new(),
             forgotten: Vec::new(),
+            split: Vec::new(),
             stamps: Stamps::new(),
         }
     }
@@ -391,6 +399,14 @@ impl Run {
                     None => return Some(pool),
                 }
             }
+            Operation::Split { which, at, front } => {
+                let which = choose(which, self.held.len())?;
+                self.split(which, at, front);
+            }
+            Operation::Reclaim { which } => {
+                let which = choose(which, self.held.len())?;
+                self.reclaim(which);
+            }
             Operation::Request { .. }
             | Operation::RequestMany { .. }
             | Operation::Lend { .. }
@@ -489,8 +505,10 @@ impl Run {
         assert_eq!(at % setup.alignment, 0);
         let others = self.held.iter().map(|(_, held)| held.buf.as_ptr());
         let forgotten = self.forgotten.iter().map(|(_, buf)| buf.as_ptr());
+        // Of a buffer that is split, any part.
+        let buffer = at..at + setup.size;
         let mut others = others.chain(forgotten);
-        assert!(others.all(|other| other as usize != at), "lent twice");
+        assert!(others.all(|other| !buffer.contains(&(other as usize))), "lent twice");
         let unwritten = Unwritten {
             poison: setup.wipe == Wipe::Poison,
             memory_is_wiped: setup.wipe != Wipe::Never,
@@ -536,9 +554,52 @@ impl Run {
     fn released(&mut self, lender: Lender) {
         match lender {
             Lender::Tier(tier) => self.model.release(tier),
+            Lender::Split(number) => {
+                let (tier, parts) = &mut self.split[number];
+                *parts -= 1;
+                // It is out until the last part of it is dropped.
+                if *parts == 0 {
+                    self.model.release(*tier);
+                }
+            }
             Lender::OwnMemory { capacity, dirty } => {
                 self.own_memory.came_back(capacity, dirty);
             }
+        }
+    }
+
+    fn split(&mut self, which: usize, at: Length, front: bool) {
+        if self.held.len() >= 4 * AT_A_TIME || matches!(self.held[which].0, Lender::OwnMemory { .. }) {
+            return;
+        }
+        let (mut lender, held) = self.held.swap_remove(which);
+        let (held, other) = held.split(at, front);
+        if let Some(other) = other {
+            let number = match lender {
+                Lender::Split(number) => number,
+                Lender::Tier(tier) => {
+                    self.split.push((tier, 1));
+                    self.split.len() - 1
+                }
+                Lender::OwnMemory { .. } => unreachable!("it is not split"),
+            };
+            self.split[number].1 += 1;
+            lender = Lender::Split(number);
+            self.held.push((lender, other));
+        }
+        self.held.push((lender, held));
+    }
+
+    fn reclaim(&mut self, which: usize) {
+        let (lender, held) = &mut self.held[which];
+        let Lender::Split(number) = *lender else {
+            return held.reclaim(None, true);
+        };
+        let (tier, parts) = &mut self.split[number];
+        held.reclaim(Some(self.model.tiers[*tier].setup.size), *parts == 1);
+        if *parts == 1 {
+            *parts = 0;
+            *lender = Lender::Tier(*tier);
         }
     }
 
