@@ -1,10 +1,12 @@
 //! What the pools can do that is in no trait of the crate, so that all of them can be driven as one.
 
-use poolbuf::{AlignedPool, BufferPool, Holders, LockFreePool, MultiSizePool, Pool, ResizeError};
+use poolbuf::{AlignedPool, Budget, BufferPool, Holders, LockFreePool, MultiSizePool, Pool, ResizeError, Share};
 
 /// Any pool.
 pub(crate) trait AnyPool: Pool {
     fn another_handle(&self) -> Box<dyn AnyPool>;
+    /// A handle that is charged to `budget` first.
+    fn share(&self, budget: &Budget) -> Box<dyn Pool>;
     /// Changes the max of a tier; `None` where that can't be done.
     fn set_max(&self, tier: usize, max: usize) -> Option<Result<usize, ResizeError>>;
     /// Closes one tier only.
@@ -17,6 +19,10 @@ macro_rules! any_pool {
         impl $(<const $n: usize>)? AnyPool for $pool {
             fn another_handle(&self) -> Box<dyn AnyPool> {
                 Box::new(self.clone())
+            }
+
+            fn share(&self, budget: &Budget) -> Box<dyn Pool> {
+                Box::new(Share::new(self.clone(), budget))
             }
 
             fn set_max(&$self, $tier: usize, $max: usize) -> Option<Result<usize, ResizeError>> {

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use bytes::{Buf, BufMut};
-use poolbuf::{CapacityError, POISON, PooledBuf, TrustedRead};
+use poolbuf::{CapacityError, POISON, PooledBuf, SplitError, TrustedRead};
 
 use crate::operation::{BufferOperation, End, Length};
 
@@ -157,6 +157,79 @@ impl Held {
             true => self.capacity,
             false => self.stale.max(self.before.len() + self.own.len()),
         }
+    }
+
+    /// Splits at `at`, by `split_to` if the part in `front` is the new one. Returns the two parts, the part in front
+    /// first, or the guard alone where the other would be no part; or the guard as it was, if `at` is too large.
+    pub(crate) fn split(mut self, at: Length, front: bool) -> (Held, Option<Held>) {
+        let at = at.of(self.len);
+        let room = self.capacity - self.before.len();
+        let result = match front {
+            true => self.buf.split_to(at),
+            false => self.buf.split_off(at),
+        };
+        let new = match result {
+            Ok(new) => new,
+            Err(error) => {
+                let len = self.len;
+                assert!(
+                    at > len && matches!(error, SplitError::TooShort { at: said, len: of } if (said, of) == (at, len))
+                );
+                self.check();
+                return (self, None);
+            }
+        };
+        assert!(at <= self.len);
+        // Which of the two is left as it was, where the other would be no part.
+        if at == 0 || at == room {
+            let new_is_whole = front == (at == room);
+            let nothing = match new_is_whole {
+                true => std::mem::replace(&mut self.buf, new),
+                false => new,
+            };
+            assert_eq!((nothing.len(), nothing.capacity()), (0, 0));
+            self.check();
+            return (self, None);
+        }
+        let Held {
+            buf,
+            len,
+            mut own,
+            unreported,
+            unwritten,
+            ..
+        } = self;
+        let (first, second) = if front { (new, buf) } else { (buf, new) };
+        // Each part knows its own bytes alone, and none before them.
+        let behind = own.split_off(at);
+        let part = |buf, capacity, len, own| Held {
+            buf,
+            capacity,
+            before: Vec::new(),
+            len,
+            own,
+            unreported,
+            stale: 0,
+            unwritten,
+        };
+        let second = part(second, room - at, len - at, behind);
+        let first = part(first, at, at, own);
+        first.check();
+        second.check();
+        (first, Some(second))
+    }
+
+    /// Takes back the whole buffer of so many bytes, if the guard is the last of its parts.
+    pub(crate) fn reclaim(&mut self, whole: Option<usize>, last: bool) {
+        assert_eq!(self.buf.try_reclaim(), last);
+        if let (Some(capacity), true) = (whole, last) {
+            self.capacity = capacity;
+            self.before.clear();
+            // What the other parts wrote is behind the data, and hidden.
+            self.own.truncate(self.len);
+            self.unwritten.memory_is_wiped = false;
+        }
+        self.check();
     }
 
     fn spare(&self) -> usize {

@@ -16,7 +16,7 @@ use crate::any_pool::AnyPool;
 use crate::bell::Bell;
 use crate::held::{Held, Stamps, Unwritten};
 use crate::model::{Model, plain};
-use crate::operation::{Contended, Operation, choose};
+use crate::operation::{Contended, Length, Operation, choose};
 use crate::own_memory::OwnMemory;
 use crate::request::Request;
 use crate::setup::Setup;
@@ -25,6 +25,8 @@ use crate::setup::Setup;
 const OPERATIONS: usize = 400;
 /// Most requests, frozen buffers and handles at a time, and buffers of the user's own memory.
 const AT_A_TIME: usize = 24;
+/// Bytes of the budget that shares are charged to.
+const SHARE: usize = 400;
 
 /// Runs what `data` says. Panics if a pool is not as the model.
 pub fn run(data: &[u8]) {
@@ -90,6 +92,11 @@ struct Run {
     /// As if by `std::mem::forget`; but they are remembered until all is over, since each would keep its pool's
     /// memory for as long as the process lives.
     forgotten: Vec<(Lender, ManuallyDrop<PooledBuf>)>,
+    /// Buffers that were split: where each goes back to, and how many parts of it are left.
+    split: Vec<(Lender, usize)>,
+    /// What the shares are charged to, and what that should have lent.
+    share: Budget,
+    share_lent: usize,
     stamps: Stamps,
 }
 
@@ -97,14 +104,21 @@ struct Run {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lender {
     Tier(usize),
-    OwnMemory { capacity: usize, dirty: usize },
+    /// It was lent through a share.
+    Share(usize),
+    /// What shares the buffer of that number, of those that were split.
+    Split(usize),
+    OwnMemory {
+        capacity: usize,
+        dirty: usize,
+    },
 }
 
 impl Lender {
     /// Of a guard of whose bytes so many count as dirty.
     fn with_dirty(self, dirty: usize) -> Self {
         match self {
-            Lender::Tier(_) => self,
+            Lender::Tier(_) | Lender::Share(_) | Lender::Split(_) => self,
             Lender::OwnMemory { capacity, .. } => Lender::OwnMemory { capacity, dirty },
         }
     }
@@ -137,6 +151,9 @@ impl Run {
             held: Vec::new(),
             frozen: Vec::new(),
             forgotten: Vec::new(),
+            split: Vec::new(),
+            share: Budget::new(SHARE),
+            share_lent: 0,
             stamps: Stamps::new(),
         }
     }
@@ -391,6 +408,35 @@ impl Run {
                     None => return Some(pool),
                 }
             }
+            Operation::AcquireShared { pool, count, len } => {
+                let (pool, handle) = find(pool)?;
+                let (count, len) = (count.buffers().max(1), len.of(self.model.max_len(pool)));
+                let result = handle.share(&self.share).acquire_many(count, len);
+                let bytes = handle.capacity_for(len).map_or(0, |each| each.saturating_mul(count));
+                if bytes > SHARE - self.share_lent {
+                    // Whoever does not use the share notices nothing.
+                    assert!(matches!(result, Err(AcquireError::OverBudget { budget: SHARE, .. })));
+                    return None;
+                }
+                let before = self.held.len();
+                let expected = self.model.acquire(pool, count, len);
+                self.lent(pool, count, result, expected);
+                for (lender, held) in &mut self.held[before..] {
+                    let Lender::Tier(tier) = *lender else {
+                        unreachable!("it was just lent")
+                    };
+                    *lender = Lender::Share(tier);
+                    self.share_lent += held.buf.capacity();
+                }
+            }
+            Operation::Split { which, at, front } => {
+                let which = choose(which, self.held.len())?;
+                self.split(which, at, front);
+            }
+            Operation::Reclaim { which } => {
+                let which = choose(which, self.held.len())?;
+                self.reclaim(which);
+            }
             Operation::Request { .. }
             | Operation::RequestMany { .. }
             | Operation::Lend { .. }
@@ -489,8 +535,10 @@ impl Run {
         assert_eq!(at % setup.alignment, 0);
         let others = self.held.iter().map(|(_, held)| held.buf.as_ptr());
         let forgotten = self.forgotten.iter().map(|(_, buf)| buf.as_ptr());
+        // Of a buffer that is split, any part.
+        let buffer = at..at + setup.size;
         let mut others = others.chain(forgotten);
-        assert!(others.all(|other| other as usize != at), "lent twice");
+        assert!(others.all(|other| !buffer.contains(&(other as usize))), "lent twice");
         let unwritten = Unwritten {
             poison: setup.wipe == Wipe::Poison,
             memory_is_wiped: setup.wipe != Wipe::Never,
@@ -536,9 +584,60 @@ impl Run {
     fn released(&mut self, lender: Lender) {
         match lender {
             Lender::Tier(tier) => self.model.release(tier),
+            Lender::Share(tier) => {
+                self.share_lent -= self.model.tiers[tier].setup.size;
+                self.model.release(tier);
+            }
+            Lender::Split(number) => {
+                let (lender, parts) = &mut self.split[number];
+                *parts -= 1;
+                // It is out until the last part of it is dropped.
+                if *parts == 0 {
+                    let lender = *lender;
+                    self.released(lender);
+                }
+            }
             Lender::OwnMemory { capacity, dirty } => {
                 self.own_memory.came_back(capacity, dirty);
             }
+        }
+    }
+
+    fn split(&mut self, which: usize, at: Length, front: bool) {
+        if self.held.len() >= 4 * AT_A_TIME || matches!(self.held[which].0, Lender::OwnMemory { .. }) {
+            return;
+        }
+        let (mut lender, held) = self.held.swap_remove(which);
+        let (held, other) = held.split(at, front);
+        if let Some(other) = other {
+            let number = match lender {
+                Lender::Split(number) => number,
+                Lender::Tier(_) | Lender::Share(_) => {
+                    self.split.push((lender, 1));
+                    self.split.len() - 1
+                }
+                Lender::OwnMemory { .. } => unreachable!("it is not split"),
+            };
+            self.split[number].1 += 1;
+            lender = Lender::Split(number);
+            self.held.push((lender, other));
+        }
+        self.held.push((lender, held));
+    }
+
+    fn reclaim(&mut self, which: usize) {
+        let (lender, held) = &mut self.held[which];
+        let Lender::Split(number) = *lender else {
+            return held.reclaim(None, true);
+        };
+        let (whole, parts) = &mut self.split[number];
+        let (Lender::Tier(tier) | Lender::Share(tier)) = *whole else {
+            unreachable!("it is of a pool")
+        };
+        held.reclaim(Some(self.model.tiers[tier].setup.size), *parts == 1);
+        if *parts == 1 {
+            *parts = 0;
+            *lender = *whole;
         }
     }
 
@@ -587,6 +686,7 @@ impl Run {
         for (number, budget) in self.budgets.iter().enumerate() {
             self.model.check_budget(number, &budget.stats());
         }
+        assert_eq!(self.share.lent(), self.share_lent);
         self.own_memory.check();
     }
 

@@ -99,6 +99,22 @@ pub(crate) enum Operation {
         len: Length,
         polled: bool,
     },
+    // What was added later comes last, so that what the fuzzer kept changes its meaning least.
+    /// In two guards over one buffer; the part in front, or the one behind, is the guard that is new.
+    Split {
+        which: u8,
+        at: Length,
+        front: bool,
+    },
+    Reclaim {
+        which: u8,
+    },
+    /// Through a share of the pool, without waiting.
+    AcquireShared {
+        pool: u8,
+        count: Count,
+        len: Length,
+    },
 }
 
 /// What makes a request wait, or ends its wait.
