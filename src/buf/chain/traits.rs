@@ -7,6 +7,7 @@ use std::iter;
 
 use crate::buf::chain::PooledChain;
 use crate::buf::chain::into_buffers::IntoBuffers;
+use crate::buf::equality::equal_to_bytes;
 use crate::buf::guard::PooledBuf;
 
 /// A chain of one.
@@ -134,33 +135,8 @@ impl PooledChain {
     }
 }
 
-/// Equality with what `AsRef` makes bytes of, both ways.
-macro_rules! equals {
-    ($($other:ty $(, const $n:ident)?;)*) => {$(
-        impl $(<const $n: usize>)? PartialEq<$other> for PooledChain {
-            fn eq(&self, other: &$other) -> bool {
-                let other: &[u8] = other.as_ref();
-                self.len() == other.len() && self.begins_with(iter::once(other))
-            }
-        }
-
-        impl $(<const $n: usize>)? PartialEq<PooledChain> for $other {
-            fn eq(&self, other: &PooledChain) -> bool {
-                other == self
-            }
-        }
-    )*};
-}
-
-equals! {
-    [u8];
-    &[u8];
-    [u8; N], const N;
-    &[u8; N], const N;
-    Vec<u8>;
-    str;
-    &str;
-}
+equal_to_bytes!(PooledChain, |own, bytes| own.len() == bytes.len()
+    && own.begins_with(iter::once(bytes)));
 
 /// The numbers; never the bytes, which may be secret.
 impl fmt::Debug for PooledChain {

@@ -7,6 +7,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::slice;
 
+use crate::buf::equality::equal_to_bytes;
 use crate::buf::guard::PooledBuf;
 
 impl AsRef<[u8]> for PooledBuf {
@@ -87,35 +88,7 @@ impl Hash for PooledBuf {
     }
 }
 
-/// Equality with what `AsRef` makes bytes of, both ways.
-macro_rules! equals {
-    ($($other:ty $(, const $n:ident)?;)*) => {$(
-        impl $(<const $n: usize>)? PartialEq<$other> for PooledBuf {
-            #[inline]
-            fn eq(&self, other: &$other) -> bool {
-                let other: &[u8] = other.as_ref();
-                **self == *other
-            }
-        }
-
-        impl $(<const $n: usize>)? PartialEq<PooledBuf> for $other {
-            #[inline]
-            fn eq(&self, other: &PooledBuf) -> bool {
-                other == self
-            }
-        }
-    )*};
-}
-
-equals! {
-    [u8];
-    &[u8];
-    [u8; N], const N;
-    &[u8; N], const N;
-    Vec<u8>;
-    str;
-    &str;
-}
+equal_to_bytes!(PooledBuf, |own, bytes| **own == *bytes);
 
 /// A copy of the bytes written so far; the buffer goes back to its pool. Costs an allocation.
 ///
