@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::{self, Write as _};
 use std::hash::{BuildHasher, RandomState};
 use std::hint::black_box;
-use std::io::{self, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufReader, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::thread;
 
 use poolbuf::{BufferPool, CapacityError, Pool, PoolConfig, PooledBuf, Wipe};
@@ -318,5 +318,39 @@ fn new_ways_to_write_count_as_written_for_the_wipe() {
         let memory = unsafe { next.spare_capacity_mut() };
         // SAFETY: a pool's bytes are always initialised.
         assert!(memory.iter().all(|byte| unsafe { byte.assume_init() } == 0));
+    }
+}
+
+#[test]
+fn many_slices_at_once_are_written_as_far_as_they_fit() {
+    let pieces: [&[u8]; 5] = [b"a head", b"", b"a body", b"and a tail", b"more"];
+    let slices = pieces.map(IoSlice::new);
+    let all = pieces.concat();
+    for room in 0..=all.len() + 1 {
+        let fits = room.min(all.len());
+        let mut buf = BufferPool::new(room.max(1), 0, 1).unwrap().acquire().unwrap();
+        buf.resize(buf.capacity() - room, 0).unwrap();
+        let before = buf.len();
+        assert_eq!(buf.write_vectored(&slices).unwrap(), fits);
+        assert_eq!(buf[before..], all[..fits]);
+
+        let mut chain = BufferPool::new(4, 0, 8).unwrap().acquire_chain(32).unwrap();
+        chain.extend_from_slice(&vec![0; 32 - room]).unwrap();
+        assert_eq!(chain.write_vectored(&slices).unwrap(), fits);
+        chain.consume(32 - room);
+        let (mut first, mut second) = ([1; 5], [1; 40]);
+        let targets = &mut [
+            IoSliceMut::new(&mut first),
+            IoSliceMut::new(&mut []),
+            IoSliceMut::new(&mut second),
+        ];
+        assert_eq!(chain.read_vectored(targets).unwrap(), fits);
+        assert!(chain.is_empty());
+        let read = [&first[..], &second].concat();
+        assert_eq!(read[..fits], all[..fits]);
+        assert!(
+            read[fits..].iter().all(|byte| *byte == 1),
+            "beyond its bytes nothing is written"
+        );
     }
 }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, IoSlice, IoSliceMut, Read, Write};
 use std::iter;
 
 use crate::buf::chain::PooledChain;
@@ -55,6 +55,12 @@ impl Read for PooledChain {
         PooledChain::consume(self, copied);
         Ok(copied)
     }
+
+    /// Fills all slices, as far as there are bytes.
+    fn read_vectored(&mut self, slices: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let filled = slices.iter_mut().map(|slice| self.read(slice));
+        filled.sum()
+    }
 }
 
 /// Its pieces, one after the other.
@@ -76,6 +82,11 @@ impl BufRead for PooledChain {
 impl Write for PooledChain {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(self.put_some(bytes))
+    }
+
+    /// Takes all slices, as far as they fit.
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(slices.iter().map(|slice| self.put_some(slice)).sum())
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
 
 use crate::buf::guard::PooledBuf;
 
@@ -37,6 +37,11 @@ impl Write for PooledBuf {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(self.put_some(bytes))
+    }
+
+    /// Takes all slices, as far as they fit.
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(slices.iter().map(|slice| self.put_some(slice)).sum())
     }
 
     #[inline]
