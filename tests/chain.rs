@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::future::{Future, ready};
-use std::io::{self, BufRead, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, BufRead, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::mem;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -767,4 +767,44 @@ fn a_chain_reads_a_file_from_a_position_until_it_is_full_or_the_file_ends() {
         (&chain.to_vec()[..], chain.spare_len()),
         (&whole[whole.len() - 3..], 3 * SIZE - 3)
     );
+}
+
+#[test]
+fn a_call_of_the_users_fills_all_buffers_at_once_and_is_held_to_what_it_reports() {
+    let pool = BufferPool::with_config(PoolConfig::new(4).max(8).wipe(poolbuf::Wipe::Never)).unwrap();
+    let stale: Vec<_> = (0..8).map(|_| pool.acquire().unwrap()).collect();
+    for mut buf in stale {
+        buf.resize(4, 7).unwrap();
+    }
+    for bytes in 0..=13 {
+        let mut chain = pool.acquire_chain(12).unwrap();
+        chain.extend_from_slice(b"x").unwrap();
+        let mut given = 0;
+        // SAFETY: it writes what it reports, from the first byte on.
+        let filled = unsafe {
+            chain.fill_with(|slices| {
+                given = slices.iter().map(|slice| slice.len()).sum();
+                let source: Vec<u8> = (1..=bytes).collect();
+                let mut source = &source[..];
+                source.read_vectored(slices)?;
+                Ok(bytes.into())
+            })
+        };
+        assert_eq!(given, 11);
+        if bytes > 11 {
+            assert_eq!(filled.unwrap_err().kind(), ErrorKind::InvalidData);
+            assert_eq!(chain, b"x");
+            continue;
+        }
+        let expected: Vec<u8> = [b'x'].into_iter().chain(1..=bytes).collect();
+        assert_eq!((filled.unwrap(), chain.len()), (bytes.into(), expected.len()));
+        assert_eq!(chain, expected);
+        // What it could have written and did not report is nobody's.
+        chain.extend_from_slice(&vec![2; chain.spare_len()]).unwrap();
+        assert!(chain.to_vec()[expected.len()..].iter().all(|byte| *byte == 2));
+        // SAFETY: it is not called.
+        let full = unsafe { chain.fill_with(|_| panic!("there is no room")) };
+        assert_eq!(full.unwrap_err().kind(), ErrorKind::WriteZero);
+    }
+    assert_eq!(pool.stats().in_use, 0);
 }

@@ -1,10 +1,11 @@
 //! Several guards, written and read as one buffer.
-#![forbid(unsafe_code)]
 
 // In the order in which their methods stand on the chain's page.
 mod content;
 
 mod transfer;
+
+mod fill;
 
 pub(crate) mod into_buffers;
 mod traits;
@@ -279,6 +280,16 @@ impl PooledChain {
             self.tail = next;
             self.len += bytes;
             self.spare -= bytes;
+        }
+    }
+
+    /// Counts `bytes` more, which came into the buffers from the tail on.
+    fn grew_at_once(&mut self, bytes: usize) {
+        self.len += bytes;
+        self.spare -= bytes;
+        let has_bytes = |buf: &PooledBuf| !buf.is_empty();
+        while self.bufs.get(self.tail + 1).is_some_and(has_bytes) {
+            self.tail += 1;
         }
     }
 

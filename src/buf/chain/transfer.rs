@@ -6,7 +6,6 @@ use std::io::{self, IoSlice, Read, Write};
 
 use crate::base::units::Bytes;
 use crate::buf::chain::PooledChain;
-use crate::buf::guard::PooledBuf;
 use crate::buf::guard::trusted_read::TrustedRead;
 use crate::buf::guard::vectored;
 
@@ -20,7 +19,8 @@ impl PooledChain {
     /// slices do: see [`TrustedRead`]. Any other goes into
     /// [`read_from_any`](PooledChain::read_from_any).
     ///
-    /// *Cost.* What the read costs, whatever earlier holders left: see [`PooledBuf::read_from`].
+    /// *Cost.* What the read costs, whatever earlier holders left: see
+    /// [`PooledBuf::read_from`](crate::PooledBuf::read_from).
     ///
     /// # Errors
     ///
@@ -43,12 +43,7 @@ impl PooledChain {
             return Err(self.no_room(1).into());
         }
         let bytes = vectored::read_from(self.bufs.range_mut(self.tail..), reader, most)?;
-        self.len += bytes;
-        self.spare -= bytes;
-        let has_bytes = |buf: &PooledBuf| !buf.is_empty();
-        while self.bufs.get(self.tail + 1).is_some_and(has_bytes) {
-            self.tail += 1;
-        }
+        self.grew_at_once(bytes);
         Ok(bytes)
     }
 
@@ -56,7 +51,7 @@ impl PooledChain {
     /// that has bytes to spare.
     ///
     /// What earlier holders left there is zeroed first, and all of it counts as dirty: see
-    /// [`PooledBuf::read_from_any`].
+    /// [`PooledBuf::read_from_any`](crate::PooledBuf::read_from_any).
     ///
     /// # Errors
     ///
@@ -73,7 +68,7 @@ impl PooledChain {
     }
 
     /// Reads once from `file`, from byte `offset` on, behind the bytes written so far, into one buffer: the first that
-    /// has bytes to spare. All else is as for [`PooledBuf::read_at`].
+    /// has bytes to spare. All else is as for [`PooledBuf::read_at`](crate::PooledBuf::read_at).
     ///
     /// # Errors
     ///

@@ -18,6 +18,21 @@ pub(crate) fn read_from<'a>(
     reader: &mut (impl TrustedRead + ?Sized),
     most: usize,
 ) -> io::Result<usize> {
+    let mut read = |slices: &mut [IoSliceMut<'_>]| uninterrupted(|| reader.read_vectored(slices));
+    // SAFETY: the reader does what is asked of it, or else it would not be marked.
+    unsafe { fill_with(bufs, &mut read, most) }
+}
+
+/// The same by `fill`, as [`PooledBuf::fill_with`] does into one.
+///
+/// # Safety
+///
+/// `fill` does with the bytes of all slices, one after the other, what [`TrustedRead`] asks for.
+pub(crate) unsafe fn fill_with<'a>(
+    bufs: impl Iterator<Item = &'a mut PooledBuf>,
+    fill: &mut dyn FnMut(&mut [IoSliceMut<'_>]) -> io::Result<usize>,
+    most: usize,
+) -> io::Result<usize> {
     let mut left = most;
     let mut handed_out = bufs.filter_map(|buf| {
         let mut out = HandedOut::to_stream(buf).ok()?;
@@ -26,17 +41,17 @@ pub(crate) fn read_from<'a>(
         Some(out)
     });
     let mut handed_out: [Option<HandedOut<'a>>; AT_ONCE] = array::from_fn(|_| handed_out.next());
-    let read = uninterrupted(|| {
+    let filled = {
         let mut slices: [_; AT_ONCE] = array::from_fn(|_| IoSliceMut::new(&mut []));
-        let mut filled = 0;
+        let mut count = 0;
         for (slice, out) in slices.iter_mut().zip(handed_out.iter_mut().flatten()) {
-            // SAFETY: the reader does what is asked of it, or else it would not be marked.
+            // SAFETY: only `fill` gets them, which does what is asked of it, as our caller says.
             *slice = IoSliceMut::new(unsafe { out.bytes() });
-            filled += 1;
+            count += 1;
         }
-        reader.read_vectored(&mut slices[..filled])
-    });
-    match read {
+        fill(&mut slices[..count])
+    };
+    match filled {
         Ok(bytes) => {
             count(bytes, handed_out).map_err(claims_too_much)?;
         }
@@ -46,7 +61,7 @@ pub(crate) fn read_from<'a>(
         // They count as dirty.
         Err(_) => drop(handed_out),
     }
-    read
+    filled
 }
 
 /// Counts the first `bytes` of the bytes that were handed out as written; none if they are fewer.
