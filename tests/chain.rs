@@ -786,7 +786,7 @@ fn a_call_of_the_users_fills_all_buffers_at_once_and_is_held_to_what_it_reports(
                 given = slices.iter().map(|slice| slice.len()).sum();
                 let source: Vec<u8> = (1..=bytes).collect();
                 let mut source = &source[..];
-                source.read_vectored(slices)?;
+                assert_eq!(source.read_vectored(slices)?, bytes.min(11).into());
                 Ok(bytes.into())
             })
         };

@@ -43,7 +43,7 @@ impl PooledChain {
     ///
     /// # Errors
     ///
-    /// [`CapacityError`] when they do not all fit; then nothing is written.
+    /// [`CapacityError`](crate::CapacityError) when they do not all fit; then nothing is written.
     pub fn extend_from_slice(&mut self, bytes: &[u8]) -> Result<(), CapacityError> {
         if bytes.len() > self.spare {
             return Err(self.no_room(bytes.len()));
@@ -58,7 +58,7 @@ impl PooledChain {
     ///
     /// # Errors
     ///
-    /// [`CapacityError`] when they do not all fit; then nothing is written.
+    /// [`CapacityError`](crate::CapacityError) when they do not all fit; then nothing is written.
     ///
     /// ```
     /// use poolbuf::{BufferPool, Pool, PoolConfig};

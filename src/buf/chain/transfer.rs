@@ -24,7 +24,7 @@ impl PooledChain {
     ///
     /// # Errors
     ///
-    /// What the reader returns; a [`CapacityError`], as an [`io::Error`] of the kind
+    /// What the reader returns; a [`CapacityError`](crate::CapacityError), as an [`io::Error`] of the kind
     /// [`WriteZero`](io::ErrorKind::WriteZero), when nothing more fits. In each case nothing counts
     /// as written.
     pub fn read_from(&mut self, reader: &mut (impl TrustedRead + ?Sized)) -> io::Result<usize> {
