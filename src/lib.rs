@@ -32,9 +32,10 @@
 //! | their settings | [`PoolConfig`], [`MultiSizeConfig`] |
 //! | what all pools can do | [`Pool`], object-safe; [`Recycler`] lends memory of your own through it |
 //! | the guard | [`PooledBuf`]; [`Wipe`] says what becomes of its bytes |
-//! | messages that are larger than a buffer | [`PooledChain`], by [`Pool::acquire_chain`] |
+//! | messages that are larger than a buffer | [`PooledChain`], by [`Pool::acquire_chain`], or [growing](PooledChain::try_grow) as bytes come |
 //! | waiting | [`Pool::acquire_timeout`] parks the thread, [`Pool::acquire_async`] is a future, [`Acquire::into_owned`] makes it one to keep; [`Pool::acquire_many`] takes several at once |
 //! | a limit for several pools | [`Budget`] |
+//! | a limit for each client | [`Share`]; [`Heap`] for what spills; the guide's page on [bad clients](guide::bad_clients) |
 //! | a stream as frames | [`frames`] |
 //! | statistics | [`PoolStats`], and its advice, [`Health`]; [`BudgetStats`]; [`Holders`] names the lines that hold buffers |
 //! | errors | [`AcquireError`], [`CapacityError`], [`ConfigError`] with [`ConfigProblem`], [`ResizeError`], [`SplitError`] |
