@@ -1,6 +1,7 @@
 //! Bytes of a budget that are charged for a request before it comes to a pool; and the wait for them.
 #![forbid(unsafe_code)]
 
+use std::borrow::Borrow;
 use std::mem;
 use std::sync::{Arc, Weak};
 use std::task::{Poll, Waker};
@@ -14,39 +15,39 @@ use crate::waiting::waker::UserWaker;
 
 /// Bytes that are charged. Dropped, they are given back.
 #[must_use = "dropped, the bytes are given back"]
-pub(crate) struct Charge {
-    budget: Budget,
+pub(crate) struct Charge<B: Borrow<Budget> = Budget> {
+    budget: B,
     bytes: u64,
 }
 
-impl Charge {
+impl<'a> Charge<&'a Budget> {
     /// Charges so many, unless that is too much or others wait for some.
-    pub(crate) fn try_new(budget: &Budget, bytes: u64) -> Result<Self, Exceeded> {
+    pub(crate) fn try_new(budget: &'a Budget, bytes: u64) -> Result<Self, Exceeded> {
         budget.charge_ahead(bytes)?;
-        let budget = budget.clone();
         Ok(Charge { budget, bytes })
     }
 
     /// The same, whoever waits: for who holds some already.
-    pub(crate) fn past(budget: &Budget, bytes: u64) -> Result<Self, Exceeded> {
+    pub(crate) fn past(budget: &'a Budget, bytes: u64) -> Result<Self, Exceeded> {
         budget.charge_past(bytes)?;
-        let budget = budget.clone();
         Ok(Charge { budget, bytes })
     }
+}
 
+impl<B: Borrow<Budget>> Charge<B> {
     /// Takes as many as `bytes` out of it, or all: they are lent now, and stay charged until [`refund`] gives them
     /// back.
     pub(crate) fn take(&mut self, bytes: u64) -> u64 {
         let taken = bytes.min(self.bytes);
         self.bytes -= taken;
-        self.budget.note_lent();
+        self.budget.borrow().note_lent();
         taken
     }
 }
 
-impl Drop for Charge {
+impl<B: Borrow<Budget>> Drop for Charge<B> {
     fn drop(&mut self) {
-        refund(&self.budget, self.bytes);
+        refund(self.budget.borrow(), self.bytes);
     }
 }
 

@@ -5,7 +5,6 @@ mod account;
 mod request;
 
 use std::fmt;
-use std::mem;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
@@ -19,7 +18,6 @@ use crate::report::stats::PoolStats;
 use crate::waiting::acquire::Acquire;
 use crate::waiting::budget::Budget;
 use crate::waiting::charge::Charge;
-use crate::waiting::waker::UserWaker;
 
 /// A handle of a pool whose loans are charged to a [`Budget`] first: to that of a peer, a tenant, a route.
 ///
@@ -41,7 +39,7 @@ use crate::waiting::waker::UserWaker;
 /// never serve is refused as [`OverBudget`](AcquireError::OverBudget), waiting or not.
 ///
 /// *Cost.* To make one: an allocation of some 250 bytes, and another of 100 at its first loan (of each size); so each
-/// connection can have its own. A loan pays for two atomic updates of the budget and three of counts beside what the
+/// connection can have its own. A loan pays for four atomic updates, of the budget and of a count, beside what the
 /// pool costs, and one that can wait for two allocations: `cargo bench --bench extras` prints it. Who uses no share
 /// pays nothing. A pool of your own pays for an allocation at each loan, since this does not know how long its lenders
 /// live.
@@ -136,11 +134,7 @@ impl<P: Pool + 'static> Pool for Share<P> {
 
     /// Closes this handle and its clones; the pool stays open. Returns what they have lent.
     fn close(&self) -> Holders {
-        let mut waiting = self.shared.waiting.lock();
-        waiting.closed = true;
-        let wakers = mem::take(&mut waiting.wakers);
-        drop(waiting);
-        wakers.into_values().for_each(UserWaker::wake);
+        self.shared.close();
         Holders::untracked(self.shared.lent())
     }
 

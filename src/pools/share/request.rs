@@ -131,7 +131,7 @@ impl<P: Pool + 'static> ShareRequest<P> {
         let waker = UserWaker::clone_of(waker);
         let mut number = self.number.lock();
         let mut waiting = self.shared.waiting.lock();
-        if waiting.closed {
+        if self.shared.is_closed() {
             return false;
         }
         let number = *number.get_or_insert_with(|| {
@@ -156,7 +156,7 @@ impl<P: Pool + 'static> ShareRequest<P> {
         let stage = mem::replace(&mut *self.stage.lock(), Stage::Done);
         let shared = &*self.shared;
         // Closed by now, it would have waited in vain, however long.
-        let closed = shared.waiting.lock().closed;
+        let closed = shared.is_closed();
         let ending = if closed { Ending::Refused } else { ending };
         match stage {
             Stage::ForBytes(wait, bytes) => {
